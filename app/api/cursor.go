@@ -1,0 +1,47 @@
+package api
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"unicode/utf8"
+)
+
+// A cursor names the user after whom a list goes on: the id and a check over it, in base64url. Ids
+// are public, so nothing is hidden in it; the check finds what was cut off, mistyped or made up
+// before DynamoDB is asked for it.
+const (
+	cursorCheckBytes = 4
+	// maxCursorID is the longest id in bytes: the longest partition key of DynamoDB.
+	maxCursorID = 2048
+)
+
+var errCursor = errors.New("not a cursor")
+
+// cursors is strict: of all texts that could stand for the same bytes it takes one.
+var cursors = base64.RawURLEncoding.Strict()
+
+func encodeCursor(id string) string {
+	return cursors.EncodeToString(append([]byte(id), cursorCheck(id)...))
+}
+
+func decodeCursor(cursor string) (id string, err error) {
+	if len(cursor) > cursors.EncodedLen(maxCursorID+cursorCheckBytes) {
+		return "", errCursor
+	}
+	data, err := cursors.DecodeString(cursor)
+	if err != nil || len(data) <= cursorCheckBytes {
+		return "", errCursor
+	}
+	id, check := string(data[:len(data)-cursorCheckBytes]), string(data[len(data)-cursorCheckBytes:])
+	// The decoder passes over line breaks: only what encodeCursor writes is a cursor.
+	if check != string(cursorCheck(id)) || !utf8.ValidString(id) || encodeCursor(id) != cursor {
+		return "", errCursor
+	}
+	return id, nil
+}
+
+func cursorCheck(id string) []byte {
+	sum := sha256.Sum256([]byte("users after " + id))
+	return sum[:cursorCheckBytes]
+}

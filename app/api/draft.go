@@ -1,0 +1,252 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/gofiber/fiber/v2"
+
+	"prima.internal/app/user"
+)
+
+// Bounds of a form. A text field that is cut off at its bound is longer than any value may be.
+const (
+	maxParts          = 32
+	maxTextBytes      = 8 << 10
+	maxMultipartExtra = 256 << 10 // of a multipart body beside the avatar: texts, headers, boundaries
+)
+
+// fields are the members of a request as they came. A nil string was not there, or was no string.
+type fields struct {
+	name, email *string
+	avatar      []byte // nil: none
+}
+
+// draft checks fields that must make a user.
+func (f fields) draft(limits user.Limits) (user.Draft, error) {
+	var (
+		d   user.Draft
+		err error
+	)
+	// Both before either is judged: that one is missing says more than that the other is wrong.
+	if f.name == nil || f.email == nil || *f.name == "" || *f.email == "" {
+		_, err = user.ParseName("")
+		return d, err
+	}
+	if d.Name, err = user.ParseName(*f.name); err != nil {
+		return d, err
+	}
+	if d.Email, err = user.ParseEmail(*f.email); err != nil {
+		return d, err
+	}
+	if f.avatar != nil {
+		d.Avatar, err = user.ParseImage(f.avatar, limits)
+	}
+	return d, err
+}
+
+// readFields reads a user from a body in any of the accepted forms.
+func (s *Server) readFields(c *fiber.Ctx) (fields, error) {
+	mediaType, parameters, err := mediaType(c)
+	if err != nil {
+		return fields{}, err
+	}
+	switch {
+	case mediaType == fiber.MIMEMultipartForm:
+		return s.readMultipart(c, parameters["boundary"])
+	case mediaType == fiber.MIMEApplicationForm:
+		return s.readForm(c)
+	case isJSON(mediaType):
+		members, err := s.readObject(c)
+		if err != nil {
+			return fields{}, err
+		}
+		if len(members) == 0 {
+			return fields{}, errInvalidJSON.with("the object is empty", nil)
+		}
+		return fields{name: text(members["name"]), email: text(members["email"])}, nil
+	}
+	return fields{}, errMediaType.with("a user is application/json, multipart/form-data or application/x-www-form-urlencoded", nil)
+}
+
+// mediaType returns the type of the body and its parameters; JSON where none is named.
+func mediaType(c *fiber.Ctx) (string, map[string]string, error) {
+	header := c.Get(fiber.HeaderContentType)
+	if header == "" || header == fiber.MIMEApplicationJSON {
+		return fiber.MIMEApplicationJSON, nil, nil
+	}
+	mediaType, parameters, err := mime.ParseMediaType(header)
+	if err != nil {
+		return "", nil, errMediaType.with("", err)
+	}
+	return mediaType, parameters, nil
+}
+
+func isJSON(mediaType string) bool {
+	return mediaType == fiber.MIMEApplicationJSON || strings.HasSuffix(mediaType, "+json")
+}
+
+// readObject reads a JSON object. Names of members are told apart by case; of two members with one
+// name the last counts.
+func (s *Server) readObject(c *fiber.Ctx) (map[string]json.RawMessage, error) {
+	body, err := newBody(c, s.config.MaxJSONBytes)
+	if err != nil {
+		return nil, err
+	}
+	data, err := body.all()
+	if err != nil {
+		return nil, err
+	}
+	return parseObject(data)
+}
+
+func parseObject(data []byte) (map[string]json.RawMessage, error) {
+	if !utf8.Valid(data) {
+		return nil, errInvalidJSON.with("the body is not UTF-8", nil)
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(data, &members); err != nil || members == nil { // nil: the body is null
+		return nil, errInvalidJSON.with("the body is not a JSON object", err)
+	}
+	return members, nil
+}
+
+// text returns the string that a member is, nil if it is none.
+func text(member json.RawMessage) *string {
+	var s *string
+	if json.Unmarshal(member, &s) != nil {
+		return nil
+	}
+	return s
+}
+
+// readForm reads an urlencoded form.
+func (s *Server) readForm(c *fiber.Ctx) (fields, error) {
+	body, err := newBody(c, s.config.MaxJSONBytes)
+	if err != nil {
+		return fields{}, err
+	}
+	data, err := body.all()
+	if err != nil {
+		return fields{}, err
+	}
+	values, err := url.ParseQuery(string(data))
+	if err != nil {
+		return fields{}, errInvalidForm.with("", err)
+	}
+	var f fields
+	for name, field := range map[string]**string{"name": &f.name, "email": &f.email} {
+		switch v := values[name]; len(v) {
+		case 0:
+		case 1:
+			*field = &v[0]
+		default:
+			return fields{}, errInvalidForm.with("a field is there twice", nil)
+		}
+	}
+	return f, nil
+}
+
+// readMultipart reads a multipart form.
+func (s *Server) readMultipart(c *fiber.Ctx, boundary string) (fields, error) {
+	body, err := newBody(c, s.config.MaxAvatarBytes+maxMultipartExtra)
+	if err != nil {
+		return fields{}, err
+	}
+	f, err := parseMultipart(body, boundary, s.limits(), max(body.declared, 0))
+	if body.err != nil { // what ended the body, rather than what the parser made of that
+		return fields{}, body.err
+	}
+	return f, err
+}
+
+// parseMultipart reads the parts name, email and avatar, in any order, and skips others. sizeHint is
+// the length of the body in bytes, 0 if it is not known.
+func parseMultipart(body io.Reader, boundary string, limits user.Limits, sizeHint int64) (fields, error) {
+	if boundary == "" {
+		return fields{}, errInvalidForm.with("the boundary is missing", nil)
+	}
+	var f fields
+	reader := multipart.NewReader(body, boundary)
+	for parts := 0; ; parts++ {
+		part, err := reader.NextPart()
+		if err == io.EOF { //nolint:errorlint // a wrapped EOF is a body that broke off
+			return f, nil
+		}
+		if err != nil {
+			return fields{}, errInvalidForm.with("", err)
+		}
+		if parts == maxParts {
+			return fields{}, errInvalidForm.with("there are too many parts", nil)
+		}
+		switch part.FormName() {
+		case "name":
+			err = readText(part, &f.name)
+		case "email":
+			err = readText(part, &f.email)
+		case "avatar":
+			err = readAvatar(part, &f.avatar, limits, sizeHint)
+		}
+		if err != nil {
+			return fields{}, err
+		}
+	}
+}
+
+func readText(part *multipart.Part, field **string) error {
+	if *field != nil {
+		return errInvalidForm.with("a field is there twice", nil)
+	}
+	data, err := io.ReadAll(io.LimitReader(part, maxTextBytes))
+	if err != nil {
+		return errInvalidForm.with("", err)
+	}
+	value := string(data)
+	*field = &value
+	return nil
+}
+
+func readAvatar(part *multipart.Part, avatar *[]byte, limits user.Limits, sizeHint int64) error {
+	if *avatar != nil {
+		return errInvalidForm.with("there is more than one avatar", nil)
+	}
+	data, err := readImage(part, limits, sizeHint)
+	switch {
+	case err != nil:
+		return errInvalid(err)
+	case len(data) == 0 && part.FileName() == "": // a file input in which nothing was chosen
+		return nil
+	}
+	*avatar = data
+	return nil
+}
+
+// errInvalid returns err as it is if it has an answer of its own.
+func errInvalid(err error) error {
+	var domain *user.Error
+	if errors.As(err, &domain) {
+		return err
+	}
+	return errInvalidForm.with("", err)
+}
+
+// readImage reads an image to its end, or to just above the limit. What it returns is not nil.
+func readImage(r io.Reader, limits user.Limits, sizeHint int64) ([]byte, error) {
+	buffer := bytes.NewBuffer(make([]byte, 0, min(sizeHint, limits.Bytes+1)+bytes.MinRead))
+	_, err := buffer.ReadFrom(io.LimitReader(r, limits.Bytes+1))
+	if err == nil && int64(buffer.Len()) > limits.Bytes {
+		err = limits.TooLarge()
+	}
+	return buffer.Bytes(), err
+}
+
+func (s *Server) limits() user.Limits {
+	return user.Limits{Bytes: s.config.MaxAvatarBytes, Pixels: s.config.MaxAvatarPixels}
+}

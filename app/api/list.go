@@ -1,0 +1,199 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+
+	"github.com/gofiber/fiber/v2"
+
+	"prima.internal/app/user"
+)
+
+const (
+	maxLimit     = 1000
+	defaultLimit = 100 // where there is a cursor and no limit
+)
+
+// listUsers answers GET /users: everything, or with a limit or a cursor a part of it.
+func (s *Server) listUsers(c *fiber.Ctx) error {
+	query := c.Context().QueryArgs()
+	if query.Has("limit") || query.Has("cursor") {
+		return s.listSome(c)
+	}
+	return s.listAll(c)
+}
+
+// listSome answers with at most limit users and a link to those that follow.
+func (s *Server) listSome(c *fiber.Ctx) error {
+	limit, after, err := parsePage(c)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := s.work(c)
+	defer cancel()
+	// One more than asked for tells whether any follow; that a page of the store was the last does not.
+	users := make([]user.User, 0, limit+1)
+	for next := after; len(users) <= limit; {
+		var page []user.User
+		page, next, err = s.directory.Page(ctx, next, limit+1-len(users))
+		if err != nil {
+			return failed(listFailed, err)
+		}
+		users = append(users, page...)
+		if next == "" {
+			break
+		}
+	}
+	url := s.usersURL(c)
+	if len(users) > limit {
+		users = users[:limit]
+		c.Set(fiber.HeaderLink, fmt.Sprintf(`<%s?limit=%d&cursor=%s>; rel="next"`, url, limit, encodeCursor(users[limit-1].ID)))
+	}
+	body := []byte{'['}
+	body = appendUsers(body, users, url, true)
+	return sendJSON(c, append(body, ']'))
+}
+
+func parsePage(c *fiber.Ctx) (limit int, after string, err error) {
+	query := c.Context().QueryArgs()
+	limit = defaultLimit
+	if query.Has("limit") {
+		values := query.PeekMulti("limit")
+		n, err := strconv.ParseUint(string(values[0]), 10, 16)
+		if err != nil || len(values) > 1 || n < 1 || n > maxLimit {
+			return 0, "", &problem{status: http.StatusBadRequest, error: "Invalid 'limit'", detail: fmt.Sprintf("a limit is a whole number from 1 to %d", maxLimit)}
+		}
+		limit = int(n)
+	}
+	if query.Has("cursor") {
+		values := query.PeekMulti("cursor")
+		after, err = decodeCursor(string(values[0]))
+		if err != nil || len(values) > 1 {
+			return 0, "", &problem{status: http.StatusBadRequest, error: "Invalid 'cursor'", detail: "a cursor comes from the Link header of an earlier answer"}
+		}
+	}
+	return limit, after, nil
+}
+
+// listFailed is the text for a list that could not be read.
+const listFailed = "Failed to list users"
+
+// listAll answers with every user. A list of more than one page of the store is sent while it is read,
+// a page in memory at a time.
+func (s *Server) listAll(c *fiber.Ctx) error {
+	l := &list{server: s, exchange: exchangeOf(c), url: s.usersURL(c), buffer: []byte{'['}, first: true}
+	// The first page before anything is sent: its failure has a status.
+	if err := l.read(); err != nil {
+		return failed(listFailed, err)
+	}
+	if l.done {
+		return sendJSON(c, l.buffer)
+	}
+	c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
+	if c.Method() == fiber.MethodHead {
+		return c.SendStream(http.NoBody) // a length that is not known, rather than one of 0
+	}
+	l.exchange.streamed = true
+	return c.SendStream(l)
+}
+
+// A list is the body of an answer with every user. It is made while it is sent.
+type list struct {
+	server   *Server
+	exchange *exchange
+	url      string
+	buffer   []byte // what has been read of the store and not been sent
+	next     string
+	first    bool // no user has been written
+	done     bool // the whole list has been read
+	sent     int  // bytes
+	err      error
+}
+
+// read appends a page of the store to the buffer.
+func (l *list) read() error {
+	ctx, cancel := context.WithTimeout(l.exchange.context, l.server.config.RequestTimeout)
+	defer cancel()
+	users, next, err := l.server.directory.Page(ctx, l.next, 0)
+	if err != nil {
+		return err
+	}
+	l.buffer = appendUsers(l.buffer, users, l.url, l.first)
+	l.first = l.first && len(users) == 0
+	l.next = next
+	if next == "" {
+		l.done = true
+		l.buffer = append(l.buffer, ']')
+	}
+	return nil
+}
+
+// SupportsBodyWriteTo tells fasthttp that WriteTo sends what Read would return.
+func (l *list) SupportsBodyWriteTo() bool { return true }
+
+// WriteTo sends the list, a page a write.
+func (l *list) WriteTo(w io.Writer) (int64, error) {
+	for {
+		if len(l.buffer) > 0 {
+			n, err := w.Write(l.buffer)
+			l.sent += n
+			if err != nil {
+				l.err = err
+				return int64(l.sent), err
+			}
+			l.buffer = l.buffer[:0]
+		}
+		if l.done {
+			return int64(l.sent), nil
+		}
+		if l.err = l.read(); l.err != nil {
+			// The connection is closed without an end to the body: no client takes half a list for a whole one.
+			return int64(l.sent), l.err
+		}
+	}
+}
+
+// Read is WriteTo for those who would rather read.
+func (l *list) Read(p []byte) (int, error) {
+	for len(l.buffer) == 0 {
+		if l.done {
+			return 0, io.EOF
+		}
+		if l.err = l.read(); l.err != nil {
+			return 0, l.err
+		}
+	}
+	n := copy(p, l.buffer)
+	l.buffer = l.buffer[n:]
+	l.sent += n
+	return n, nil
+}
+
+// Close is there for fasthttp to find CloseWithError.
+func (l *list) Close() error { return nil }
+
+// CloseWithError ends the exchange. err is what kept the answer from being written.
+func (l *list) CloseWithError(err error) error {
+	if l.err != nil {
+		err = l.err
+	}
+	if err == nil && (!l.done || len(l.buffer) > 0) {
+		err = errors.New("the list was not sent to its end")
+	}
+	l.server.line(l.exchange, http.StatusOK, l.sent, err)
+	return nil
+}
+
+func appendUsers(dst []byte, users []user.User, url string, first bool) []byte {
+	for i, u := range users {
+		if i > 0 || !first {
+			dst = append(dst, ',')
+		}
+		dst = u.AppendJSON(dst, url)
+	}
+	return dst
+}

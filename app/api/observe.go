@@ -1,0 +1,153 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
+
+	"prima.internal/app/config"
+	"prima.internal/app/telemetry"
+)
+
+// An exchange is one request and its answer, for the log.
+type exchange struct {
+	id      string
+	start   time.Time
+	method  string
+	path    string
+	remote  string
+	context context.Context //nolint:containedctx // of the request, and as long-lived as it
+	// streamed is set where the answer is still to be written when the handler returns; the one
+	// who writes it then ends the exchange.
+	streamed bool
+}
+
+const exchangeKey = "exchange"
+
+// observe is around every handler: it gives the request its id, turns errors and panics into
+// answers, and writes the request's line in the log.
+func (s *Server) observe(c *fiber.Ctx) error {
+	e := s.begin(c)
+	err := recovered(c)
+	if err != nil {
+		asProblem(err).send(c.Response())
+		discardBody(c)
+	}
+	s.finish(c, e, err)
+	return nil
+}
+
+// onParseError answers what no handler has seen: requests that the parser gave up on.
+func (s *Server) onParseError(c *fiber.Ctx, err error) error {
+	e := s.begin(c)
+	asProblem(err).send(c.Response())
+	s.finish(c, e, err)
+	return nil
+}
+
+func (s *Server) begin(c *fiber.Ctx) *exchange {
+	id := c.Get(fiber.HeaderXRequestID)
+	if validRequestID(id) {
+		id = string([]byte(id)) // the request's buffer is used again before a stream ends
+	} else {
+		id = uuid.NewString()
+	}
+	e := &exchange{
+		id:      id,
+		start:   time.Now(),
+		method:  string(c.Request().Header.Method()),
+		path:    string(c.Request().URI().PathOriginal()),
+		remote:  c.Context().RemoteAddr().String(),
+		context: telemetry.WithRequestID(context.Background(), id),
+	}
+	c.Locals(exchangeKey, e)
+	return e
+}
+
+// exchangeOf returns the exchange that observe began.
+func exchangeOf(c *fiber.Ctx) *exchange {
+	return c.Locals(exchangeKey).(*exchange) //nolint:forcetypeassert // observe is around every handler
+}
+
+// recovered runs the handlers and returns a panic as an error.
+func recovered(c *fiber.Ctx) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+		}
+	}()
+	return c.Next()
+}
+
+func (s *Server) finish(c *fiber.Ctx, e *exchange, err error) {
+	header := &c.Response().Header
+	header.Set(fiber.HeaderXRequestID, e.id)
+	header.Set(fiber.HeaderXContentTypeOptions, "nosniff")
+	// Nothing that is served here is a page, and nothing may treat it as one.
+	header.Set(fiber.HeaderContentSecurityPolicy, "default-src 'none'; frame-ancestors 'none'; sandbox")
+	header.Set(fiber.HeaderReferrerPolicy, "no-referrer")
+	if s.draining.Load() {
+		header.SetConnectionClose()
+	}
+	if e.streamed {
+		return
+	}
+	size := 0
+	if !c.Response().IsBodyStream() {
+		size = len(c.Response().Body())
+	}
+	s.line(e, c.Response().StatusCode(), size, err)
+}
+
+// line writes the one line of a request.
+func (s *Server) line(e *exchange, status, size int, err error) {
+	level := slog.LevelInfo
+	switch {
+	case status >= http.StatusInternalServerError:
+		level = slog.LevelError
+	case e.path == config.PathHealth || e.path == config.PathReady: // asked every few seconds
+		level = slog.LevelDebug
+	}
+	if !s.log.Enabled(e.context, level) {
+		return
+	}
+	attrs := []slog.Attr{
+		slog.String("method", e.method),
+		slog.String("path", e.path),
+		slog.Int("status", status),
+		slog.Int("bytes", size),
+		slog.Float64("duration_ms", float64(time.Since(e.start).Microseconds())/1000),
+		slog.String("remote", e.remote),
+	}
+	if err != nil {
+		attrs = append(attrs, slog.String("error", err.Error()))
+	}
+	s.log.LogAttrs(e.context, level, "request", attrs...)
+}
+
+// validRequestID reports whether an id from outside may stand in headers and logs.
+func validRequestID(id string) bool {
+	if len(id) < 1 || len(id) > 128 {
+		return false
+	}
+	for _, b := range []byte(id) {
+		letter := b|0x20 >= 'a' && b|0x20 <= 'z'
+		digit := b >= '0' && b <= '9'
+		if !letter && !digit && b != '.' && b != '_' && b != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// work returns the context in which a request's calls to the directory are made. It is not
+// fasthttp's own: that one ends when the server begins to shut down.
+func (s *Server) work(c *fiber.Ctx) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(exchangeOf(c).context, s.config.RequestTimeout)
+}

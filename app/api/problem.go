@@ -1,0 +1,138 @@
+package api
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"strconv"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+
+	"prima.internal/app/user"
+)
+
+// retryAfter is what a 503 asks a client to wait, in seconds.
+const retryAfter = "1"
+
+// A problem is an answer that is an error: RFC 9457, with the member error that clients of the
+// earlier service look for.
+type problem struct {
+	status int
+	error  string // a fixed sentence
+	detail string // what would have been accepted; may be empty
+	// members are further members of the JSON object, each with a comma in front.
+	members string
+	// cause goes to the log and nowhere else.
+	cause error
+}
+
+func (p *problem) Error() string {
+	if p.cause != nil {
+		return p.cause.Error()
+	}
+	return p.error
+}
+
+func (p *problem) Unwrap() error { return p.cause }
+
+var (
+	errNotFound         = &problem{status: http.StatusNotFound, error: "Not found"}
+	errMethodNotAllowed = &problem{status: http.StatusMethodNotAllowed, error: "Method not allowed"}
+	errBodyTooLarge     = &problem{status: http.StatusRequestEntityTooLarge, error: "Request body is too large"}
+	errMediaType        = &problem{status: http.StatusUnsupportedMediaType, error: "Unsupported media type"}
+	errInvalidJSON      = &problem{status: http.StatusBadRequest, error: "Invalid JSON"}
+	errInvalidForm      = &problem{status: http.StatusBadRequest, error: "Invalid form"}
+	errTimeout          = &problem{status: http.StatusRequestTimeout, error: "Request timed out"}
+	errIncomplete       = &problem{status: http.StatusBadRequest, error: "Request body is incomplete"}
+)
+
+// with returns a copy of p that says more.
+func (p *problem) with(detail string, cause error) *problem {
+	q := *p
+	q.detail, q.cause = detail, cause
+	return &q
+}
+
+// failed puts text in place of a failure that is not the client's: what is wrong behind the API is
+// for the log. Other errors are returned as they are.
+func failed(text string, err error) error {
+	switch user.CodeOf(err) {
+	case user.Unavailable:
+		return &problem{status: http.StatusServiceUnavailable, error: text, cause: err}
+	case user.Internal:
+		return &problem{status: http.StatusInternalServerError, error: text, cause: err}
+	}
+	return err
+}
+
+// statuses are the answers to the codes of the domain.
+var statuses = map[user.Code]int{
+	user.Missing:     http.StatusBadRequest,
+	user.Invalid:     http.StatusBadRequest,
+	user.NotFound:    http.StatusNotFound,
+	user.KeyReused:   http.StatusUnprocessableEntity,
+	user.TooLarge:    http.StatusRequestEntityTooLarge,
+	user.NotAnImage:  http.StatusUnsupportedMediaType,
+	user.Unavailable: http.StatusServiceUnavailable,
+}
+
+// asProblem makes the answer to any error. Only texts that are fixed reach the client.
+func asProblem(err error) *problem {
+	var p *problem
+	if errors.As(err, &p) {
+		return p
+	}
+	var domain *user.Error
+	if errors.As(err, &domain) {
+		if status, ok := statuses[domain.Code]; ok {
+			return &problem{status: status, error: domain.Message, detail: domain.Detail, cause: err}
+		}
+	}
+	var framework *fiber.Error
+	if errors.As(err, &framework) {
+		switch framework.Code {
+		case http.StatusNotFound:
+			return errNotFound
+		case http.StatusMethodNotAllowed:
+			return errMethodNotAllowed
+		case http.StatusRequestEntityTooLarge:
+			return errBodyTooLarge
+		case http.StatusRequestTimeout:
+			return errTimeout
+		case http.StatusBadGateway: // Fiber's word for a connection that broke while it sent a request
+			return errIncomplete
+		default:
+			if framework.Code < http.StatusInternalServerError || framework.Code == http.StatusNotImplemented {
+				return &problem{status: framework.Code, error: http.StatusText(framework.Code), cause: err}
+			}
+		}
+	}
+	var network net.Error
+	if errors.As(err, &network) && network.Timeout() {
+		return errTimeout.with("", err)
+	}
+	return &problem{status: http.StatusInternalServerError, error: "Internal error", cause: err}
+}
+
+// send writes the problem as the answer.
+func (p *problem) send(r *fasthttp.Response) {
+	r.ResetBody()
+	r.SetStatusCode(p.status)
+	r.Header.SetContentType("application/problem+json")
+	if p.status == http.StatusServiceUnavailable {
+		r.Header.Set(fiber.HeaderRetryAfter, retryAfter)
+	}
+	body := append([]byte(nil), `{"type":"about:blank","title":`...)
+	body = user.AppendString(body, http.StatusText(p.status))
+	body = append(body, `,"status":`...)
+	body = strconv.AppendInt(body, int64(p.status), 10)
+	if p.detail != "" {
+		body = append(body, `,"detail":`...)
+		body = user.AppendString(body, p.detail)
+	}
+	body = append(body, `,"error":`...)
+	body = user.AppendString(body, p.error)
+	body = append(body, p.members...)
+	r.SetBodyRaw(append(body, '}'))
+}

@@ -1,0 +1,112 @@
+// Package api serves the directory of users over HTTP. It is the only package that knows Fiber.
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/gofiber/fiber/v2/middleware/cors"
+	"github.com/valyala/fasthttp"
+
+	"prima.internal/app/config"
+	"prima.internal/app/user"
+)
+
+// maxHeaderBytes bounds the request line and the headers of a request; more is a 431.
+const maxHeaderBytes = 8 << 10
+
+// A Server is the API on one listener.
+type Server struct {
+	config    config.Config
+	directory *user.Directory
+	readiness *readiness
+	log       *slog.Logger
+	app       *fiber.App
+	draining  atomic.Bool
+}
+
+// New returns a server that is not listening yet. dependencies are what /readyz asks for.
+func New(c config.Config, directory *user.Directory, dependencies []Dependency, log *slog.Logger) *Server {
+	s := &Server{config: c, directory: directory, readiness: newReadiness(dependencies, log), log: log}
+	s.app = fiber.New(fiber.Config{
+		AppName:               "prima-api",
+		DisableStartupMessage: true,
+		ErrorHandler:          s.onParseError,
+		CaseSensitive:         true,
+		StrictRouting:         true,
+
+		// A body is read by the handler that knows how much of it to take. BodyLimit does not
+		// apply to a streamed body: see package fasthttp and body.go.
+		StreamRequestBody:            true,
+		DisablePreParseMultipartForm: true,
+		ReadBufferSize:               maxHeaderBytes,
+
+		ReadTimeout:  c.ReadTimeout,
+		WriteTimeout: c.WriteTimeout,
+		IdleTimeout:  c.IdleTimeout,
+	})
+	server := s.app.Server()
+	server.CloseOnShutdown = true       // tells clients that the connection they were answered on is going away
+	server.SecureErrorLogMessage = true // keeps what clients sent out of error texts
+
+	s.app.Use(s.observe)
+	if len(c.CORSOrigins) > 0 {
+		s.app.Use(cors.New(cors.Config{
+			AllowOrigins:  strings.Join(c.CORSOrigins, ","),
+			AllowMethods:  "GET,HEAD,POST,PUT,PATCH,DELETE",
+			AllowHeaders:  "Content-Type,If-None-Match," + headerIdempotencyKey + "," + fiber.HeaderXRequestID,
+			ExposeHeaders: "ETag,Link,Location,Retry-After," + fiber.HeaderXRequestID,
+			MaxAge:        600,
+		}))
+	}
+	s.app.Get(config.PathHealth, s.health)
+	s.app.Get(config.PathReady, s.ready)
+	s.app.Post(config.PathUser, s.createUser)
+	s.app.Post(config.PathUsers, s.createUser)
+	s.app.Get(config.PathUsers, s.listUsers)
+	s.app.Get(config.PathUsers+"/:id", s.getUser)
+	s.app.Patch(config.PathUsers+"/:id", s.updateUser)
+	s.app.Delete(config.PathUsers+"/:id", s.deleteUser)
+	s.app.Get(config.PathUsers+"/:id/avatar", s.getAvatar)
+	s.app.Put(config.PathUsers+"/:id/avatar", s.putAvatar)
+	s.app.Delete(config.PathUsers+"/:id/avatar", s.deleteAvatar)
+
+	// Fiber answers a method that it does not know by itself, and in plain text.
+	known := s.app.Config().RequestMethods
+	handler := s.app.Handler()
+	server.Handler = func(fctx *fasthttp.RequestCtx) {
+		if slices.Contains(known, string(fctx.Method())) {
+			handler(fctx)
+			return
+		}
+		c := s.app.AcquireCtx(fctx)
+		defer s.app.ReleaseCtx(c)
+		_ = s.onParseError(c, fiber.ErrNotImplemented)
+	}
+	return s
+}
+
+// Serve answers on the listener until Shutdown, and asks the dependencies for their state meanwhile.
+func (s *Server) Serve(listener net.Listener) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go s.readiness.watch(ctx)
+	return s.app.Listener(listener)
+}
+
+// Drain makes /readyz say 503 and every answer tell its client to use another connection for the
+// next request. Everything is still served.
+func (s *Server) Drain() { s.draining.Store(true) }
+
+// Shutdown closes the listener and the idle connections and waits until the running requests are
+// answered. It returns the error of ctx if that ends first; then the process must exit, since the
+// connections that are left would go on being served.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.Drain()
+	return s.app.ShutdownWithContext(ctx)
+}

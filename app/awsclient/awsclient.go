@@ -1,0 +1,78 @@
+// Package awsclient holds what the clients of DynamoDB and S3 share: their configuration, and what
+// the domain is told of their failures.
+package awsclient
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/smithy-go/logging"
+	"github.com/aws/smithy-go/middleware"
+
+	"prima.internal/app/config"
+)
+
+const (
+	maxAttempts = 3 // of one call, the first included
+	// The SDK's own bound on a single back-off is 20 s, longer than any request may take.
+	maxBackoff = time.Second
+	// A connection within a region is made in milliseconds. The SDK's own bound is 30 s.
+	dialTimeout = 2 * time.Second
+	// Connections kept for reuse. The SDK keeps 10 for each host: the eleventh of as many
+	// concurrent calls would close its connection and the next make one anew, with TLS.
+	maxIdleConns = 256
+)
+
+// Load makes the configuration that every client shares. It calls nobody: credentials are
+// looked for at the first call.
+func Load(ctx context.Context, c config.Config, log *slog.Logger) (aws.Config, error) {
+	client := awshttp.NewBuildableClient().
+		WithDialerOptions(func(d *net.Dialer) { d.Timeout = dialTimeout }).
+		WithTransportOptions(func(t *http.Transport) {
+			t.MaxIdleConns = 2 * maxIdleConns
+			t.MaxIdleConnsPerHost = maxIdleConns
+			t.TLSHandshakeTimeout = dialTimeout
+			// A server that took the call and says nothing leaves time for another attempt.
+			t.ResponseHeaderTimeout = c.RequestTimeout / maxAttempts
+		})
+	cfg, err := awsconfig.LoadDefaultConfig(ctx,
+		awsconfig.WithRegion(c.Region),
+		awsconfig.WithHTTPClient(client),
+		awsconfig.WithRetryer(func() aws.Retryer {
+			return retry.NewStandard(func(o *retry.StandardOptions) {
+				o.MaxAttempts = maxAttempts
+				o.MaxBackoff = maxBackoff
+			})
+		}),
+		awsconfig.WithLogger(sdkLogger{log}),
+		awsconfig.WithClientLogMode(aws.LogRetries),
+		awsconfig.WithAPIOptions([]func(*middleware.Stack) error{countAttempts}),
+	)
+	if err != nil {
+		return aws.Config{}, fmt.Errorf("load the AWS configuration: %w", err)
+	}
+	return cfg, nil
+}
+
+// sdkLogger passes the SDK's lines on to slog.
+type sdkLogger struct {
+	log *slog.Logger
+}
+
+func (l sdkLogger) Logf(classification logging.Classification, format string, args ...any) {
+	level := slog.LevelDebug
+	if classification == logging.Warn {
+		level = slog.LevelWarn
+	}
+	if l.log.Enabled(context.Background(), level) {
+		l.log.Log(context.Background(), level, fmt.Sprintf(format, args...), "source", "aws-sdk")
+	}
+}

@@ -1,0 +1,96 @@
+// Package bucket keeps avatars in an S3 bucket.
+package bucket
+
+import (
+	"bytes"
+	"context"
+	"errors"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go"
+
+	"prima.internal/app/awsclient"
+	"prima.internal/app/config"
+	"prima.internal/app/user"
+)
+
+// bucketMissing is what S3 answers where there is no such bucket; HeadBucket, whose answer has no
+// body, says NotFound.
+const bucketMissing = "NoSuchBucket"
+
+// Prefix starts the key of every avatar: avatars/<id of the user>/<id of the image>. Whoever meets
+// an object knows which user's item decides whether it is still in use.
+const Prefix = "avatars/"
+
+// Avatars is a [user.Avatars] in an S3 bucket. It is safe for concurrent use.
+type Avatars struct {
+	client *s3.Client
+	bucket *string
+}
+
+// New returns the avatars of the bucket that c names.
+func New(cfg aws.Config, c config.Config) *Avatars {
+	return &Avatars{
+		client: s3.NewFromConfig(cfg, func(o *s3.Options) {
+			if endpoint := c.S3(); endpoint != "" {
+				o.BaseEndpoint = aws.String(endpoint)
+				// A bucket's name in the host resolves only where somebody made it do so.
+				o.UsePathStyle = true
+			}
+		}),
+		bucket: aws.String(c.Bucket),
+	}
+}
+
+func key(userID, avatarID string) *string { return aws.String(Prefix + userID + "/" + avatarID) }
+
+// Put implements [user.Avatars].
+func (a *Avatars) Put(ctx context.Context, userID, avatarID string, image *user.Image) error {
+	ctx, call := awsclient.Track(ctx)
+	_, err := a.client.PutObject(ctx, &s3.PutObjectInput{
+		Bucket:      a.bucket,
+		Key:         key(userID, avatarID),
+		ContentType: aws.String(image.ContentType),
+		// A reader that can seek: the SDK signs and repeats it without a copy.
+		Body: bytes.NewReader(image.Data),
+	})
+	return call.Fault(err, bucketMissing)
+}
+
+// Get implements [user.Avatars]. Closing what it returns, or the end of ctx, ends the transfer.
+func (a *Avatars) Get(ctx context.Context, userID, avatarID string) (*user.StoredImage, error) {
+	ctx, call := awsclient.Track(ctx)
+	out, err := a.client.GetObject(ctx, &s3.GetObjectInput{Bucket: a.bucket, Key: key(userID, avatarID)})
+	if err != nil {
+		if hasCode(err, "NoSuchKey") {
+			return nil, user.ErrNoAvatar
+		}
+		return nil, call.Fault(err, bucketMissing)
+	}
+	return &user.StoredImage{
+		ReadCloser:  out.Body,
+		ContentType: aws.ToString(out.ContentType),
+		Size:        aws.ToInt64(out.ContentLength),
+	}, nil
+}
+
+// Delete implements [user.Avatars].
+func (a *Avatars) Delete(ctx context.Context, userID, avatarID string) error {
+	ctx, call := awsclient.Track(ctx)
+	_, err := a.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: a.bucket, Key: key(userID, avatarID)})
+	return call.Fault(err, bucketMissing)
+}
+
+// Check asks whether the bucket is there and may be used. The error is user.ErrResourceMissing
+// where it is known not to be.
+func (a *Avatars) Check(ctx context.Context) error {
+	ctx, call := awsclient.Track(ctx)
+	_, err := a.client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: a.bucket})
+	return call.Fault(err, bucketMissing, "NotFound")
+}
+
+func hasCode(err error, code string) bool {
+	var api smithy.APIError
+	return errors.As(err, &api) && api.ErrorCode() == code
+}

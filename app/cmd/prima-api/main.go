@@ -1,0 +1,82 @@
+// Command prima-api serves the directory of users over HTTP. Its settings are environment
+// variables: prima-api -help lists them.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"prima.internal/app/config"
+	"prima.internal/app/telemetry"
+)
+
+// Stamped by the build: see Dockerfile and Taskfile.yml.
+var (
+	version  = "development"
+	revision = "unknown"
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
+}
+
+// run is the program. It returns the exit status: 0 after a stop that cut nothing off, 2 where the
+// arguments or the settings are wrong, 1 for every other failure.
+func run(args, environ []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("prima-api", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() {
+		_, _ = fmt.Fprint(flags.Output(), "prima-api serves the directory of users over HTTP.\n\nUsage: prima-api [-help | -version]\n\nSettings, from the environment:\n\n", config.Help())
+	}
+	showVersion := flags.Bool("version", false, "print the version")
+	for _, arg := range args { // asked for, the help is no error
+		if arg == "-h" || arg == "-help" || arg == "--help" {
+			flags.SetOutput(stdout)
+		}
+	}
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		return 2
+	case flags.NArg() > 0:
+		_, _ = fmt.Fprintf(stderr, "prima-api: unexpected argument %q; see prima-api -help\n", flags.Arg(0))
+		return 2
+	case *showVersion:
+		_, _ = fmt.Fprintf(stdout, "prima-api %s (%s)\n", version, revision)
+		return 0
+	}
+
+	settings, deprecations, err := config.Load(environ)
+	if err != nil {
+		_, _ = fmt.Fprintf(stderr, "prima-api: wrong settings; see prima-api -help\n%v\n", err)
+		return 2
+	}
+	log := telemetry.NewLogger(stderr, settings)
+	for _, d := range deprecations {
+		log.Warn("deprecated variable", "variable", d.Variable, "use", d.Use, "ignored", d.Ignored)
+	}
+
+	stop := make(chan os.Signal, 2)
+	signal.Notify(stop, syscall.SIGTERM, os.Interrupt)
+	defer signal.Stop(stop)
+
+	program, err := newProgram(context.Background(), settings, log)
+	if err != nil {
+		log.Error("not started", "error", err)
+		return 1
+	}
+	log.Info("listening", "address", program.Addr(), "version", version, "revision", revision)
+	if err := program.run(stop); err != nil {
+		log.Error("stopped", "error", err)
+		return 1
+	}
+	log.Info("stopped")
+	return 0
+}

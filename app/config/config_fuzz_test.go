@@ -1,0 +1,45 @@
+package config_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"prima.internal/app/config"
+)
+
+// Ensure that whatever the environment holds, the outcome is either a list of faults or a
+// configuration that writes itself as an environment which reads as the same.
+func FuzzLoad(f *testing.F) {
+	for _, s := range config.Settings() {
+		f.Add(s.Variable, s.Default)
+		for _, former := range s.Formerly {
+			f.Add(former, "http://localhost:4566/")
+		}
+	}
+	f.Add("CORS_ALLOWED_ORIGINS", "https://a, http://b:80")
+	f.Add("PUBLIC_BASE_URL", "http://[::1%25en0]:80/%2f//")
+	f.Add("MAX_JSON_BYTES", "+64KiB")
+	f.Add("IDLE_TIMEOUT", "1h0m0.5s")
+
+	f.Fuzz(func(t *testing.T, variable, value string) {
+		c, _, err := config.Load([]string{variable + "=" + value})
+		if err != nil {
+			var faults *config.Error
+			require.ErrorAs(t, err, &faults)
+			require.NotEmpty(t, faults.Faults)
+			return
+		}
+		require.NoError(t, c.Validate())
+		var environ []string
+		for _, v := range c.Environ() {
+			require.False(t, strings.ContainsAny(v.Value, "\n\r\x00"), "%s=%q", v.Name, v.Value)
+			environ = append(environ, v.Name+"="+v.Value)
+		}
+		again, _, err := config.Load(environ)
+		require.NoError(t, err)
+		assert.Equal(t, c, again)
+	})
+}

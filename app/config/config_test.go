@@ -1,0 +1,272 @@
+package config_test
+
+import (
+	"flag"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"prima.internal/app/config"
+)
+
+var update = flag.Bool("update", false, "write the generated files instead of comparing them")
+
+// Ensure the defaults are those that the contract names.
+func TestDefault(t *testing.T) {
+	t.Parallel()
+	c := config.Default()
+	assert.Equal(t, 5000, c.Port)
+	assert.Equal(t, "us-east-1", c.Region)
+	assert.Empty(t, c.Endpoint)
+	assert.Equal(t, "users", c.Table)
+	assert.Equal(t, "prima-tech-challenge", c.Bucket)
+	assert.Empty(t, c.PublicURL)
+	assert.Empty(t, c.CORSOrigins)
+	assert.EqualValues(t, 5<<20, c.MaxAvatarBytes)
+	assert.EqualValues(t, 8192, c.MaxAvatarPixels)
+	assert.Equal(t, "id", config.KeyAttribute)
+	assert.NoError(t, c.Validate())
+}
+
+// Ensure every setting is read from its own variable and from no other.
+func TestLoadReadsEveryVariable(t *testing.T) {
+	t.Parallel()
+	samples := map[string]string{
+		"PORT": "8080", "AWS_REGION": "eu-central-1", "AWS_ENDPOINT_URL": "http://localstack:4566",
+		"AWS_ENDPOINT_URL_DYNAMODB": "http://dynamodb:8000", "AWS_ENDPOINT_URL_S3": "https://minio.example.com/s3",
+		"DYNAMODB_TABLE": "people", "S3_BUCKET": "faces", "PUBLIC_BASE_URL": "https://api.example.com/v1",
+		"CORS_ALLOWED_ORIGINS": "https://a.example.com,http://localhost:3000", "LOG_LEVEL": "debug", "LOG_FORMAT": "text",
+		"MAX_AVATAR_BYTES": "1MiB", "MAX_AVATAR_PIXELS": "1024", "MAX_JSON_BYTES": "32KiB", "REQUEST_TIMEOUT": "2s",
+		"READ_TIMEOUT": "3s", "WRITE_TIMEOUT": "4s", "IDLE_TIMEOUT": "1m30s", "DRAIN_TIME": "0s", "SHUTDOWN_TIMEOUT": "6s",
+	}
+	for _, s := range config.Settings() {
+		value, known := samples[s.Variable]
+		require.True(t, known, "no sample for %s", s.Variable)
+
+		c, deprecations, err := config.Load([]string{s.Variable + "=" + value})
+		require.NoError(t, err)
+		assert.Empty(t, deprecations)
+		for _, v := range c.Environ() {
+			want := defaultOf(t, v.Name)
+			if v.Name == s.Variable {
+				want = value
+			}
+			assert.Equal(t, want, v.Value, "%s after %s=%s", v.Name, s.Variable, value)
+		}
+		assert.NotEqual(t, config.Default(), c, s.Variable)
+	}
+}
+
+func defaultOf(t *testing.T, variable string) string {
+	t.Helper()
+	for _, s := range config.Settings() {
+		if s.Variable == variable {
+			return s.Default
+		}
+	}
+	require.Fail(t, "not a setting", variable)
+	return ""
+}
+
+// Ensure a wrong environment is refused with every fault at once, each with its variable, its value
+// and what is allowed.
+func TestLoadNamesEveryFault(t *testing.T) {
+	t.Parallel()
+	_, _, err := config.Load([]string{"PORT=70000", "LOG_LEVEL=loud", "AWS_ENDPOINT_URL=localstack:4566", "DRAIN_TIME=5", "S3_BUCKET=Faces", "DYNAMODB_TABLE=users"})
+
+	var faults *config.Error
+	require.ErrorAs(t, err, &faults)
+	assert.Len(t, faults.Faults, 5)
+	for _, want := range []string{
+		`PORT="70000" must be a whole number from 0 to 65535`,
+		`LOG_LEVEL="loud" must be debug, info, warn or error`,
+		`AWS_ENDPOINT_URL="localstack:4566" must be an http or https URL`,
+		`DRAIN_TIME="5" must be a duration from 0s to 10m`,
+		`S3_BUCKET="Faces" must be 3 to 63 lower-case letters`,
+	} {
+		assert.ErrorContains(t, err, want)
+	}
+}
+
+// Ensure each kind of setting refuses what it must.
+func TestLoadRefuses(t *testing.T) {
+	t.Parallel()
+	for variable, values := range map[string][]string{
+		"PORT":                 {"-1", "65536", "5000.0", "0x10", " 5000", "five", "99999999999999999999"},
+		"AWS_REGION":           {"us east 1", "US-EAST-1", "us-east", "-1"},
+		"AWS_ENDPOINT_URL":     {"ftp://a", "http://", "http://a?b", "http://a#", "http://a#b", "//a", "http://u:p@a", "http://a:0", "http://a:99999", "http://a b", "http://a:"},
+		"DYNAMODB_TABLE":       {"ab", "a b c", strings.Repeat("a", 256), "users/"},
+		"S3_BUCKET":            {"ab", "-abc", "abc-", "a_b", strings.Repeat("a", 64)},
+		"PUBLIC_BASE_URL":      {"api.example.com", "https://api.example.com/?x"},
+		"CORS_ALLOWED_ORIGINS": {"example.com", "https://a.example.com/path", "*,https://a", "https://a,", "https://*.a", "null"},
+		"LOG_LEVEL":            {"INFO", "trace"},
+		"MAX_AVATAR_BYTES":     {"0", "-1", "5MB", "65MiB", "9223372036854775807MiB", "1023", "MiB"},
+		"REQUEST_TIMEOUT":      {"0", "1", "-1s", "99ms", "11m", "soon", "NaN"},
+	} {
+		for _, value := range values {
+			_, _, err := config.Load([]string{variable + "=" + value})
+			assert.ErrorContains(t, err, variable+"=", "%s=%q", variable, value)
+		}
+	}
+}
+
+// Ensure the password of a refused URL is not printed.
+func TestFaultHidesPasswords(t *testing.T) {
+	t.Parallel()
+	_, _, err := config.Load([]string{"AWS_ENDPOINT_URL=http://user:hunter2@localhost"})
+	require.Error(t, err)
+	assert.NotContains(t, err.Error(), "hunter2")
+}
+
+// Ensure an empty variable is the same as none, and that a slash at the end of a URL does not matter.
+func TestLoadNormalises(t *testing.T) {
+	t.Parallel()
+	c, _, err := config.Load([]string{"PORT=", "LOG_LEVEL=", "PUBLIC_BASE_URL=https://API.example.com/v1/", "CORS_ALLOWED_ORIGINS=https://A.example.com, http://b.example.com"})
+	require.NoError(t, err)
+	assert.Equal(t, 5000, c.Port)
+	assert.Equal(t, "info", c.LogLevel)
+	assert.Equal(t, "https://api.example.com/v1", c.PublicURL)
+	assert.Equal(t, []string{"https://a.example.com", "http://b.example.com"}, c.CORSOrigins)
+}
+
+// Ensure the variables of the earlier chart still work, are reported, and give way to today's.
+func TestLoadAcceptsFormerVariables(t *testing.T) {
+	t.Parallel()
+	c, deprecations, err := config.Load([]string{"LOCALSTACK_URL=http://localstack:4566", "DYNAMODB_ENDPOINT=http://dynamodb:8000"})
+	require.NoError(t, err)
+	assert.Equal(t, "http://localstack:4566", c.S3())
+	assert.Equal(t, "http://dynamodb:8000", c.DynamoDB())
+	assert.Equal(t, []config.Deprecation{
+		{Variable: "LOCALSTACK_URL", Use: "AWS_ENDPOINT_URL"},
+		{Variable: "DYNAMODB_ENDPOINT", Use: "AWS_ENDPOINT_URL_DYNAMODB"},
+	}, deprecations)
+
+	c, deprecations, err = config.Load([]string{"LOCALSTACK_URL=http://old:4566", "AWS_ENDPOINT_URL=http://new:4566"})
+	require.NoError(t, err)
+	assert.Equal(t, "http://new:4566", c.Endpoint)
+	assert.Equal(t, []config.Deprecation{{Variable: "LOCALSTACK_URL", Use: "AWS_ENDPOINT_URL", Ignored: true}}, deprecations)
+
+	_, _, err = config.Load([]string{"LOCALSTACK_URL=localstack"})
+	assert.ErrorContains(t, err, `LOCALSTACK_URL="localstack"`, "the fault names the variable that was set")
+}
+
+// Ensure the endpoint of a service is its own, then the one for all, then AWS itself.
+func TestEndpoints(t *testing.T) {
+	t.Parallel()
+	assert.Empty(t, config.Config{}.S3())
+	assert.Equal(t, "http://all", config.Config{Endpoint: "http://all"}.DynamoDB())
+	assert.Equal(t, "http://own", config.Config{Endpoint: "http://all", S3Endpoint: "http://own"}.S3())
+}
+
+// Ensure that what the infrastructure writes is what the API reads, whatever the configuration.
+func TestEnvironIsWhatLoadReads(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		want := arbitrary(t)
+		require.NoError(t, want.Validate())
+
+		var environ []string
+		for _, v := range want.Environ() {
+			environ = append(environ, v.Name+"="+v.Value)
+		}
+		got, deprecations, err := config.Load(environ)
+		require.NoError(t, err)
+		assert.Empty(t, deprecations)
+		assert.Equal(t, want, got)
+	})
+}
+
+func arbitrary(t *rapid.T) config.Config {
+	host := rapid.StringMatching(`[a-z0-9]{1,8}(\.[a-z]{2,5}){0,2}(:[1-9][0-9]{0,3})?`)
+	address := func(label, path string) string {
+		return rapid.OneOf(rapid.Just(""), rapid.Custom(func(t *rapid.T) string {
+			return rapid.SampledFrom([]string{"http://", "https://"}).Draw(t, "scheme") + host.Draw(t, "host") + rapid.StringMatching(path).Draw(t, "path")
+		})).Draw(t, label)
+	}
+	duration := func(label string, least, most time.Duration) time.Duration {
+		return time.Duration(rapid.Int64Range(int64(least), int64(most)).Draw(t, label))
+	}
+	const moment = 100 * time.Millisecond
+	c := config.Config{
+		Port:             rapid.IntRange(0, 65535).Draw(t, "port"),
+		Region:           rapid.StringMatching(`[a-z]{2}(-[a-z]{2,5}){1,2}-[0-9]`).Draw(t, "region"),
+		Endpoint:         address("endpoint", `(/[a-z]{1,5}|/%20|/é){0,2}`),
+		DynamoDBEndpoint: address("dynamodb", ``),
+		S3Endpoint:       address("s3", `(/[a-z]{1,5})?`),
+		Table:            rapid.StringMatching(`[A-Za-z0-9_.-]{3,30}`).Draw(t, "table"),
+		Bucket:           rapid.StringMatching(`[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]`).Draw(t, "bucket"),
+		PublicURL:        address("public", `(/[a-z]{1,5})?`),
+		LogLevel:         rapid.SampledFrom([]string{"debug", "info", "warn", "error"}).Draw(t, "level"),
+		LogFormat:        rapid.SampledFrom([]string{"json", "text"}).Draw(t, "format"),
+		MaxAvatarBytes:   rapid.Int64Range(1<<10, 64<<20).Draw(t, "avatar"),
+		MaxAvatarPixels:  rapid.Int64Range(1, 65535).Draw(t, "pixels"),
+		MaxJSONBytes:     rapid.Int64Range(1<<10, 16<<20).Draw(t, "json"),
+		RequestTimeout:   duration("request", moment, 10*time.Minute),
+		ReadTimeout:      duration("read", moment, 10*time.Minute),
+		WriteTimeout:     duration("write", moment, time.Hour),
+		IdleTimeout:      duration("idle", moment, time.Hour),
+		DrainTime:        duration("drain", 0, 10*time.Minute),
+		ShutdownTimeout:  duration("shutdown", 0, 10*time.Minute),
+	}
+	if n := rapid.IntRange(0, 3).Draw(t, "origins"); n > 0 {
+		for range n {
+			c.CORSOrigins = append(c.CORSOrigins, "https://"+host.Draw(t, "origin"))
+		}
+	} else if rapid.Bool().Draw(t, "any origin") {
+		c.CORSOrigins = []string{"*"}
+	}
+	// Validate asks for the form that Load returns; a path may be written in more than one.
+	loaded, _, err := config.Load([]string{"AWS_ENDPOINT_URL=" + c.Endpoint})
+	require.NoError(t, err)
+	c.Endpoint = loaded.Endpoint
+	return c
+}
+
+// Ensure a configuration that was filled wrongly is found out before it is deployed.
+func TestValidate(t *testing.T) {
+	t.Parallel()
+	c := config.Default()
+	c.Port, c.Bucket = -1, "No Bucket"
+	err := c.Validate()
+	assert.ErrorContains(t, err, `PORT="-1"`)
+	assert.ErrorContains(t, err, `S3_BUCKET="No Bucket"`)
+	assert.Error(t, config.Config{}.Validate(), "the zero value")
+}
+
+// Ensure the help names every setting, its default and what it may be, and everything else that is read.
+func TestHelp(t *testing.T) {
+	t.Parallel()
+	help := config.Help()
+	for _, s := range config.Settings() {
+		assert.Contains(t, help, "  "+s.Variable+" ")
+		assert.NotEmpty(t, s.Meaning, s.Variable)
+		assert.NotEmpty(t, s.Allowed, s.Variable)
+	}
+	for _, r := range config.RuntimeVariables() {
+		assert.Contains(t, help, r.Variable)
+		assert.NotEmpty(t, r.Reader, r.Variable)
+	}
+}
+
+// Ensure the tables of settings in the README are what the contract says. Written by `task generate`.
+func TestGeneratedREADME(t *testing.T) {
+	t.Parallel()
+	const file, begin, end = "../../README.md", "<!-- settings: written by task generate -->\n", "<!-- settings: end -->"
+	data, err := os.ReadFile(file)
+	require.NoError(t, err)
+	before, rest, ok := strings.Cut(string(data), begin)
+	require.True(t, ok, "%s has no line %q", file, begin)
+	got, after, ok := strings.Cut(rest, end)
+	require.True(t, ok, "%s has no line %q", file, end)
+
+	if *update {
+		require.NoError(t, os.WriteFile(file, []byte(before+begin+config.Markdown()+end+after), 0o644))
+		return
+	}
+	assert.Equal(t, config.Markdown(), got, "run: task generate")
+}

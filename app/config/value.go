@@ -1,0 +1,198 @@
+package config
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// errValue says only that a value is not allowed; the fault that is made of it says what is.
+var errValue = errors.New("not allowed")
+
+// A value reads and writes one field of a Config as the text of an environment variable.
+// What format writes, parse reads back as the same value.
+type value struct {
+	allowed string
+	parse   func(string) error
+	format  func() string
+}
+
+func integer[T int | int64](p *T, least, most T) value {
+	return value{
+		allowed: fmt.Sprintf("a whole number from %d to %d", least, most),
+		parse: func(s string) error {
+			n, err := strconv.ParseInt(s, 10, 64)
+			return assign(p, T(n), err, least, most)
+		},
+		format: func() string { return strconv.FormatInt(int64(*p), 10) },
+	}
+}
+
+func duration(p *time.Duration, least, most time.Duration) value {
+	return value{
+		allowed: fmt.Sprintf("a duration from %s to %s, such as 500ms, 10s or 1m30s", brief(least), brief(most)),
+		parse: func(s string) error {
+			d, err := time.ParseDuration(s)
+			return assign(p, d, err, least, most)
+		},
+		format: func() string { return brief(*p) },
+	}
+}
+
+// brief writes a duration without the zero units that its String ends with.
+func brief(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+func size(p *int64, least, most int64) value {
+	return value{
+		allowed: fmt.Sprintf("a number of bytes from %s to %s, plain or with KiB or MiB", units(least), units(most)),
+		parse: func(s string) error {
+			number, unit := s, int64(1)
+			if n, ok := strings.CutSuffix(s, "KiB"); ok {
+				number, unit = n, 1<<10
+			} else if n, ok := strings.CutSuffix(s, "MiB"); ok {
+				number, unit = n, 1<<20
+			}
+			n, err := strconv.ParseInt(number, 10, 64)
+			if n > most { // before the product can overflow
+				return errValue
+			}
+			return assign(p, n*unit, err, least, most)
+		},
+		format: func() string { return units(*p) },
+	}
+}
+
+func units(n int64) string {
+	switch {
+	case n > 0 && n%(1<<20) == 0:
+		return strconv.FormatInt(n>>20, 10) + "MiB"
+	case n > 0 && n%(1<<10) == 0:
+		return strconv.FormatInt(n>>10, 10) + "KiB"
+	}
+	return strconv.FormatInt(n, 10)
+}
+
+func text(p *string, pattern, allowed string) value {
+	expression := regexp.MustCompile(pattern)
+	return value{
+		allowed: allowed,
+		parse: func(s string) error {
+			if !expression.MatchString(s) {
+				return errValue
+			}
+			*p = s
+			return nil
+		},
+		format: func() string { return *p },
+	}
+}
+
+func oneOf(p *string, choices ...string) value {
+	return value{
+		allowed: strings.Join(choices[:len(choices)-1], ", ") + " or " + choices[len(choices)-1],
+		parse: func(s string) error {
+			if !slices.Contains(choices, s) {
+				return errValue
+			}
+			*p = s
+			return nil
+		},
+		format: func() string { return *p },
+	}
+}
+
+// address is an optional http or https URL with nothing behind its path. A slash at its end is dropped.
+func address(p *string) value {
+	return value{
+		allowed: "an http or https URL without user, query or fragment, or empty",
+		parse: func(s string) error {
+			if s == "" {
+				*p = ""
+				return nil
+			}
+			u, err := httpURL(s)
+			if err != nil {
+				return err
+			}
+			u.Path = strings.TrimRight(u.Path, "/")
+			u.RawPath = ""
+			*p = u.String()
+			return nil
+		},
+		format: func() string { return *p },
+	}
+}
+
+// origins is a list of web origins, separated by commas, or a single *.
+func origins(p *[]string) value {
+	return value{
+		allowed: "origins such as https://example.com, separated by commas, or `*` for all, or empty",
+		parse: func(s string) error {
+			if s == "" {
+				*p = nil
+				return nil
+			}
+			var list []string
+			for origin := range strings.SplitSeq(s, ",") {
+				origin = strings.TrimSpace(origin)
+				if origin == "*" && strings.TrimSpace(s) == "*" {
+					list = append(list, origin)
+					continue
+				}
+				u, err := httpURL(origin)
+				if err != nil || u.Path != "" {
+					return errValue
+				}
+				list = append(list, u.String())
+			}
+			*p = list
+			return nil
+		},
+		format: func() string { return strings.Join(*p, ",") },
+	}
+}
+
+func httpURL(s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	if err != nil {
+		return nil, errValue
+	}
+	u.Host = strings.ToLower(u.Host)
+	port := u.Port()
+	if port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return nil, errValue
+		}
+	}
+	// A comma would read as the end of an entry in a list, and is in no host's name.
+	wrong := (u.Scheme != "http" && u.Scheme != "https") || u.Opaque != "" || u.Hostname() == "" ||
+		u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.ContainsAny(u.Host, ", \t*") ||
+		strings.HasSuffix(s, "#") || strings.HasSuffix(u.Host, ":")
+	if wrong {
+		return nil, errValue
+	}
+	return u, nil
+}
+
+func assign[T cmp.Ordered](p *T, v T, err error, least, most T) error {
+	if err != nil || v < least || v > most {
+		return errValue
+	}
+	*p = v
+	return nil
+}

@@ -1,0 +1,187 @@
+// Package dynamo keeps users in a DynamoDB table.
+package dynamo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"prima.internal/app/awsclient"
+	"prima.internal/app/config"
+	"prima.internal/app/user"
+)
+
+// tableMissing is what DynamoDB answers where there is no such table.
+const tableMissing = "ResourceNotFoundException"
+
+// Users is a [user.Store] in a DynamoDB table. It is safe for concurrent use.
+type Users struct {
+	client *dynamodb.Client
+	table  *string
+}
+
+// New returns the users of the table that c names.
+func New(cfg aws.Config, c config.Config) *Users {
+	return &Users{
+		client: dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) {
+			if endpoint := c.DynamoDB(); endpoint != "" {
+				o.BaseEndpoint = aws.String(endpoint)
+			}
+		}),
+		table: aws.String(c.Table),
+	}
+}
+
+// Create implements [user.Store].
+func (u *Users) Create(ctx context.Context, r user.Record) (*user.Record, error) {
+	ctx, call := awsclient.Track(ctx)
+	_, err := u.client.PutItem(ctx, &dynamodb.PutItemInput{
+		TableName:                           u.table,
+		Item:                                toItem(r),
+		ConditionExpression:                 aws.String("attribute_not_exists(" + config.KeyAttribute + ")"),
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	})
+	var taken *types.ConditionalCheckFailedException
+	if errors.As(err, &taken) {
+		existing := fromItem(taken.Item)
+		return &existing, nil
+	}
+	return nil, call.Fault(err, tableMissing)
+}
+
+// Get implements [user.Store]. The read is strongly consistent.
+func (u *Users) Get(ctx context.Context, id string) (*user.Record, error) {
+	ctx, call := awsclient.Track(ctx)
+	out, err := u.client.GetItem(ctx, &dynamodb.GetItemInput{
+		TableName:      u.table,
+		Key:            key(id),
+		ConsistentRead: aws.Bool(true),
+	})
+	if err != nil {
+		return nil, call.Fault(err, tableMissing)
+	}
+	if len(out.Item) == 0 {
+		return nil, nil
+	}
+	r := fromItem(out.Item)
+	return &r, nil
+}
+
+// Update implements [user.Store].
+func (u *Users) Update(ctx context.Context, id string, p user.Patch) (user.User, error) {
+	var sets []string
+	values := map[string]types.AttributeValue{}
+	names := map[string]string{}
+	set := func(attribute string, value *string) {
+		if value == nil {
+			return
+		}
+		sets = append(sets, "#"+attribute+" = :"+attribute)
+		names["#"+attribute] = attribute // `name` is a reserved word
+		values[":"+attribute] = text(*value)
+	}
+	set(nameAttribute, p.Name)
+	set(emailAttribute, p.Email)
+
+	attributes, _, err := u.update(ctx, id, &dynamodb.UpdateItemInput{
+		UpdateExpression:          aws.String("SET " + strings.Join(sets, ", ")),
+		ExpressionAttributeNames:  names,
+		ExpressionAttributeValues: values,
+		ReturnValues:              types.ReturnValueAllNew,
+	})
+	return fromItem(attributes).User, err
+}
+
+// SetAvatar implements [user.Store].
+func (u *Users) SetAvatar(ctx context.Context, id, avatarID string) (user.User, error) {
+	in := &dynamodb.UpdateItemInput{ReturnValues: types.ReturnValueAllOld}
+	if avatarID == "" {
+		in.UpdateExpression = aws.String("REMOVE " + avatarAttribute + ", " + foreignAttribute)
+	} else {
+		in.UpdateExpression = aws.String("SET " + avatarAttribute + " = :avatar REMOVE " + foreignAttribute)
+		in.ExpressionAttributeValues = map[string]types.AttributeValue{":avatar": text(avatarID)}
+	}
+	attributes, _, err := u.update(ctx, id, in)
+	return fromItem(attributes).User, err
+}
+
+// update changes the item of a user who exists; user.NotFound otherwise.
+func (u *Users) update(ctx context.Context, id string, in *dynamodb.UpdateItemInput) (attributes map[string]types.AttributeValue, again bool, err error) {
+	in.TableName = u.table
+	in.Key = key(id)
+	in.ConditionExpression = aws.String("attribute_exists(" + config.KeyAttribute + ")")
+	ctx, call := awsclient.Track(ctx)
+	out, err := u.client.UpdateItem(ctx, in)
+	if err != nil {
+		return nil, call.Again(), notFound(call, err)
+	}
+	return out.Attributes, call.Again(), nil
+}
+
+// Delete implements [user.Store].
+func (u *Users) Delete(ctx context.Context, id string) (before user.User, again bool, err error) {
+	ctx, call := awsclient.Track(ctx)
+	out, err := u.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
+		TableName:           u.table,
+		Key:                 key(id),
+		ConditionExpression: aws.String("attribute_exists(" + config.KeyAttribute + ")"),
+		ReturnValues:        types.ReturnValueAllOld,
+	})
+	if err != nil {
+		return user.User{}, call.Again(), notFound(call, err)
+	}
+	return fromItem(out.Attributes).User, call.Again(), nil
+}
+
+// notFound is the fault of a write on a user who must exist.
+func notFound(call *awsclient.Call, err error) error {
+	var absent *types.ConditionalCheckFailedException
+	if errors.As(err, &absent) {
+		return user.ErrNoUser
+	}
+	return call.Fault(err, tableMissing)
+}
+
+// Page implements [user.Store] with one Scan: up to 1 MB of items, eventually consistent.
+func (u *Users) Page(ctx context.Context, after string, limit int) ([]user.User, string, error) {
+	in := &dynamodb.ScanInput{TableName: u.table}
+	if limit > 0 {
+		in.Limit = aws.Int32(int32(limit)) //nolint:gosec // callers ask for thousands at most
+	}
+	if after != "" {
+		in.ExclusiveStartKey = key(after)
+	}
+	ctx, call := awsclient.Track(ctx)
+	out, err := u.client.Scan(ctx, in)
+	if err != nil {
+		return nil, "", call.Fault(err, tableMissing)
+	}
+	users := make([]user.User, len(out.Items))
+	for i, item := range out.Items {
+		users[i] = fromItem(item).User
+	}
+	return users, textOf(out.LastEvaluatedKey, config.KeyAttribute), nil
+}
+
+// Check asks whether the table is there and can be used. The error is user.ErrResourceMissing
+// where it is known not to be.
+func (u *Users) Check(ctx context.Context) error {
+	ctx, call := awsclient.Track(ctx)
+	out, err := u.client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: u.table})
+	if err != nil {
+		return call.Fault(err, tableMissing)
+	}
+	switch status := out.Table.TableStatus; status {
+	case types.TableStatusActive, types.TableStatusUpdating:
+		return nil
+	case types.TableStatusDeleting:
+		return fmt.Errorf("table %s is being deleted: %w", *u.table, user.ErrResourceMissing)
+	default:
+		return fmt.Errorf("table %s is %s", *u.table, status)
+	}
+}

@@ -1,0 +1,51 @@
+// Package telemetry makes what the API tells its operators.
+package telemetry
+
+import (
+	"context"
+	"io"
+	"log/slog"
+
+	"prima.internal/app/config"
+)
+
+// NewLogger returns a logger that writes a line a record to w, in the form and from the level that
+// c asks for. A record made with a context of [WithRequestID] carries that id.
+func NewLogger(w io.Writer, c config.Config) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
+		level = slog.LevelInfo // a configuration that Load returned has no other
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if c.LogFormat == "text" {
+		return slog.New(requestHandler{slog.NewTextHandler(w, options)})
+	}
+	return slog.New(requestHandler{slog.NewJSONHandler(w, options)})
+}
+
+type requestIDKey struct{}
+
+// WithRequestID returns a context whose log records carry the id of a request.
+func WithRequestID(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, requestIDKey{}, id)
+}
+
+// requestHandler adds the request's id to each record.
+type requestHandler struct {
+	slog.Handler
+}
+
+func (h requestHandler) Handle(ctx context.Context, r slog.Record) error {
+	if id, ok := ctx.Value(requestIDKey{}).(string); ok {
+		r.AddAttrs(slog.String("request_id", id))
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+func (h requestHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return requestHandler{h.Handler.WithAttrs(attrs)}
+}
+
+func (h requestHandler) WithGroup(name string) slog.Handler {
+	return requestHandler{h.Handler.WithGroup(name)}
+}

@@ -1,0 +1,291 @@
+package user
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// cleanupTimeout bounds the removal of an image that nobody names any more. It runs on a context of
+// its own: the request's may be what failed.
+const cleanupTimeout = 5 * time.Second
+
+// A Directory keeps users and their avatars. It is safe for concurrent use, also by several
+// processes on the same stores.
+//
+// The item of a user is the truth. An image is stored before the item that names it and removed
+// after, so that a crash in between leaves an image that nobody can see, never a user without
+// the image it names.
+type Directory struct {
+	Users   Store
+	Avatars Avatars
+	// Log is told what could not be undone. It must not be nil.
+	Log *slog.Logger
+}
+
+// A Draft is a user that is to be created. Name and Email are as ParseName and ParseEmail returned them.
+type Draft struct {
+	Name   string
+	Email  string
+	Avatar *Image // nil: none
+	// IdempotencyKey, unless empty, makes the same draft with the same key one user.
+	IdempotencyKey string
+}
+
+// A Patch changes what is not nil.
+type Patch struct {
+	Name  *string
+	Email *string
+}
+
+// Create adds a user and returns it. A draft whose idempotency key made a user before returns
+// that user as it was created, and stores nothing; KeyReused if the content differs.
+func (d *Directory) Create(ctx context.Context, draft Draft) (User, error) {
+	record := Record{User: User{Name: draft.Name, Email: draft.Email}}
+	if draft.IdempotencyKey == "" {
+		record.ID = uuid.NewString()
+	} else {
+		record.ID = keyedID(draft.IdempotencyKey)
+		record.Fingerprint = fingerprint(draft)
+		// Asked before the image is stored: a repeated request must leave nothing in the bucket.
+		existing, err := d.Users.Get(ctx, record.ID)
+		if err != nil {
+			return User{}, err
+		}
+		if existing != nil {
+			return replay(existing, record)
+		}
+	}
+
+	if draft.Avatar != nil {
+		record.AvatarID = uuid.NewString()
+		if draft.IdempotencyKey != "" {
+			record.FirstAvatarID = record.AvatarID
+		}
+		if err := d.Avatars.Put(ctx, record.ID, record.AvatarID, draft.Avatar); err != nil {
+			d.discardAfter(ctx, err, record.ID, record.AvatarID)
+			return User{}, err
+		}
+	}
+
+	existing, err := d.Users.Create(ctx, record)
+	if err != nil && uncertain(err) {
+		existing, err = d.resolve(ctx, record, err)
+	}
+	switch {
+	case err != nil:
+		if !uncertain(err) {
+			d.discard(ctx, record.ID, record.AvatarID)
+		}
+		return User{}, err
+	case existing == nil || *existing == record:
+		// The second is our own write, met again by a retry whose first answer was lost.
+		return record.User, nil
+	default:
+		// Another request with the same key was faster.
+		d.discard(ctx, record.ID, record.AvatarID)
+		return replay(existing, record)
+	}
+}
+
+// resolve finds out whether a create took effect whose answer never came. It returns what
+// Store.Create would have; an error that is still uncertain if that cannot be told either.
+func (d *Directory) resolve(ctx context.Context, record Record, cause error) (*Record, error) {
+	// The request's own time may be used up.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+	defer cancel()
+	existing, err := d.Users.Get(ctx, record.ID)
+	if err != nil {
+		d.Log.WarnContext(ctx, "not known whether a user was created; its avatar is kept",
+			"user", record.ID, "avatar", record.AvatarID, "error", err)
+		return nil, cause
+	}
+	if existing == nil {
+		return nil, certain(cause)
+	}
+	return existing, nil
+}
+
+// replay answers a repeated create with what the first one was answered.
+func replay(existing *Record, asked Record) (User, error) {
+	if existing.Fingerprint != asked.Fingerprint || asked.Fingerprint == "" {
+		return User{}, errKeyReused
+	}
+	first := asked.User
+	first.AvatarID = existing.FirstAvatarID
+	return first, nil
+}
+
+// Get returns a user. NotFound.
+func (d *Directory) Get(ctx context.Context, id string) (User, error) {
+	record, err := d.Users.Get(ctx, id)
+	switch {
+	case err != nil:
+		return User{}, err
+	case record == nil:
+		return User{}, ErrNoUser
+	}
+	return record.User, nil
+}
+
+// Page is [Store.Page].
+func (d *Directory) Page(ctx context.Context, after string, limit int) (users []User, next string, err error) {
+	return d.Users.Page(ctx, after, limit)
+}
+
+// Update changes a user and returns it as it then is. NotFound.
+func (d *Directory) Update(ctx context.Context, id string, p Patch) (User, error) {
+	if p == (Patch{}) {
+		return d.Get(ctx, id)
+	}
+	return d.Users.Update(ctx, id, p)
+}
+
+// Delete removes a user and the avatar. NotFound.
+func (d *Directory) Delete(ctx context.Context, id string) error {
+	// Read first: should the answer to the delete be lost, this still tells which image to remove.
+	seen, err := d.Get(ctx, id)
+	if err != nil {
+		return err
+	}
+	before, again, err := d.Users.Delete(ctx, id)
+	if again && CodeOf(err) == NotFound {
+		before, err = seen, nil
+	}
+	if err != nil {
+		return err
+	}
+	d.discard(ctx, id, before.AvatarID)
+	return nil
+}
+
+// SetAvatar replaces the user's image and returns the user. NotFound.
+func (d *Directory) SetAvatar(ctx context.Context, id string, image *Image) (User, error) {
+	// Read first: nothing is stored for a user who does not exist.
+	seen, err := d.Get(ctx, id)
+	if err != nil {
+		return User{}, err
+	}
+	avatarID := uuid.NewString()
+	if err := d.Avatars.Put(ctx, id, avatarID, image); err != nil {
+		d.discardAfter(ctx, err, id, avatarID)
+		return User{}, err
+	}
+	before, err := d.Users.SetAvatar(ctx, id, avatarID)
+	if err != nil && uncertain(err) {
+		before, err = d.resolveAvatar(ctx, id, avatarID, seen, err)
+	}
+	if err != nil {
+		if !uncertain(err) {
+			d.discard(ctx, id, avatarID)
+		}
+		return User{}, err
+	}
+	if before.AvatarID == avatarID { // a retry met its own write; what was there before is what was read
+		before.AvatarID = seen.AvatarID
+	}
+	d.discard(ctx, id, before.AvatarID)
+	before.AvatarID, before.ForeignAvatarURL = avatarID, ""
+	return before, nil
+}
+
+// resolveAvatar is resolve for SetAvatar.
+func (d *Directory) resolveAvatar(ctx context.Context, id, avatarID string, seen User, cause error) (User, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+	defer cancel()
+	now, err := d.Users.Get(ctx, id)
+	switch {
+	case err != nil:
+		d.Log.WarnContext(ctx, "not known whether an avatar was replaced; both images are kept",
+			"user", id, "avatar", avatarID, "error", err)
+		return User{}, cause
+	case now == nil:
+		return User{}, ErrNoUser
+	case now.AvatarID != avatarID:
+		return User{}, certain(cause)
+	}
+	return seen, nil
+}
+
+// RemoveAvatar removes the user's image or foreign link. NotFound if there is no user or nothing to remove.
+func (d *Directory) RemoveAvatar(ctx context.Context, id string) error {
+	seen, err := d.Get(ctx, id)
+	if err != nil {
+		return err
+	}
+	if !seen.HasAvatar() {
+		return ErrNoAvatar
+	}
+	before, err := d.Users.SetAvatar(ctx, id, "")
+	if err != nil {
+		return err
+	}
+	if !before.HasAvatar() { // a retry met its own write, or somebody else removed it meanwhile
+		before = seen
+	}
+	d.discard(ctx, id, before.AvatarID)
+	return nil
+}
+
+// Avatar opens the user's image; the caller closes it. current is called with the image's id first and may
+// decline to have it opened, as a cache that holds it does; then the image returned is nil. NotFound.
+func (d *Directory) Avatar(ctx context.Context, id string, current func(avatarID string) (open bool)) (*StoredImage, error) {
+	missing := ""
+	for {
+		u, err := d.Get(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if u.AvatarID == "" {
+			return nil, ErrNoAvatar
+		}
+		if u.AvatarID == missing {
+			d.Log.ErrorContext(ctx, "the image that a user names is not in the bucket", "user", id, "avatar", missing)
+			return nil, ErrNoAvatar
+		}
+		if !current(u.AvatarID) {
+			return nil, nil
+		}
+		stored, err := d.Avatars.Get(ctx, id, u.AvatarID)
+		if CodeOf(err) == NotFound {
+			// Replaced between the two reads, unless the user still names it.
+			missing = u.AvatarID
+			continue
+		}
+		return stored, err
+	}
+}
+
+// discardAfter removes an image whose upload failed, if any of it can have arrived.
+func (d *Directory) discardAfter(ctx context.Context, err error, userID, avatarID string) {
+	if uncertain(err) {
+		d.discard(ctx, userID, avatarID)
+	}
+}
+
+// discard removes an image that no user names. A failure is not the caller's: it leaves an image
+// that nobody can see.
+func (d *Directory) discard(ctx context.Context, userID, avatarID string) {
+	if avatarID == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+	defer cancel()
+	if err := d.Avatars.Delete(ctx, userID, avatarID); err != nil {
+		d.Log.WarnContext(ctx, "an image that no user names stays in the bucket", "user", userID, "avatar", avatarID, "error", err)
+	}
+}
+
+// certain returns err without its doubt.
+func certain(err error) error {
+	var e *Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	sure := *e
+	sure.Uncertain = false
+	return &sure
+}

@@ -1,0 +1,80 @@
+package user
+
+import (
+	"errors"
+	"fmt"
+)
+
+// A Code says what kind of failure an [Error] is, for a machine.
+type Code string
+
+// The codes. What HTTP makes of them stands in package api.
+const (
+	Missing     Code = "missing"     // a required field is not there
+	Invalid     Code = "invalid"     // a field breaks its rule
+	NotFound    Code = "not_found"   // no such user, or no such image
+	KeyReused   Code = "key_reused"  // an idempotency key came back with other content
+	TooLarge    Code = "too_large"   // the image has too many bytes
+	NotAnImage  Code = "not_image"   // the image is none of the accepted formats
+	Unavailable Code = "unavailable" // a dependency did not do its part; the same call may succeed later
+	Internal    Code = "internal"    // everything else
+)
+
+// ErrResourceMissing is in the chain of errors of a store whose table or bucket does not exist.
+var ErrResourceMissing = errors.New("the resource does not exist")
+
+// An Error is a failure that callers tell apart by its code.
+type Error struct {
+	Code Code
+	// Message is a fixed sentence for clients; it never holds the text of a cause.
+	Message string
+	// Detail says what would have been accepted, for clients; may be empty.
+	Detail string
+	// Uncertain is set where a write may have taken effect all the same: its answer never came.
+	Uncertain bool
+	// Err is the cause, for operators.
+	Err error
+}
+
+func (e *Error) Error() string {
+	switch {
+	case e.Err == nil:
+		return e.Message
+	case e.Message == "":
+		return e.Err.Error()
+	}
+	return fmt.Sprintf("%s: %v", e.Message, e.Err)
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// CodeOf returns the code of err: Internal where it has none, "" for nil.
+func CodeOf(err error) Code {
+	if err == nil {
+		return ""
+	}
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return Internal
+}
+
+func uncertain(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Uncertain
+}
+
+// What stores return for what they do not have.
+var (
+	ErrNoUser   error = &Error{Code: NotFound, Message: "User not found"}
+	ErrNoAvatar error = &Error{Code: NotFound, Message: "Avatar not found"}
+)
+
+// The texts of Missing and Invalid are what clients of the earlier service look for.
+var (
+	errMissing      = &Error{Code: Missing, Message: "Missing 'name' or 'email'"}
+	errInvalidName  = &Error{Code: Invalid, Message: "Invalid 'name'", Detail: fmt.Sprintf("a name has 1 to %d characters besides the white space around it, none of them a control character", MaxNameRunes)}
+	errInvalidEmail = &Error{Code: Invalid, Message: "Invalid 'email'", Detail: fmt.Sprintf("an email is one bare address such as jane@example.com, at most %d bytes long", MaxEmailBytes)}
+	errKeyReused    = &Error{Code: KeyReused, Message: "Idempotency-Key was used with other content"}
+)

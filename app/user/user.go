@@ -1,0 +1,89 @@
+// Package user is the domain: what a user is, the rules that a user keeps to, and the [Directory]
+// that keeps them. It knows neither HTTP nor AWS; it says what it needs of a store and others provide it.
+package user
+
+import (
+	"unicode/utf8"
+)
+
+// A User is one person in the directory.
+type User struct {
+	ID    string // a UUID
+	Name  string
+	Email string
+	// AvatarID names the current image of the user, anew with each image; empty if there is none.
+	AvatarID string
+	// ForeignAvatarURL is an image that the earlier service linked to. It is passed on as it is and
+	// never fetched. Empty where AvatarID is set.
+	ForeignAvatarURL string
+}
+
+// HasAvatar reports whether there is anything to remove: an image of ours or a foreign link.
+func (u User) HasAvatar() bool { return u.AvatarID != "" || u.ForeignAvatarURL != "" }
+
+// AvatarURL returns the absolute URL of the user's image, or "" if there is none. The id of the
+// image in its query makes the URL change with the image, so that caches never show an old one,
+// and makes it one that nobody can guess. usersURL is the absolute URL of the users' collection.
+func (u User) AvatarURL(usersURL string) string {
+	switch {
+	case u.AvatarID != "":
+		return usersURL + "/" + u.ID + "/avatar?v=" + u.AvatarID
+	default:
+		return u.ForeignAvatarURL
+	}
+}
+
+// AppendJSON appends the user as clients see it: {"id":…,"name":…,"email":…,"avatar_url":…}, all
+// strings, avatar_url "" where there is none.
+func (u User) AppendJSON(dst []byte, usersURL string) []byte {
+	dst = append(dst, `{"id":`...)
+	dst = AppendString(dst, u.ID)
+	dst = append(dst, `,"name":`...)
+	dst = AppendString(dst, u.Name)
+	dst = append(dst, `,"email":`...)
+	dst = AppendString(dst, u.Email)
+	dst = append(dst, `,"avatar_url":`...)
+	dst = AppendString(dst, u.AvatarURL(usersURL))
+	return append(dst, '}')
+}
+
+// AppendString appends s as a JSON string (RFC 8259 §7). Bytes that are no UTF-8 become U+FFFD.
+func AppendString(dst []byte, s string) []byte {
+	const hex = "0123456789abcdef"
+	dst = append(dst, '"')
+	start := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= ' ' && c != '"' && c != '\\' && c < utf8.RuneSelf {
+			i++
+			continue
+		}
+		if c >= utf8.RuneSelf {
+			r, size := utf8.DecodeRuneInString(s[i:])
+			if r == utf8.RuneError && size == 1 {
+				dst = append(dst, s[start:i]...)
+				dst = append(dst, "\uFFFD"...)
+				start = i + size
+			}
+			i += size
+			continue
+		}
+		dst = append(dst, s[start:i]...)
+		switch c {
+		case '"', '\\':
+			dst = append(dst, '\\', c)
+		case '\n':
+			dst = append(dst, '\\', 'n')
+		case '\r':
+			dst = append(dst, '\\', 'r')
+		case '\t':
+			dst = append(dst, '\\', 't')
+		default:
+			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&0xf])
+		}
+		i++
+		start = i
+	}
+	dst = append(dst, s[start:]...)
+	return append(dst, '"')
+}
