@@ -1,7 +1,9 @@
 package api
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -22,14 +24,14 @@ func (s *Server) getAvatar(c *fiber.Ctx) error {
 	ctx, cancel := context.WithCancel(exchangeOf(c).context)
 	deadline := time.AfterFunc(s.config.RequestTimeout, cancel)
 
-	version, condition := c.Query("v"), c.Get(fiber.HeaderIfNoneMatch)
+	version, conditions := c.Query("v"), c.Request().Header.PeekAll(fiber.HeaderIfNoneMatch)
 	stored, err := s.directory.Avatar(ctx, id, func(avatarID string) bool {
 		c.Set(fiber.HeaderETag, `"`+avatarID+`"`)
 		c.Set(fiber.HeaderCacheControl, "no-cache")
 		if version == avatarID {
 			c.Set(fiber.HeaderCacheControl, "public, max-age=31536000, immutable")
 		}
-		return !matches(condition, avatarID)
+		return !matches(conditions, avatarID)
 	})
 	if err != nil || stored == nil {
 		deadline.Stop()
@@ -53,9 +55,9 @@ func (s *Server) getAvatar(c *fiber.Ctx) error {
 	return c.SendStream(&download{StoredImage: stored, server: s, exchange: e, cancel: cancel}, int(stored.Size))
 }
 
-// matches reports whether an If-None-Match header names the image. The comparison is weak: RFC 9110 §13.1.2.
-func matches(condition, avatarID string) bool {
-	for tag := range strings.SplitSeq(condition, ",") {
+// matches reports whether If-None-Match headers name the image. The comparison is weak: RFC 9110 §13.1.2.
+func matches(conditions [][]byte, avatarID string) bool {
+	for tag := range strings.SplitSeq(string(bytes.Join(conditions, []byte{','})), ",") {
 		tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/")
 		if tag == "*" || tag == `"`+avatarID+`"` {
 			return true
@@ -125,9 +127,9 @@ func (s *Server) readUpload(c *fiber.Ctx) ([]byte, error) {
 		}
 		return f.avatar, err
 	}
-	body, err := newBody(c, s.config.MaxAvatarBytes)
+	body, err := newBody(c, s.config.MaxAvatarBytes+1) // one more, to tell what is wrong
 	if err != nil {
-		if err == error(errBodyTooLarge) {
+		if errors.Is(err, errBodyTooLarge) {
 			err = s.limits().TooLarge()
 		}
 		return nil, err

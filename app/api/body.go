@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync/atomic"
 
 	"github.com/gofiber/fiber/v2"
 )
@@ -20,7 +21,34 @@ type bodyReader struct {
 	declared int64 // Content-Length; negative: not known
 	limit    int64
 	read     int64
+	client   *connection
 	err      error // what ended the reading, unless that was the end of the body
+}
+
+// A connection remembers that its client has stopped sending. To fasthttp, a chunked body whose
+// client hangs up between two chunks is one that ended.
+type connection struct {
+	net.Conn
+	ended atomic.Bool
+}
+
+func (c *connection) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if errors.Is(err, io.EOF) {
+		c.ended.Store(true)
+	}
+	return n, err
+}
+
+// A listener accepts connections as [connection]s.
+type listener struct{ net.Listener }
+
+func (l listener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &connection{Conn: c}, nil
 }
 
 // newBody returns the body of the request, of which at most limit bytes can be read.
@@ -29,6 +57,7 @@ func newBody(c *fiber.Ctx, limit int64) (*bodyReader, error) {
 		return nil, errMediaType.with("a request body is not compressed", nil)
 	}
 	b := &bodyReader{stream: c.Context().RequestBodyStream(), declared: int64(c.Request().Header.ContentLength()), limit: limit}
+	b.client, _ = c.Context().Conn().(*connection)
 	if b.stream == nil {
 		b.stream = bytes.NewReader(c.Request().Body())
 	}
@@ -47,7 +76,7 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 	switch {
 	case b.read > b.limit:
 		b.err = errBodyTooLarge
-	case errors.Is(err, io.EOF) && b.declared > b.read, errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, io.EOF) && b.brokenOff(), errors.Is(err, io.ErrUnexpectedEOF):
 		b.err = errIncomplete.with("", io.ErrUnexpectedEOF)
 	case errors.Is(err, io.EOF):
 		return n, io.EOF
@@ -55,6 +84,14 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 		b.err = bodyFault(err)
 	}
 	return n, b.err
+}
+
+// brokenOff reports whether the stream ended before the body did.
+func (b *bodyReader) brokenOff() bool {
+	if b.declared >= 0 {
+		return b.read < b.declared
+	}
+	return b.client != nil && b.client.ended.Load()
 }
 
 func bodyFault(err error) error {

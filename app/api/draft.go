@@ -161,6 +161,9 @@ func (s *Server) readMultipart(c *fiber.Ctx, boundary string) (fields, error) {
 		return fields{}, err
 	}
 	f, err := parseMultipart(body, boundary, s.limits(), max(body.declared, 0))
+	if err == nil { // what follows the last boundary means nothing, but that it came says that the body is whole
+		_, _ = io.Copy(io.Discard, body)
+	}
 	if body.err != nil { // what ended the body, rather than what the parser made of that
 		return fields{}, body.err
 	}
@@ -173,8 +176,10 @@ func parseMultipart(body io.Reader, boundary string, limits user.Limits, sizeHin
 	if boundary == "" {
 		return fields{}, errInvalidForm.with("the boundary is missing", nil)
 	}
+	// Package multipart takes a body that breaks off in the header of a part for one that ends there. Behind
+	// a line break, which completes a last boundary that has none, the end is made an error.
+	reader := multipart.NewReader(io.MultiReader(body, strings.NewReader("\r\n"), brokenOff{}), boundary)
 	var f fields
-	reader := multipart.NewReader(body, boundary)
 	for parts := 0; ; parts++ {
 		part, err := reader.NextPart()
 		if err == io.EOF { //nolint:errorlint // a wrapped EOF is a body that broke off
@@ -199,6 +204,10 @@ func parseMultipart(body io.Reader, boundary string, limits user.Limits, sizeHin
 		}
 	}
 }
+
+type brokenOff struct{}
+
+func (brokenOff) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
 func readText(part *multipart.Part, field **string) error {
 	if *field != nil {

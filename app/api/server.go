@@ -92,11 +92,11 @@ func New(c config.Config, directory *user.Directory, dependencies []Dependency, 
 }
 
 // Serve answers on the listener until Shutdown, and asks the dependencies for their state meanwhile.
-func (s *Server) Serve(listener net.Listener) error {
+func (s *Server) Serve(l net.Listener) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go s.readiness.watch(ctx)
-	return s.app.Listener(listener)
+	return s.app.Listener(listener{l})
 }
 
 // Drain makes /readyz say 503 and every answer tell its client to use another connection for the

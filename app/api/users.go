@@ -86,7 +86,7 @@ func (s *Server) updateUser(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	if !isJSON(mediaType) {
+	if mediaType != fiber.MIMEApplicationJSON && mediaType != "application/merge-patch+json" {
 		return errMediaType.with("a change is application/merge-patch+json or application/json", nil)
 	}
 	members, err := s.readObject(c)

@@ -32,6 +32,8 @@ type Client struct {
 	base  string // without a trailing slash
 	links string // what absolute links in answers begin with
 	http  *http.Client
+
+	deleted sync.Map // paths of users
 }
 
 // NewClient returns a client of the API at baseURL. Its connections are closed at the end of the test.
@@ -77,17 +79,22 @@ type Created struct {
 
 // A Response is an answer that has been read to its end. It prints as status, headers and body.
 type Response struct {
-	Request string // what was asked, for messages
-	Method  string
-	Status  int
-	Header  http.Header
-	Body    []byte
+	Method string
+	Path   string
+	Sent   []string // headers of the request that a test gave
+	Status int
+	Header http.Header
+	Body   []byte
 }
 
 // String returns the answer as a failing test prints it.
 func (r *Response) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\nanswered %d %s\n", r.Request, r.Status, http.StatusText(r.Status))
+	fmt.Fprintf(&b, "%s %s\n", r.Method, r.Path)
+	for _, line := range r.Sent {
+		fmt.Fprintln(&b, line)
+	}
+	fmt.Fprintf(&b, "was answered %d %s\n", r.Status, http.StatusText(r.Status))
 	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
 		for _, value := range r.Header[name] {
 			fmt.Fprintf(&b, "%s: %s\n", name, value)
@@ -142,12 +149,7 @@ func (c *Client) send(method, path string, body io.Reader, header ...string) (*R
 		return nil, err
 	}
 	defer res.Body.Close()
-	return readResponse(res, strings.Join(append([]string{method + " " + path}, header...), "\n"), method)
-}
-
-func readResponse(res *http.Response, request, method string) (*Response, error) {
-	r := &Response{Request: request, Method: method, Status: res.StatusCode, Header: res.Header}
-	var err error
+	r := &Response{Method: method, Path: path, Sent: header, Status: res.StatusCode, Header: res.Header}
 	if r.Body, err = io.ReadAll(res.Body); err != nil {
 		return nil, fmt.Errorf("reading the body of %s: %w", r, err)
 	}
@@ -183,9 +185,17 @@ var requestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`)
 // created, and holds r to what all answers have in common.
 func (c *Client) check(t testing.TB, r *Response) {
 	t.Helper()
+	if r.Method == http.MethodDelete && r.Status == http.StatusNoContent {
+		c.deleted.Store(r.Path, true)
+	}
 	if id := r.createdID(); id != "" {
+		path := "/users/" + id
+		c.deleted.Delete(path) // an idempotency key leads to the same id again
 		t.Cleanup(func() {
-			gone, err := c.send("DELETE", "/users/"+id, nil)
+			if _, done := c.deleted.Load(path); done {
+				return
+			}
+			gone, err := c.send("DELETE", path, nil)
 			if assert.NoError(t, err, "removing what the test created") {
 				assert.Contains(t, []int{http.StatusNoContent, http.StatusNotFound}, gone.Status, gone)
 			}

@@ -1,7 +1,10 @@
 package apitest
 
 import (
+	"bufio"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -236,6 +239,28 @@ func (s *suite) largeTable(t *testing.T) {
 		assert.ElementsMatch(t, created, idsOf(users, created))
 	})
 
+	// Ensure a list that is sent in parts has the headers of one that is not, and HEAD no body of it.
+	t.Run("it answers HEAD", func(t *testing.T) {
+		s.requireHeadLikeGet(t, "/users")
+	})
+
+	if !s.Proxied {
+		// Ensure a client that does not know chunks, which are of HTTP/1.1, is not sent any: RFC 9112 §6.1.
+		t.Run("a client of HTTP/1.0 gets it in one piece", func(t *testing.T) {
+			conn := s.dial(t)
+			_, err := io.WriteString(conn, "GET /users HTTP/1.0\r\n\r\n")
+			require.NoError(t, err)
+			res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			require.NoError(t, err)
+			defer res.Body.Close()
+			require.Equal(t, http.StatusOK, res.StatusCode)
+			assert.Empty(t, res.TransferEncoding, "Transfer-Encoding")
+			var users []json.RawMessage
+			require.NoError(t, json.NewDecoder(res.Body).Decode(&users))
+			assert.GreaterOrEqual(t, len(users), len(created))
+		})
+	}
+
 	// Ensure our pages and those of DynamoDB do not get in each other's way.
 	t.Run("the links lead to every user once", func(t *testing.T) {
 		for _, limit := range []int{300, 999, 1000} {
@@ -249,27 +274,20 @@ func (s *suite) largeTable(t *testing.T) {
 func (s *suite) createMany(t *testing.T, n int, body func(i int) string) []string {
 	t.Helper()
 	const atOnce = 8
-	ids := make([]string, 0, n)
-	t.Cleanup(func() {
-		for len(ids) > 0 {
-			some := ids[:min(atOnce, len(ids))]
-			ids = ids[len(some):]
-			s.together(t, len(some), func(i int) (*Response, error) { return s.send("DELETE", "/users/"+some[i], nil) })
-		}
-	})
+	var ids []string
 	for len(ids) < n {
-		for _, r := range s.createTogether(t, min(atOnce, n-len(ids)), body) {
-			ids = append(ids, r.Created(t).ID)
+		var some []string
+		for _, r := range s.together(t, min(atOnce, n-len(ids)), func(i int) (*Response, error) {
+			return s.send("POST", "/users", strings.NewReader(body(i)), "Content-Type: application/json")
+		}) {
+			some = append(some, r.Created(t).ID)
 		}
+		ids = append(ids, some...)
+		t.Cleanup(func() {
+			s.together(t, len(some), func(i int) (*Response, error) { return s.send("DELETE", "/users/"+some[i], nil) })
+		})
 	}
-	return append([]string(nil), ids...)
-}
-
-func (s *suite) createTogether(t *testing.T, n int, body func(i int) string) []*Response {
-	t.Helper()
-	return s.together(t, n, func(i int) (*Response, error) {
-		return s.send("POST", "/users", strings.NewReader(body(i)), "Content-Type: application/json")
-	})
+	return ids
 }
 
 // idsOf returns the ids of those users that are among wanted, as often as they come.

@@ -169,7 +169,6 @@ func errorBody(err error) (int, []byte) {
 		e = &apiError{status: http.StatusInternalServerError, code: "com.amazonaws.dynamodb.v20120810#InternalServerError", message: err.Error()}
 	}
 	b := appendString([]byte(`{"__type":`), e.code)
-	// The services' own errors say message, those of the protocol's layer Message.
 	b = appendString(append(b, `,"message":`...), e.message)
 	b = append(b, e.extra...)
 	return e.status, append(b, '}')

@@ -1,6 +1,7 @@
 package localaws
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -16,7 +17,8 @@ import (
 // minidyn takes an undefined placeholder for an absent attribute, so that a misspelt
 // attribute_not_exists(#id) holds; refuses a whole condition for a comparison of different types or
 // a function of an absent attribute, which DynamoDB calls false; ignores what follows a complete
-// condition; panics on a function without arguments; and REMOVE removes nothing.
+// condition; panics on a function without arguments; REMOVE removes nothing; and SET reads what the
+// actions before it have set, and stores NULL for what is absent.
 type expressions struct {
 	names  map[string]string
 	values attributes
@@ -149,21 +151,22 @@ func evaluate(n language.Expression, env *language.Environment) (bool, error) {
 			}
 			return left || right, err
 		}
-		left, right := operand(n.Left, env), operand(n.Right, env)
-		for _, o := range []language.Object{left, right} {
-			if e, wrong := o.(*language.Error); wrong {
-				return false, fmt.Errorf("%s", e.Message)
-			}
+		o, err := operands(env, n.Left, n.Right)
+		if err != nil {
+			return false, err
 		}
-		if absent(left) || absent(right) || left.Type() != right.Type() {
+		if absent(o[0]) || absent(o[1]) || o[0].Type() != o[1].Type() {
 			return n.Operator == language.NotEQ, nil
 		}
 	case *language.PrefixExpression:
 		ok, err := evaluate(n.Right, env)
 		return !ok, err
 	case *language.BetweenExpression:
-		v, low, high := operand(n.Left, env), operand(n.Range[0], env), operand(n.Range[1], env)
-		if v.Type() != low.Type() || v.Type() != high.Type() {
+		o, err := operands(env, n.Left, n.Range[0], n.Range[1])
+		if err != nil {
+			return false, err
+		}
+		if o[0].Type() != o[1].Type() || o[0].Type() != o[2].Type() {
 			return false, nil
 		}
 	case *language.CallExpression:
@@ -172,7 +175,11 @@ func evaluate(n language.Expression, env *language.Environment) (bool, error) {
 			if len(n.Arguments) != 2 {
 				return false, fmt.Errorf("Incorrect number of operands for operator or function; operator or function: %s", function)
 			}
-			path, argument := operand(n.Arguments[0], env), operand(n.Arguments[1], env)
+			o, err := operands(env, n.Arguments...)
+			if err != nil {
+				return false, err
+			}
+			path, argument := o[0], o[1]
 			if absent(path) {
 				return false, nil
 			}
@@ -188,20 +195,34 @@ func evaluate(n language.Expression, env *language.Environment) (bool, error) {
 	case *language.Boolean:
 		return result.Value, nil
 	case *language.Error:
-		return false, fmt.Errorf("%s", result.Message)
+		return false, errors.New(reason(result))
 	}
 	return false, fmt.Errorf("Syntax error; not a condition: %s", n.String())
 }
 
-// operand evaluates one side of a comparison. The size of what has none is absent.
-func operand(n language.Expression, env *language.Environment) language.Object {
-	o := language.Eval(n, env)
-	if _, wrong := o.(*language.Error); wrong {
-		if call, ok := n.(*language.CallExpression); ok && call.Function.String() == "size" {
-			return language.UNDEFINED
+// operands evaluates the sides of a comparison. The size of what has none is absent.
+func operands(env *language.Environment, all ...language.Expression) ([]language.Object, error) {
+	objects := make([]language.Object, len(all))
+	for i, n := range all {
+		objects[i] = language.Eval(n, env)
+		if wrong, ok := objects[i].(*language.Error); ok {
+			if call, ok := n.(*language.CallExpression); !ok || call.Function.String() != "size" {
+				return nil, errors.New(reason(wrong))
+			}
+			objects[i] = language.UNDEFINED
 		}
 	}
-	return o
+	return objects, nil
+}
+
+// reason returns what was wrong, in DynamoDB's words where they help: that of a reserved word.
+func reason(e *language.Error) string {
+	word, ok := strings.CutPrefix(e.Message, "reserved word ")
+	if ok {
+		word, _, _ = strings.Cut(word, " ")
+		return "Attribute name is a reserved keyword; reserved keyword: " + word
+	}
+	return e.Message
 }
 
 func absent(o language.Object) bool { return language.IsUndefinedObject(o) }
@@ -264,7 +285,7 @@ func (e expressions) parseProjection(text *string) (p projection, err error) {
 	for _, x := range all {
 		// Of an empty environment, the one error is that of a reserved word.
 		if wrong, ok := language.Eval(x, env).(*language.Error); ok {
-			return nil, validation("Invalid %s: %s", parameter, wrong.Message)
+			return nil, validation("Invalid %s: %s", parameter, reason(wrong))
 		}
 		path, err := language.ExtractPath(x, env)
 		if err != nil {
@@ -339,12 +360,13 @@ func (e expressions) update(text string, k []keyAttribute, item attributes) (tar
 	if err := language.ValidateUpdateExpressionDoesNotTargetPrimaryKey(text, e.names, k[0].name, sort); err != nil {
 		return nil, validation(err.Error())
 	}
+	original, reads := maps.Clone(item), e.environment(item)
 	env := e.environment(item)
 	if wrong, ok := language.EvalUpdate(statement, env).(*language.Error); ok {
-		return nil, validation("Invalid %s: %s", parameter, wrong.Message)
+		return nil, validation("Invalid %s: %s", parameter, reason(wrong))
 	}
 	// minidyn computes with float64 and writes the whole item back. Only what the expression names
-	// is taken from it, and a value that is merely set is taken as it was sent.
+	// is taken from it.
 	out, values := attributes{}, map[string]bool{}
 	for name := range e.values {
 		values[name] = true
@@ -353,25 +375,53 @@ func (e expressions) update(text string, k []keyAttribute, item attributes) (tar
 	targets = map[string]bool{}
 	for _, x := range root.Expressions {
 		action := x.(*language.ActionExpression)
-		target := action.Left
-		for {
-			index, ok := target.(*language.IndexExpression)
-			if !ok {
-				break
-			}
-			target = index.Left
-		}
-		name := e.resolve(target.TokenLiteral())
+		name := e.resolve(rootOf(action.Left).TokenLiteral())
 		targets[name] = true
-		v, kept := out[name]
-		if value, ok := action.Right.(*language.Identifier); ok && target == action.Left && action.Token.Type == language.SET && e.values[value.Value] != nil {
-			v = e.values[value.Value]
+		v := out[name]
+		if action.Token.Type == language.SET {
+			set, err := e.operand(action.Right, original, reads)
+			if err != nil {
+				return nil, err
+			}
+			if _, whole := action.Left.(*language.Identifier); whole {
+				v = set
+			}
 		}
-		if kept {
+		if _, kept := out[name]; kept {
 			item[name] = v
 		} else {
 			delete(item, name)
 		}
 	}
 	return targets, nil
+}
+
+// operand returns what SET assigns. Like DynamoDB, and unlike minidyn, it reads the item as it was
+// before the update, copies values as they are, and refuses an absent attribute.
+func (e expressions) operand(n language.Expression, original attributes, reads *language.Environment) (*types.Item, error) {
+	if id, ok := n.(*language.Identifier); ok {
+		if v := e.values[id.Value]; v != nil {
+			return v, nil
+		}
+		if v := original[e.resolve(id.Value)]; v != nil {
+			return v, nil
+		}
+	}
+	o := language.EvalUpdate(n, reads)
+	if _, wrong := o.(*language.Error); wrong || absent(o) {
+		return nil, validation("The provided expression refers to an attribute that does not exist in the item")
+	}
+	v := o.ToDynamoDB()
+	return &v, nil
+}
+
+// rootOf returns the attribute that a path begins with.
+func rootOf(path language.Expression) language.Expression {
+	for {
+		index, ok := path.(*language.IndexExpression)
+		if !ok {
+			return path
+		}
+		path = index.Left
+	}
 }

@@ -46,6 +46,9 @@ func awsConfig() aws.Config {
 		Region:      region,
 		Credentials: credentials.NewStaticCredentialsProvider("test", "test", "a-session-token"),
 		Retryer:     func() aws.Retryer { return aws.NopRetryer{} },
+		// What config.LoadDefaultConfig sets.
+		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenSupported,
+		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenSupported,
 	}
 }
 

@@ -36,9 +36,8 @@ func newS3(region string) *s3 {
 	return &s3{
 		region:  region,
 		objects: o,
-		// Neither clocks nor signatures are checked. The limit of metadata holds for what s3 lets
-		// through to gofakes3.
-		next:     gofakes3.New(o, gofakes3.WithTimeSkewLimit(0)).Server(),
+		// Neither signatures nor clocks are checked. gofakes3 counts much as metadata that is none.
+		next:     gofakes3.New(o, gofakes3.WithTimeSkewLimit(0), gofakes3.WithMetadataSizeLimit(0)).Server(),
 		settings: map[string]map[string]setting{},
 	}
 }
@@ -116,6 +115,9 @@ func (s *s3) serve(w http.ResponseWriter, r *http.Request) error {
 			return s.deleteIfMatch(w, bucket, object, r.Header.Get("If-Match"))
 		}
 	}
+	if metadataSize(r.Header) > maxMetadata {
+		return newS3Error(http.StatusBadRequest, "MetadataTooLarge", "Your metadata headers exceed the maximum allowed metadata size")
+	}
 	upload := r.Method == http.MethodPut && object != "" && r.Header.Get("X-Amz-Copy-Source") == ""
 	var sum checksum
 	if upload {
@@ -133,8 +135,24 @@ func (s *s3) serve(w http.ResponseWriter, r *http.Request) error {
 		r.Header.Set("Content-Length", strconv.FormatInt(r.ContentLength, 10))
 		r.Header.Set(sum.header(), sum.value)
 	}
-	s.next.ServeHTTP(&s3Writer{ResponseWriter: w, request: r, sum: sum}, r)
+	out := &s3Writer{ResponseWriter: w, request: r, sum: sum}
+	s.next.ServeHTTP(out, r)
+	out.WriteHeader(http.StatusOK) // where gofakes3 has left that to the server
 	return nil
+}
+
+// maxMetadata is how much user-defined metadata an object has at most, in bytes.
+// https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
+const maxMetadata = 2 << 10
+
+func metadataSize(h http.Header) int {
+	size := 0
+	for name, values := range h {
+		if name, ok := strings.CutPrefix(name, "X-Amz-Meta-"); ok {
+			size += len(name) + len(strings.Join(values, ","))
+		}
+	}
+	return size
 }
 
 // kept are request headers that S3 stores with an object and answers with it, but gofakes3 does
@@ -311,6 +329,11 @@ func (o *objects) DeleteObject(bucket, name string) (gofakes3.ObjectDeleteResult
 // GetObject answers the metadata that is set.
 func (o *objects) GetObject(bucket, name string, r *gofakes3.ObjectRangeRequest) (*gofakes3.Object, error) {
 	return withoutEmpty(o.Backend.GetObject(bucket, name, r))
+}
+
+// GetObjectVersion answers the metadata that is set.
+func (o *objects) GetObjectVersion(bucket, name string, id gofakes3.VersionID, r *gofakes3.ObjectRangeRequest) (*gofakes3.Object, error) {
+	return withoutEmpty(o.Backend.GetObjectVersion(bucket, name, id, r))
 }
 
 // HeadObject answers the metadata that is set.

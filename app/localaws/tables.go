@@ -184,7 +184,7 @@ func (t *table) describe(status string) map[string]any {
 	}
 	if t.encrypted {
 		d["SSEDescription"] = map[string]any{
-			"Status": "ENABLED", "SSEType": "KMS", "KMSMasterKeyArn": "arn:aws:kms:us-east-1:" + account + ":alias/aws/dynamodb",
+			"Status": "ENABLED", "SSEType": "KMS", "KMSMasterKeyArn": "arn:aws:kms:" + strings.Split(t.arn, ":")[3] + ":" + account + ":alias/aws/dynamodb",
 		}
 	}
 	return d

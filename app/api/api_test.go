@@ -1,0 +1,152 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"prima.internal/app/api"
+	"prima.internal/app/apitest"
+	"prima.internal/app/awstest"
+	"prima.internal/app/bucket"
+	"prima.internal/app/config"
+	"prima.internal/app/dynamo"
+	"prima.internal/app/telemetry"
+	"prima.internal/app/user"
+)
+
+// Ensure the API keeps its contract.
+func TestContract(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil)
+	apitest.Run(t, s.url, apitest.Options{})
+}
+
+// A server is an API on a port of its own, in front of an AWS of its own.
+type server struct {
+	*api.Server
+	url string
+	aws *awstest.AWS
+	log *lines
+}
+
+// start serves until the test ends, with the default configuration as change left it.
+func start(t *testing.T, change func(*config.Config)) *server {
+	t.Helper()
+	a := awstest.Start(t)
+	if change != nil {
+		change(&a.Config)
+	}
+	users, avatars := dynamo.New(a.SDK, a.Config), bucket.New(a.SDK, a.Config)
+	s := serve(t, a.Config, users, avatars, []api.Dependency{{Name: "dynamodb", Check: users.Check}, {Name: "s3", Check: avatars.Check}})
+	s.aws = a
+	return s
+}
+
+func serve(t *testing.T, c config.Config, users user.Store, avatars user.Avatars, dependencies []api.Dependency) *server {
+	t.Helper()
+	s := listen(t, c, users, avatars, dependencies)
+	require.Eventually(t, func() bool {
+		return s.do(t, http.MethodGet, config.PathReady, "").StatusCode == http.StatusOK
+	}, 10*time.Second, 10*time.Millisecond, "not ready: %s", s.log)
+	return s
+}
+
+// listen serves until the test ends, ready or not.
+func listen(t *testing.T, c config.Config, users user.Store, avatars user.Avatars, dependencies []api.Dependency) *server {
+	t.Helper()
+	log := new(lines)
+	c.LogLevel = "debug"
+	logger := telemetry.NewLogger(log, c)
+	s := &server{Server: api.New(c, &user.Directory{Users: users, Avatars: avatars, Log: logger}, dependencies, logger), log: log}
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	s.url = "http://" + listener.Addr().String()
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(listener) }()
+	t.Cleanup(func() {
+		require.NoError(t, s.Shutdown(context.Background()))
+		assert.NoError(t, <-served)
+	})
+	return s
+}
+
+// lines is a log that tests can read while it is written.
+type lines struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buffer.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buffer.String()
+}
+
+// requests returns the lines of requests to a path, once there are n of them.
+func (l *lines) requests(t *testing.T, path string, n int) []map[string]any {
+	t.Helper()
+	var found []map[string]any
+	require.Eventually(t, func() bool {
+		found = nil
+		for line := range strings.Lines(l.String()) {
+			var record map[string]any
+			if json.Unmarshal([]byte(line), &record) == nil && record["msg"] == "request" && record["path"] == path {
+				found = append(found, record)
+			}
+		}
+		return len(found) >= n
+	}, 5*time.Second, 5*time.Millisecond, "the log: %s", l)
+	return found
+}
+
+// answer is a response whose body has been read.
+type answer struct {
+	*http.Response
+	body string
+	err  error // of reading the body
+}
+
+func (s *server) do(t *testing.T, method, path, body string, header ...string) answer {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, s.url+path, strings.NewReader(body))
+	require.NoError(t, err)
+	for i := 0; i < len(header); i += 2 {
+		if header[i] == "Host" {
+			r.Host = header[i+1]
+			continue
+		}
+		r.Header.Set(header[i], header[i+1])
+	}
+	response, err := http.DefaultTransport.RoundTrip(r)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	data, err := io.ReadAll(response.Body)
+	return answer{Response: response, body: string(data), err: err}
+}
+
+// create makes a user and returns the id.
+func (s *server) create(t *testing.T) string {
+	t.Helper()
+	got := s.do(t, http.MethodPost, "/users", `{"name":"Ada","email":"ada@example.com"}`, "Content-Type", "application/json")
+	require.Equal(t, http.StatusCreated, got.StatusCode, got.body)
+	var created struct{ ID string }
+	require.NoError(t, json.Unmarshal([]byte(got.body), &created))
+	return created.ID
+}

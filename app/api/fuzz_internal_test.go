@@ -1,0 +1,187 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime/multipart"
+	"net/textproto"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"prima.internal/app/user"
+)
+
+// Ensure a cursor is either one that was handed out, byte for byte, or refused.
+func FuzzCursor(f *testing.F) {
+	f.Add("")
+	f.Add("1")
+	f.Add("9f8b0c1e-5a59-4b3c-8f0e-2f6f8f9d1a11")
+	f.Add(encodeCursor("9f8b0c1e-5a59-4b3c-8f0e-2f6f8f9d1a11"))
+	f.Add(encodeCursor("é") + "\n")
+	f.Fuzz(func(t *testing.T, s string) {
+		if id, err := decodeCursor(s); err == nil {
+			require.Equal(t, s, encodeCursor(id))
+			require.NotEmpty(t, id)
+		}
+		if s != "" && len(s) <= maxCursorID && strings.ToValidUTF8(s, "") == s {
+			id, err := decodeCursor(encodeCursor(s))
+			require.NoError(t, err)
+			require.Equal(t, s, id)
+		}
+	})
+}
+
+// Ensure no change of a single character of a cursor goes unnoticed.
+func TestCursorTampered(t *testing.T) {
+	t.Parallel()
+	const id = "9f8b0c1e-5a59-4b3c-8f0e-2f6f8f9d1a11"
+	cursor := encodeCursor(id)
+	for i := range cursor {
+		for _, c := range []byte("Aa0_-=+/ \n") {
+			if cursor[i] == c {
+				continue
+			}
+			_, err := decodeCursor(cursor[:i] + string(c) + cursor[i+1:])
+			require.Error(t, err, "%d %q", i, c)
+		}
+		_, err := decodeCursor(cursor[:i])
+		require.Error(t, err, "cut at %d", i)
+	}
+}
+
+// Ensure the JSON reader takes what encoding/json takes as an object of UTF-8, and of its members
+// the strings, by their exact names.
+func FuzzJSON(f *testing.F) {
+	for _, s := range []string{
+		`{"name":"Ada","email":"a@b.c"}`, `{"Name":"Ada","EMAIL":"x"}`, `{"name":null,"email":5}`, `null`, `[]`, `{}`, ``,
+		`{"name":"a","name":"b"}`, `{"name":"\ud800"}`, "{\"name\":\"\xff\"}", `{"name":"a"} x`, `{"a":` + strings.Repeat("[", 200), `{"name":1e999}`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		members, err := parseObject(data)
+		var want map[string]any
+		valid := json.Unmarshal(data, &want) == nil && want != nil
+		if err != nil {
+			var p *problem
+			require.ErrorAs(t, err, &p)
+			require.Equal(t, errInvalidJSON.error, p.error)
+			if valid { // refused although it is JSON: then only for what encoding/json lets pass
+				require.True(t, !bytes.Equal(bytes.ToValidUTF8(data, nil), data))
+			}
+			return
+		}
+		name := text(members["name"])
+		if s, ok := want["name"].(string); valid && ok {
+			require.NotNil(t, name)
+			require.Equal(t, s, *name)
+		} else if valid {
+			require.Nil(t, name)
+		}
+	})
+}
+
+// Ensure that whatever the bytes of a form, and however they arrive, it is either fields within their bounds or
+// a refusal, and that a form which a Go client wrote is read as it was meant.
+func FuzzMultipart(f *testing.F) {
+	add := func(write func(w *multipart.Writer)) {
+		var b bytes.Buffer
+		w := multipart.NewWriter(&b)
+		_ = w.SetBoundary("boundary")
+		write(w)
+		_ = w.Close()
+		f.Add(b.Bytes(), "boundary")
+	}
+	add(func(*multipart.Writer) {})
+	add(func(w *multipart.Writer) {
+		_ = w.WriteField("name", "Ada")
+		part, _ := w.CreateFormFile("avatar", "a.png")
+		_, _ = part.Write([]byte("\x89PNG\r\n\x1a\n\r\n--boundar"))
+		_ = w.WriteField("email", "a@b.c")
+	})
+	add(func(w *multipart.Writer) {
+		for range maxParts + 1 {
+			_ = w.WriteField("x", "y")
+		}
+	})
+	add(func(w *multipart.Writer) {
+		part, _ := w.CreatePart(textproto.MIMEHeader{"Content-Disposition": {`form-data; name="name"`}, "Content-Transfer-Encoding": {"quoted-printable"}})
+		_, _ = part.Write([]byte("A=64a=\r\n"))
+	})
+	f.Add([]byte("--b\r\nContent-Disposition: form-data; name=\"avatar\"; filename=\"\"\r\n\r\n\r\n--b--"), "b")
+	f.Add([]byte("--b\r\nX: "+strings.Repeat("y", 10000)), "b")
+	f.Add([]byte("preamble\r\n--b \r\n\r\n\r\n--b--epilogue"), "b")
+
+	limits := user.Limits{Bytes: 64, Pixels: 8}
+	f.Fuzz(func(t *testing.T, data []byte, boundary string) {
+		whole, err := parseMultipart(bytes.NewReader(data), boundary, limits, int64(len(data)))
+		slowly, slowErr := parseMultipart(iotest.OneByteReader(bytes.NewReader(data)), boundary, limits, 0)
+		require.Equal(t, err == nil, slowErr == nil, "%v and byte by byte %v", err, slowErr)
+		if err != nil {
+			var p *problem
+			var domain *user.Error
+			require.True(t, errors.As(err, &p) || errors.As(err, &domain), "%v", err)
+			return
+		}
+		require.Equal(t, whole, slowly)
+		for _, field := range []*string{whole.name, whole.email} {
+			require.True(t, field == nil || len(*field) <= maxTextBytes)
+		}
+		require.LessOrEqual(t, int64(len(whole.avatar)), limits.Bytes)
+
+		// What a client would write of the same fields is read as the same fields.
+		var again bytes.Buffer
+		w := multipart.NewWriter(&again)
+		if whole.name != nil {
+			require.NoError(t, w.WriteField("name", *whole.name))
+		}
+		if whole.avatar != nil {
+			part, err := w.CreateFormFile("avatar", "a")
+			require.NoError(t, err)
+			_, err = part.Write(whole.avatar)
+			require.NoError(t, err)
+		}
+		if whole.email != nil {
+			require.NoError(t, w.WriteField("email", *whole.email))
+		}
+		require.NoError(t, w.Close())
+		read, err := parseMultipart(&again, w.Boundary(), limits, 0)
+		require.NoError(t, err)
+		require.Equal(t, whole, read)
+	})
+}
+
+// Ensure a body that broke off, at any byte, is no form.
+func TestMultipartTruncated(t *testing.T) {
+	t.Parallel()
+	const form = "--b\r\nContent-Disposition: form-data; name=\"name\"\r\n\r\nAda\r\n--b\r\nContent-Disposition: form-data; name=\"email\"\r\n\r\na@b.c\r\n--b--\r\n"
+	for n := range len(form) - len("--\r\n") {
+		_, err := parseMultipart(strings.NewReader(form[:n]), "b", user.Limits{Bytes: 64}, 0)
+		assert.Error(t, err, "%q", form[:n])
+	}
+	_, err := parseMultipart(strings.NewReader(form), "b", user.Limits{Bytes: 64}, 0)
+	assert.NoError(t, err)
+}
+
+// Ensure a body that ends before its Content-Length is not taken for a whole one.
+func TestBodyTruncated(t *testing.T) {
+	t.Parallel()
+	b := &bodyReader{stream: strings.NewReader("half"), declared: 8, limit: 100}
+	_, err := io.ReadAll(b)
+	assert.ErrorIs(t, err, io.ErrUnexpectedEOF)
+
+	b = &bodyReader{stream: strings.NewReader("whole"), declared: 5, limit: 100}
+	data, err := io.ReadAll(b)
+	assert.NoError(t, err)
+	assert.Equal(t, "whole", string(data))
+
+	b = &bodyReader{stream: strings.NewReader("too long"), declared: -1, limit: 7}
+	_, err = io.ReadAll(b)
+	assert.ErrorIs(t, err, errBodyTooLarge)
+}
