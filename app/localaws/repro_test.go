@@ -21,31 +21,45 @@ func TestRepro(t *testing.T) {
 		r.Header.Set("X-Amz-Target", "DynamoDB_20120810.PutItem")
 		a.ServeHTTP(httptest.NewRecorder(), r)
 	}
-	for r := range 12 {
-		pages, items := 0, 0
-		t0 := time.Now()
-		p := dynamodb.NewScanPaginator(db, &dynamodb.ScanInput{TableName: aws.String("users")})
-		for p.HasMorePages() {
-			o, err := p.NextPage(t.Context())
-			if err != nil {
-				fmt.Println("ERR", r, pages, err)
-				break
-			}
-			pages++
-			items += len(o.Items)
+	for _, kind := range []string{"sdk", "plain", "sdk+plainclient"} {
+		client := dynamoClient(url)
+		if kind == "sdk+plainclient" {
+			cfg := awsConfig()
+			cfg.HTTPClient = &http.Client{Transport: &http.Transport{}}
+			client = dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) { o.BaseEndpoint = &url })
 		}
-		fmt.Println(r, pages, items, time.Since(t0))
+		plain := &http.Client{Transport: &http.Transport{}}
+		bad, total := 0, 0
+		for range 15 {
+			if kind != "plain" {
+				p := dynamodb.NewScanPaginator(client, &dynamodb.ScanInput{TableName: aws.String("users")})
+				for p.HasMorePages() {
+					total++
+					if _, err := p.NextPage(t.Context()); err != nil {
+						fmt.Println(kind, err)
+						bad++
+						break
+					}
+				}
+				continue
+			}
+			start := ""
+			for {
+				total++
+				req, _ := http.NewRequest("POST", url, strings.NewReader(`{"TableName":"users"`+start+`}`))
+				req.Header.Set("X-Amz-Target", "DynamoDB_20120810.Scan")
+				resp, err := plain.Do(req)
+				if err != nil { fmt.Println(kind, err); bad++; break }
+				b, err := io.ReadAll(resp.Body)
+				resp.Body.Close()
+				if err != nil { fmt.Println(kind, err, len(b)); bad++; break }
+				_, last, more := strings.Cut(string(b), `,"LastEvaluatedKey":`)
+				if !more { break }
+				start = `,"ExclusiveStartKey":` + strings.TrimSuffix(last, "}")
+			}
+		}
+		fmt.Println(kind, bad, "of", total)
 	}
-	_ = a
-	bad := 0
-	for range 100 {
-		req, _ := http.NewRequest("POST", url, strings.NewReader(`{"TableName":"users"}`))
-		req.Header.Set("X-Amz-Target", "DynamoDB_20120810.Scan")
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil { fmt.Println(err); bad++; continue }
-		b, err := io.ReadAll(resp.Body)
-		if err != nil { fmt.Println(err, len(b)); bad++ }
-		resp.Body.Close()
-	}
-	fmt.Println("bad", bad)
+	_ = db
+	_ = time.Now
 }
