@@ -239,8 +239,7 @@ func readAvatar(part *multipart.Part, avatar *[]byte, limits user.Limits, sizeHi
 
 // errInvalid returns err as it is if it has an answer of its own.
 func errInvalid(err error) error {
-	var domain *user.Error
-	if errors.As(err, &domain) {
+	if _, ok := errors.AsType[*user.Error](err); ok {
 		return err
 	}
 	return errInvalidForm.with("", err)

@@ -79,18 +79,15 @@ var statuses = map[user.Code]int{
 
 // asProblem makes the answer to any error. Only texts that are fixed reach the client.
 func asProblem(err error) *problem {
-	var p *problem
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*problem](err); ok {
 		return p
 	}
-	var domain *user.Error
-	if errors.As(err, &domain) {
+	if domain, ok := errors.AsType[*user.Error](err); ok {
 		if status, ok := statuses[domain.Code]; ok {
 			return &problem{status: status, error: domain.Message, detail: domain.Detail, cause: err}
 		}
 	}
-	var framework *fiber.Error
-	if errors.As(err, &framework) {
+	if framework, ok := errors.AsType[*fiber.Error](err); ok {
 		switch framework.Code {
 		case http.StatusNotFound:
 			return errNotFound

@@ -56,8 +56,7 @@ func (c *Call) Fault(err error, missing ...string) error {
 
 	var api smithy.APIError
 	if !errors.As(err, &api) {
-		var unsendable *smithy.SerializationError
-		if errors.As(err, &unsendable) {
+		if _, ok := errors.AsType[*smithy.SerializationError](err); ok {
 			fault.Code = user.Internal
 		}
 		return fault
@@ -84,8 +83,7 @@ func transient(code string) bool {
 // mayHaveTakenEffect reports whether an attempt that failed with err may have been carried out all
 // the same: it was sent, and what came back is nothing or a server's own failure.
 func mayHaveTakenEffect(err error) bool {
-	var api smithy.APIError
-	if errors.As(err, &api) {
+	if _, ok := errors.AsType[smithy.APIError](err); ok {
 		return httpStatus(err) >= http.StatusInternalServerError
 	}
 	var operation *net.OpError
@@ -101,8 +99,7 @@ func mayHaveTakenEffect(err error) bool {
 }
 
 func httpStatus(err error) int {
-	var response *smithyhttp.ResponseError
-	if errors.As(err, &response) {
+	if response, ok := errors.AsType[*smithyhttp.ResponseError](err); ok {
 		return response.HTTPStatusCode()
 	}
 	return 0

@@ -25,72 +25,152 @@ type field struct {
 // fields is the contract: one entry a setting, in the order in which help and README show them.
 func (c *Config) fields() []field {
 	return []field{
-		{Setting{Variable: "PORT", Default: "5000",
-			Meaning: "TCP port that the API listens on; 0 takes any free port and logs it"},
-			integer(&c.Port, 0, 65535)},
+		{
+			Setting{
+				Variable: "PORT", Default: "5000",
+				Meaning: "TCP port that the API listens on; 0 takes any free port and logs it",
+			},
+			integer(&c.Port, 0, 65535),
+		},
 
-		{Setting{Variable: "AWS_REGION", Default: "us-east-1",
-			Meaning: "AWS region of the table and the bucket"},
-			text(&c.Region, `^[a-z]{2,}(-[a-z]+)+-[0-9]+$`, "a region's name, such as us-east-1")},
-		{Setting{Variable: "AWS_ENDPOINT_URL", Formerly: []string{"LOCALSTACK_URL"},
-			Meaning: "where DynamoDB and S3 are called; empty means AWS itself"},
-			address(&c.Endpoint)},
-		{Setting{Variable: "AWS_ENDPOINT_URL_DYNAMODB", Formerly: []string{"DYNAMODB_ENDPOINT"},
-			Meaning: "where DynamoDB is called; empty means `AWS_ENDPOINT_URL`"},
-			address(&c.DynamoDBEndpoint)},
-		{Setting{Variable: "AWS_ENDPOINT_URL_S3",
-			Meaning: "where S3 is called, with the bucket in the path; empty means `AWS_ENDPOINT_URL`"},
-			address(&c.S3Endpoint)},
+		{
+			Setting{
+				Variable: "AWS_REGION", Default: "us-east-1",
+				Meaning: "AWS region of the table and the bucket",
+			},
+			text(&c.Region, `^[a-z]{2,}(-[a-z]+)+-[0-9]+$`, "a region's name, such as us-east-1"),
+		},
+		{
+			Setting{
+				Variable: "AWS_ENDPOINT_URL", Formerly: []string{"LOCALSTACK_URL"},
+				Meaning: "where DynamoDB and S3 are called; empty means AWS itself",
+			},
+			address(&c.Endpoint),
+		},
+		{
+			Setting{
+				Variable: "AWS_ENDPOINT_URL_DYNAMODB", Formerly: []string{"DYNAMODB_ENDPOINT"},
+				Meaning: "where DynamoDB is called; empty means `AWS_ENDPOINT_URL`",
+			},
+			address(&c.DynamoDBEndpoint),
+		},
+		{
+			Setting{
+				Variable: "AWS_ENDPOINT_URL_S3",
+				Meaning:  "where S3 is called, with the bucket in the path; empty means `AWS_ENDPOINT_URL`",
+			},
+			address(&c.S3Endpoint),
+		},
 		// Sources: the naming rules of the DynamoDB and the S3 developer guides.
-		{Setting{Variable: "DYNAMODB_TABLE", Default: "users",
-			Meaning: "table that the users are kept in"},
-			text(&c.Table, `^[A-Za-z0-9_.-]{3,255}$`, "3 to 255 letters, digits, `_`, `.` or `-`")},
-		{Setting{Variable: "S3_BUCKET", Default: "prima-tech-challenge",
-			Meaning: "bucket that the avatars are kept in"},
-			text(&c.Bucket, `^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`, "3 to 63 lower-case letters, digits, `.` or `-`, a letter or digit at both ends")},
+		{
+			Setting{
+				Variable: "DYNAMODB_TABLE", Default: "users",
+				Meaning: "table that the users are kept in",
+			},
+			text(&c.Table, `^[A-Za-z0-9_.-]{3,255}$`, "3 to 255 letters, digits, `_`, `.` or `-`"),
+		},
+		{
+			Setting{
+				Variable: "S3_BUCKET", Default: "prima-tech-challenge",
+				Meaning: "bucket that the avatars are kept in",
+			},
+			text(&c.Bucket, `^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`, "3 to 63 lower-case letters, digits, `.` or `-`, a letter or digit at both ends"),
+		},
 
-		{Setting{Variable: "PUBLIC_BASE_URL",
-			Meaning: "what clients reach the API at, the start of every link; empty takes each request's own scheme and host"},
-			address(&c.PublicURL)},
-		{Setting{Variable: "CORS_ALLOWED_ORIGINS",
-			Meaning: "origins whose pages may call the API from a browser; empty allows none"},
-			origins(&c.CORSOrigins)},
+		{
+			Setting{
+				Variable: "PUBLIC_BASE_URL",
+				Meaning:  "what clients reach the API at, the start of every link; empty takes each request's own scheme and host",
+			},
+			address(&c.PublicURL),
+		},
+		{
+			Setting{
+				Variable: "CORS_ALLOWED_ORIGINS",
+				Meaning:  "origins whose pages may call the API from a browser; empty allows none",
+			},
+			origins(&c.CORSOrigins),
+		},
 
-		{Setting{Variable: "LOG_LEVEL", Default: "info",
-			Meaning: "the least severe log lines that are written"},
-			oneOf(&c.LogLevel, "debug", "info", "warn", "error")},
-		{Setting{Variable: "LOG_FORMAT", Default: "json",
-			Meaning: "form of the log lines on standard error"},
-			oneOf(&c.LogFormat, "json", "text")},
+		{
+			Setting{
+				Variable: "LOG_LEVEL", Default: "info",
+				Meaning: "the least severe log lines that are written",
+			},
+			oneOf(&c.LogLevel, "debug", "info", "warn", "error"),
+		},
+		{
+			Setting{
+				Variable: "LOG_FORMAT", Default: "json",
+				Meaning: "form of the log lines on standard error",
+			},
+			oneOf(&c.LogFormat, "json", "text"),
+		},
 
-		{Setting{Variable: "MAX_AVATAR_BYTES", Default: "5MiB",
-			Meaning: "largest avatar that is accepted"},
-			size(&c.MaxAvatarBytes, 1<<10, 64<<20)},
-		{Setting{Variable: "MAX_AVATAR_PIXELS", Default: "8192",
-			Meaning: "longest side of an avatar that is accepted, in pixels"},
-			integer(&c.MaxAvatarPixels, 1, 65535)},
-		{Setting{Variable: "MAX_JSON_BYTES", Default: "64KiB",
-			Meaning: "largest request body that is not an upload: JSON or a urlencoded form"},
-			size(&c.MaxJSONBytes, 1<<10, 16<<20)},
+		{
+			Setting{
+				Variable: "MAX_AVATAR_BYTES", Default: "5MiB",
+				Meaning: "largest avatar that is accepted",
+			},
+			size(&c.MaxAvatarBytes, 1<<10, 64<<20),
+		},
+		{
+			Setting{
+				Variable: "MAX_AVATAR_PIXELS", Default: "8192",
+				Meaning: "longest side of an avatar that is accepted, in pixels",
+			},
+			integer(&c.MaxAvatarPixels, 1, 65535),
+		},
+		{
+			Setting{
+				Variable: "MAX_JSON_BYTES", Default: "64KiB",
+				Meaning: "largest request body that is not an upload: JSON or a urlencoded form",
+			},
+			size(&c.MaxJSONBytes, 1<<10, 16<<20),
+		},
 
-		{Setting{Variable: "REQUEST_TIMEOUT", Default: "10s",
-			Meaning: "longest wait for DynamoDB and S3 on behalf of one request, retries included; in a long list, for one page"},
-			duration(&c.RequestTimeout, 100*time.Millisecond, 10*time.Minute)},
-		{Setting{Variable: "READ_TIMEOUT", Default: "30s",
-			Meaning: "longest time that a client may take to send a request, body included"},
-			duration(&c.ReadTimeout, 100*time.Millisecond, 10*time.Minute)},
-		{Setting{Variable: "WRITE_TIMEOUT", Default: "1m",
-			Meaning: "longest time that a client may take to receive an answer"},
-			duration(&c.WriteTimeout, 100*time.Millisecond, time.Hour)},
-		{Setting{Variable: "IDLE_TIMEOUT", Default: "1m15s",
-			Meaning: "how long a connection is kept between requests; longer than the idle time of a load balancer in front"},
-			duration(&c.IdleTimeout, 100*time.Millisecond, time.Hour)},
-		{Setting{Variable: "DRAIN_TIME", Default: "5s",
-			Meaning: "how long everything is still served after SIGTERM, while load balancers take the replica out"},
-			duration(&c.DrainTime, 0, 10*time.Minute)},
-		{Setting{Variable: "SHUTDOWN_TIMEOUT", Default: "15s",
-			Meaning: "how long running requests may take to finish after the drain time"},
-			duration(&c.ShutdownTimeout, 0, 10*time.Minute)},
+		{
+			Setting{
+				Variable: "REQUEST_TIMEOUT", Default: "10s",
+				Meaning: "longest wait for DynamoDB and S3 on behalf of one request, retries included; in a long list, for one page",
+			},
+			duration(&c.RequestTimeout, 100*time.Millisecond, 10*time.Minute),
+		},
+		{
+			Setting{
+				Variable: "READ_TIMEOUT", Default: "30s",
+				Meaning: "longest time that a client may take to send a request, body included",
+			},
+			duration(&c.ReadTimeout, 100*time.Millisecond, 10*time.Minute),
+		},
+		{
+			Setting{
+				Variable: "WRITE_TIMEOUT", Default: "1m",
+				Meaning: "longest time that a client may take to receive an answer",
+			},
+			duration(&c.WriteTimeout, 100*time.Millisecond, time.Hour),
+		},
+		{
+			Setting{
+				Variable: "IDLE_TIMEOUT", Default: "1m15s",
+				Meaning: "how long a connection is kept between requests; longer than the idle time of a load balancer in front",
+			},
+			duration(&c.IdleTimeout, 100*time.Millisecond, time.Hour),
+		},
+		{
+			Setting{
+				Variable: "DRAIN_TIME", Default: "5s",
+				Meaning: "how long everything is still served after SIGTERM, while load balancers take the replica out",
+			},
+			duration(&c.DrainTime, 0, 10*time.Minute),
+		},
+		{
+			Setting{
+				Variable: "SHUTDOWN_TIMEOUT", Default: "15s",
+				Meaning: "how long running requests may take to finish after the drain time",
+			},
+			duration(&c.ShutdownTimeout, 0, 10*time.Minute),
+		},
 	}
 }
 

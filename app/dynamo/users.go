@@ -46,8 +46,7 @@ func (u *Users) Create(ctx context.Context, r user.Record) (*user.Record, error)
 		ConditionExpression:                 aws.String("attribute_not_exists(" + config.KeyAttribute + ")"),
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	})
-	var taken *types.ConditionalCheckFailedException
-	if errors.As(err, &taken) {
+	if taken, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok {
 		existing := fromItem(taken.Item)
 		return &existing, nil
 	}
@@ -88,7 +87,7 @@ func (u *Users) Update(ctx context.Context, id string, p user.Patch) (user.User,
 	set(nameAttribute, p.Name)
 	set(emailAttribute, p.Email)
 
-	attributes, _, err := u.update(ctx, id, &dynamodb.UpdateItemInput{
+	attributes, err := u.update(ctx, id, &dynamodb.UpdateItemInput{
 		UpdateExpression:          aws.String("SET " + strings.Join(sets, ", ")),
 		ExpressionAttributeNames:  names,
 		ExpressionAttributeValues: values,
@@ -106,21 +105,21 @@ func (u *Users) SetAvatar(ctx context.Context, id, avatarID string) (user.User, 
 		in.UpdateExpression = aws.String("SET " + avatarAttribute + " = :avatar REMOVE " + foreignAttribute)
 		in.ExpressionAttributeValues = map[string]types.AttributeValue{":avatar": text(avatarID)}
 	}
-	attributes, _, err := u.update(ctx, id, in)
+	attributes, err := u.update(ctx, id, in)
 	return fromItem(attributes).User, err
 }
 
 // update changes the item of a user who exists; user.NotFound otherwise.
-func (u *Users) update(ctx context.Context, id string, in *dynamodb.UpdateItemInput) (attributes map[string]types.AttributeValue, again bool, err error) {
+func (u *Users) update(ctx context.Context, id string, in *dynamodb.UpdateItemInput) (map[string]types.AttributeValue, error) {
 	in.TableName = u.table
 	in.Key = key(id)
 	in.ConditionExpression = aws.String("attribute_exists(" + config.KeyAttribute + ")")
 	ctx, call := awsclient.Track(ctx)
 	out, err := u.client.UpdateItem(ctx, in)
 	if err != nil {
-		return nil, call.Again(), notFound(call, err)
+		return nil, notFound(call, err)
 	}
-	return out.Attributes, call.Again(), nil
+	return out.Attributes, nil
 }
 
 // Delete implements [user.Store].
@@ -140,8 +139,7 @@ func (u *Users) Delete(ctx context.Context, id string) (before user.User, again 
 
 // notFound is the fault of a write on a user who must exist.
 func notFound(call *awsclient.Call, err error) error {
-	var absent *types.ConditionalCheckFailedException
-	if errors.As(err, &absent) {
+	if _, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok {
 		return user.ErrNoUser
 	}
 	return call.Fault(err, tableMissing)

@@ -280,8 +280,10 @@ func TestFaults(t *testing.T) {
 		missing   bool
 		calls     int
 	}{
-		"server error":  {func(a *awstest.AWS) { a.Fail("DynamoDB.PutItem", awstest.Always, 500, "InternalServerError") }, user.Unavailable, true, false, 3},
-		"throttled":     {func(a *awstest.AWS) { a.Fail("DynamoDB.PutItem", awstest.Always, 400, "ProvisionedThroughputExceededException") }, user.Unavailable, false, false, 3},
+		"server error": {func(a *awstest.AWS) { a.Fail("DynamoDB.PutItem", awstest.Always, 500, "InternalServerError") }, user.Unavailable, true, false, 3},
+		"throttled": {func(a *awstest.AWS) {
+			a.Fail("DynamoDB.PutItem", awstest.Always, 400, "ProvisionedThroughputExceededException")
+		}, user.Unavailable, false, false, 3},
 		"refused":       {func(a *awstest.AWS) { a.Fail("DynamoDB.PutItem", awstest.Always, 400, "AccessDeniedException") }, user.Internal, false, false, 1},
 		"no table":      {func(a *awstest.AWS) { a.Fail("DynamoDB.PutItem", awstest.Always, 400, "ResourceNotFoundException") }, user.Unavailable, false, true, 1},
 		"hung up":       {func(a *awstest.AWS) { a.HangUp("DynamoDB.PutItem", awstest.Always) }, user.Unavailable, true, false, 3},
@@ -305,7 +307,7 @@ func TestFaults(t *testing.T) {
 }
 
 func loseThenThrottle(a *awstest.AWS) func(http.ResponseWriter, *http.Request, http.Handler) {
-	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	return func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 		a.Fail("DynamoDB.PutItem", awstest.Always, 400, "ThrottlingException")
 		connection, _, err := http.NewResponseController(w).Hijack()
 		if err == nil {

@@ -46,10 +46,24 @@ func awsConfig() aws.Config {
 		Region:      region,
 		Credentials: credentials.NewStaticCredentialsProvider("test", "test", "a-session-token"),
 		Retryer:     func() aws.Retryer { return aws.NopRetryer{} },
+		HTTPClient:  &http.Client{Transport: readOnly{&http.Transport{MaxIdleConnsPerHost: 100}}},
 		// What config.LoadDefaultConfig sets.
 		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenSupported,
 		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenSupported,
 	}
+}
+
+// readOnly hides the WriteTo of the SDK's request bodies. It answers io.EOF once the SDK has closed
+// the body, for which net/http closes a connection whose answer has not been read yet; its Read
+// answers the same without harm. Without retries, tests on a busy machine would meet that.
+type readOnly struct{ http.RoundTripper }
+
+func (t readOnly) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body != nil {
+		r = r.Clone(r.Context())
+		r.Body = struct{ io.ReadCloser }{r.Body}
+	}
+	return t.RoundTripper.RoundTrip(r)
 }
 
 func dynamoClient(url string) *dynamodb.Client {

@@ -316,6 +316,23 @@ func TestQuery(t *testing.T) {
 	assert.Contains(t, requireCode(t, "ValidationException", err).ErrorMessage(), "Query condition missed key schema element: user")
 }
 
+// Ensure the SDK reads pages whole: of answers that come too soon for it, it loses about a tenth.
+// See the pause in dynamodb.go, which can only make that rare.
+func TestScan_AnswersAreNotTooSoon(t *testing.T) {
+	_, url := start(t)
+	load(t, dynamoClient(url), "u", 600, 1000)
+	cfg := awsConfig()
+	cfg.HTTPClient = nil // the SDK's own
+	db := dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) { o.BaseEndpoint = &url })
+	var lost []error
+	for range 300 {
+		if _, err := db.Scan(t.Context(), &dynamodb.ScanInput{TableName: aws.String(table)}); err != nil {
+			lost = append(lost, err)
+		}
+	}
+	assert.LessOrEqual(t, len(lost), 3, lost)
+}
+
 // Ensure a page of 1 MB comes soon from anywhere in a large table. The bound is wide for slow
 // machines and the race detector; minidyn's own scan takes seconds.
 func TestScan_LargeTable(t *testing.T) {

@@ -53,8 +53,10 @@ func ParseImage(data []byte, limits Limits) (*Image, error) {
 		return nil, &Error{Code: NotAnImage, Message: "Avatar is not an image", Detail: "an avatar is a PNG, JPEG, GIF or WebP image", Err: err}
 	}
 	if int64(max(header.Width, header.Height)) > limits.Pixels || min(header.Width, header.Height) < 1 {
-		return nil, &Error{Code: Invalid, Message: "Avatar has too many pixels", Detail: fmt.Sprintf("an avatar has 1 to %d pixels a side", limits.Pixels),
-			Err: fmt.Errorf("%d × %d pixels", header.Width, header.Height)}
+		return nil, &Error{
+			Code: Invalid, Message: "Avatar has too many pixels", Detail: fmt.Sprintf("an avatar has 1 to %d pixels a side", limits.Pixels),
+			Err: fmt.Errorf("%d × %d pixels", header.Width, header.Height),
+		}
 	}
 	return &Image{ContentType: contentType, Data: data}, nil
 }
