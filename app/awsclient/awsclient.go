@@ -5,6 +5,7 @@ package awsclient
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -59,7 +60,25 @@ func Load(ctx context.Context, c config.Config, log *slog.Logger) (aws.Config, e
 	if err != nil {
 		return aws.Config{}, fmt.Errorf("load the AWS configuration: %w", err)
 	}
+	cfg.HTTPClient = plainBodies{cfg.HTTPClient}
 	return cfg, nil
+}
+
+// plainBodies hides the WriteTo of request bodies from net/http. smithy-go (seen in v1.28.8) closes a body
+// as soon as the header of the answer is there. If net/http comes to look for the end of the body
+// only then, WriteTo tells it io.EOF, which it takes for a failed write, and it closes the
+// connection under an answer that is still being read. Read says the same without harm. Of large
+// answers from a near server several in a hundred were lost.
+type plainBodies struct {
+	aws.HTTPClient
+}
+
+// Do implements [aws.HTTPClient].
+func (c plainBodies) Do(r *http.Request) (*http.Response, error) {
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = struct{ io.ReadCloser }{r.Body}
+	}
+	return c.HTTPClient.Do(r)
 }
 
 // sdkLogger passes the SDK's lines on to slog.

@@ -53,7 +53,7 @@ func awsConfig() aws.Config {
 	}
 }
 
-// readOnly hides the WriteTo of the SDK's request bodies. It answers io.EOF once the SDK has closed
+// readOnly hides the WriteTo of the SDK's request bodies. That answers io.EOF once the SDK has closed
 // the body, for which net/http closes a connection whose answer has not been read yet; its Read
 // answers the same without harm. Without retries, tests on a busy machine would meet that.
 type readOnly struct{ http.RoundTripper }

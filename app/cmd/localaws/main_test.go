@@ -2,14 +2,12 @@ package main
 
 import (
 	"bytes"
-	"context"
-	"errors"
-	"flag"
+	"fmt"
 	"net"
 	"net/http"
-	"regexp"
+	"os"
 	"strings"
-	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -17,87 +15,81 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// output is a buffer that can be read while it is written.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
+// asCommand makes this test binary be a command that localaws runs.
+const asCommand = "LOCALAWS_TEST_COMMAND"
 
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
-}
-
-func env(values map[string]string) func(string) string {
-	return func(name string) string { return values[name] }
-}
-
-// serve runs the command until the test ends and returns its URL.
-func serve(t *testing.T, getenv func(string) string, args ...string) (string, *output) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	out, done := &output{}, make(chan error, 1)
-	go func() { done <- run(ctx, cancel, args, getenv, out) }()
-	t.Cleanup(func() {
-		cancel()
-		assert.NoError(t, <-done)
-	})
-	var url string
-	require.Eventually(t, func() bool {
-		url = regexp.MustCompile(`http://127\.0\.0\.1:\d+`).FindString(out.String())
-		return url != ""
-	}, 5*time.Second, time.Millisecond)
-	return url, out
-}
-
-func status(t *testing.T, method, url string) int {
-	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), method, url, nil)
-	require.NoError(t, err)
-	resp, err := http.DefaultClient.Do(r)
-	require.NoError(t, err)
-	require.NoError(t, resp.Body.Close())
-	return resp.StatusCode
-}
-
-// Ensure the command serves the contract's table and bucket and says where.
-func TestRun(t *testing.T) {
-	url, out := serve(t, env(nil), "-addr", "127.0.0.1:0")
-	assert.Contains(t, out.String(), "(table users, bucket prima-tech-challenge, region us-east-1)")
-	assert.Contains(t, out.String(), "AWS_ENDPOINT_URL="+url)
-	assert.Equal(t, http.StatusOK, status(t, http.MethodHead, url+"/prima-tech-challenge"))
-	assert.Equal(t, http.StatusOK, status(t, http.MethodGet, url+"/_localstack/health"))
-}
-
-// Ensure -empty starts with neither, and LocalStack's variable says where to listen.
-func TestRun_Empty(t *testing.T) {
-	url, out := serve(t, env(map[string]string{"GATEWAY_LISTEN": "0.0.0.0:0"}), "-empty")
-	assert.Contains(t, out.String(), "(table none, bucket none, region us-east-1)")
-	assert.Equal(t, http.StatusNotFound, status(t, http.MethodHead, url+"/prima-tech-challenge"))
-}
-
-// Ensure a taken port, a wrong name and a stray argument end the command with a reason.
-func TestRun_Errors(t *testing.T) {
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer func() { assert.NoError(t, taken.Close()) }()
-	for want, args := range map[string][]string{
-		taken.Addr().String() + " is taken": {"-addr", taken.Addr().String()},
-		`create table "x"`:                  {"-table", "x"},
-		`unexpected argument "now"`:         {"now"},
-		"missing port":                      {"-addr", "nowhere"},
-	} {
-		err := run(t.Context(), func() {}, args, env(nil), &output{})
-		assert.ErrorContains(t, err, want)
+func TestMain(m *testing.M) {
+	switch os.Getenv(asCommand) {
+	case "":
+		os.Exit(m.Run())
+	case "get": // asks the AWS in its environment, and exits with 3 if that answers
+		response, err := http.Get(os.Getenv("AWS_ENDPOINT_URL") + "/_localstack/health")
+		if err == nil && response.StatusCode == http.StatusOK && os.Getenv("AWS_ACCESS_KEY_ID") != "" {
+			os.Exit(3)
+		}
+		os.Exit(4)
+	case "wait": // for the signal that is passed on
+		time.Sleep(time.Minute)
 	}
-	out := &output{}
-	require.True(t, errors.Is(run(t.Context(), func() {}, []string{"-help"}, env(nil), out), flag.ErrHelp))
-	assert.Contains(t, strings.ReplaceAll(out.String(), "\n", " "), "127.0.0.1:4566")
+}
+
+// Ensure a command finds the AWS in its environment, and that its exit status is the status.
+func TestCommand(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	status, err := run(nil, []string{"-addr", "127.0.0.1:0", os.Args[0]}, []string{asCommand + "=get"}, &out)
+	require.NoError(t, err)
+	assert.Equal(t, 3, status)
+	assert.Contains(t, out.String(), "table users, bucket prima-tech-challenge")
+}
+
+// Ensure SIGTERM reaches the command, that both end, and that an interrupt, which a terminal gives to
+// the command itself, is a success.
+func TestCommandSignalled(t *testing.T) {
+	t.Parallel()
+	for want, sent := range map[int][]os.Signal{1: {syscall.SIGTERM}, 0: {os.Interrupt, syscall.SIGTERM}} {
+		signals := make(chan os.Signal, len(sent))
+		for _, s := range sent {
+			signals <- s
+		}
+		status, err := run(signals, []string{"-addr", "127.0.0.1:0", os.Args[0]}, []string{asCommand + "=wait"}, new(bytes.Buffer))
+		require.NoError(t, err)
+		assert.Equal(t, want, status)
+	}
+}
+
+// Ensure it ends by a signal without a command.
+func TestSignal(t *testing.T) {
+	t.Parallel()
+	signals := make(chan os.Signal, 1)
+	signals <- os.Interrupt
+	var out bytes.Buffer
+	status, err := run(signals, []string{"-empty"}, []string{"GATEWAY_LISTEN=127.0.0.1:0"}, &out)
+	require.NoError(t, err)
+	assert.Zero(t, status)
+	assert.Contains(t, out.String(), "table none, bucket none")
+	assert.Contains(t, out.String(), "AWS_ENDPOINT_URL=http://127.0.0.1:")
+}
+
+// Ensure a port that is taken, a command that is not there and wrong flags are errors that say so.
+func TestErrors(t *testing.T) {
+	t.Parallel()
+	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	for want, args := range map[string][]string{
+		"is taken":                        {"-addr", taken.Addr().String()},
+		"no-such-command":                 {"-addr", "127.0.0.1:0", "no-such-command"},
+		"provided but not defined: -port": {"-port", "1"},
+		"missing port":                    {"-addr", "localhost"},
+	} {
+		status, err := run(nil, args, nil, new(bytes.Buffer))
+		assert.ErrorContains(t, err, want, fmt.Sprint(args))
+		assert.Equal(t, 1, status)
+	}
+	var out strings.Builder
+	status, err := run(nil, []string{"-help"}, nil, &out)
+	require.NoError(t, err)
+	assert.Zero(t, status)
+	assert.Contains(t, out.String(), "-bucket")
 }
