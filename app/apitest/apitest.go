@@ -55,6 +55,7 @@ func (o Options) withDefaults() Options {
 
 // Run tests the API at baseURL, such as http://127.0.0.1:5000.
 func Run(t *testing.T, baseURL string, o Options) {
+	t.Helper()
 	s := &suite{Client: NewClient(t, baseURL, o)}
 	if s.Empty {
 		t.Run("an empty table", s.emptyTable)

@@ -179,8 +179,14 @@ func (s *suite) replaceAvatar(t *testing.T) {
 	t.Run("the declared type is ignored", func(t *testing.T) {
 		id := s.CreateJSON(t, "Ann", Email()).ID
 		for _, header := range [][]string{
-			{}, {"Content-Type: image/png"}, {"Content-Type: image/svg+xml"}, {"Content-Type: text/html"}, {"Content-Type: application/json"}, {"Content-Type: application/octet-stream"},
-			{"Content-Type: application/x-www-form-urlencoded"}, {"Content-Type: nonsense"},
+			{},
+			{"Content-Type: image/png"},
+			{"Content-Type: image/svg+xml"},
+			{"Content-Type: text/html"},
+			{"Content-Type: application/json"},
+			{"Content-Type: application/octet-stream"},
+			{"Content-Type: application/x-www-form-urlencoded"},
+			{"Content-Type: nonsense"},
 		} {
 			u := put(t, id, WebP(), header...).User(t)
 			image, contentType := s.Avatar(t, u.AvatarURL)
@@ -220,10 +226,16 @@ func (s *suite) replaceAvatar(t *testing.T) {
 
 		const notAnImage, tooManyPixels, avatarTooLarge = "Avatar is not an image", "Avatar has too many pixels", "Avatar is too large"
 		raw := func(image []byte, header ...string) func(*testing.T) *Response {
-			return func(t *testing.T) *Response { return put(t, id, image, header...) }
+			return func(t *testing.T) *Response {
+				t.Helper()
+				return put(t, id, image, header...)
+			}
 		}
 		form := func(parts ...Part) func(*testing.T) *Response {
-			return func(t *testing.T) *Response { return putForm(t, id, parts...) }
+			return func(t *testing.T) *Response {
+				t.Helper()
+				return putForm(t, id, parts...)
+			}
 		}
 		for _, row := range []struct {
 			what   string
@@ -236,6 +248,7 @@ func (s *suite) replaceAvatar(t *testing.T) {
 			{"too many pixels", raw(tooMany), http.StatusBadRequest, tooManyPixels},
 			{"too many bytes", raw(tooLarge), http.StatusRequestEntityTooLarge, avatarTooLarge},
 			{"too many bytes in chunks", func(t *testing.T) *Response {
+				t.Helper()
 				return s.Do(t, "PUT", "/users/"+id+"/avatar", chunked(bytes.NewReader(tooLarge)))
 			}, http.StatusRequestEntityTooLarge, avatarTooLarge},
 			{"an encoded image", raw(GIF(3, 3, 1), "Content-Encoding: gzip"), http.StatusUnsupportedMediaType, "Unsupported media type"},

@@ -37,7 +37,7 @@ type Client struct {
 }
 
 // NewClient returns a client of the API at baseURL. Its connections are closed at the end of the test.
-func NewClient(t testing.TB, baseURL string, o Options) *Client {
+func NewClient(t *testing.T, baseURL string, o Options) *Client {
 	transport := &http.Transport{
 		MaxIdleConnsPerHost: 32,
 		// A test that sends or expects an encoding says so itself.
@@ -119,7 +119,7 @@ func (r *Response) String() string {
 // Do sends a request and returns its answer, whatever its status. Each header is one line, "Name:
 // value". Without a line for Content-Type there is none. A body whose length net/http cannot tell
 // is sent in chunks.
-func (c *Client) Do(t testing.TB, method, path string, body io.Reader, header ...string) *Response {
+func (c *Client) Do(t *testing.T, method, path string, body io.Reader, header ...string) *Response {
 	t.Helper()
 	r, err := c.send(method, path, body, header...)
 	require.NoError(t, err, "%s %s", method, path)
@@ -157,7 +157,7 @@ func (c *Client) send(method, path string, body io.Reader, header ...string) (*R
 }
 
 // together makes n calls at once and returns their answers.
-func (c *Client) together(t testing.TB, n int, call func(i int) (*Response, error)) []*Response {
+func (c *Client) together(t *testing.T, n int, call func(i int) (*Response, error)) []*Response {
 	t.Helper()
 	responses, errs := make([]*Response, n), make([]error, n)
 	start := make(chan struct{})
@@ -183,7 +183,7 @@ var requestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`)
 
 // check has a created user removed at the end of the test, also one that should not have been
 // created, and holds r to what all answers have in common.
-func (c *Client) check(t testing.TB, r *Response) {
+func (c *Client) check(t *testing.T, r *Response) {
 	t.Helper()
 	if r.Method == http.MethodDelete && r.Status == http.StatusNoContent {
 		c.deleted.Store(r.Path, true)
@@ -268,7 +268,7 @@ func (r *Response) mediaType() string {
 }
 
 // Problem requires r to be an error of this status and with this text in its member error.
-func (r *Response) Problem(t testing.TB, status int, text string) {
+func (r *Response) Problem(t *testing.T, status int, text string) {
 	t.Helper()
 	require.Equal(t, status, r.Status, r)
 	var p struct{ Error string }
@@ -277,7 +277,7 @@ func (r *Response) Problem(t testing.TB, status int, text string) {
 }
 
 // JSON requires r to be of this status and its body to be this JSON, no more and no less.
-func (r *Response) JSON(t testing.TB, status int, want string) {
+func (r *Response) JSON(t *testing.T, status int, want string) {
 	t.Helper()
 	require.Equal(t, status, r.Status, r)
 	require.Equal(t, "application/json", r.mediaType(), r)
@@ -285,7 +285,7 @@ func (r *Response) JSON(t testing.TB, status int, want string) {
 }
 
 // Created requires r to say that a user was created, and returns what it says.
-func (r *Response) Created(t testing.TB) Created {
+func (r *Response) Created(t *testing.T) Created {
 	t.Helper()
 	require.Equal(t, http.StatusCreated, r.Status, r)
 	require.Equal(t, "application/json", r.mediaType(), r)
@@ -298,7 +298,7 @@ func (r *Response) Created(t testing.TB) Created {
 }
 
 // User requires r to be one user, and returns it.
-func (r *Response) User(t testing.TB) User {
+func (r *Response) User(t *testing.T) User {
 	t.Helper()
 	require.Equal(t, http.StatusOK, r.Status, r)
 	require.Equal(t, "application/json", r.mediaType(), r)
@@ -308,7 +308,7 @@ func (r *Response) User(t testing.TB) User {
 }
 
 // Users requires r to be an array of users, and returns them.
-func (r *Response) Users(t testing.TB) []User {
+func (r *Response) Users(t *testing.T) []User {
 	t.Helper()
 	users, err := r.users()
 	require.NoError(t, err, r)
@@ -362,7 +362,7 @@ func members(raw []byte, names ...string) (map[string]string, error) {
 
 // Path returns the path and query of an absolute link in an answer, to be called at the URL that
 // the client was given: in a cluster the public URL may not lead there from where the test runs.
-func (c *Client) Path(t testing.TB, link string) string {
+func (c *Client) Path(t *testing.T, link string) string {
 	t.Helper()
 	path, ours := strings.CutPrefix(link, c.links)
 	require.True(t, ours && strings.HasPrefix(path, "/"), "the link %q does not begin with %s/", link, c.links)
@@ -370,63 +370,63 @@ func (c *Client) Path(t testing.TB, link string) string {
 }
 
 // PostJSON posts a body as application/json.
-func (c *Client) PostJSON(t testing.TB, path, body string, header ...string) *Response {
+func (c *Client) PostJSON(t *testing.T, path, body string, header ...string) *Response {
 	t.Helper()
 	return c.Do(t, "POST", path, strings.NewReader(body), append(header, "Content-Type: application/json")...)
 }
 
 // PostForm posts a multipart form.
-func (c *Client) PostForm(t testing.TB, path string, parts []Part, header ...string) *Response {
+func (c *Client) PostForm(t *testing.T, path string, parts []Part, header ...string) *Response {
 	t.Helper()
 	contentType, body := Form(parts...)
 	return c.Do(t, "POST", path, bytes.NewReader(body), append(header, "Content-Type: "+contentType)...)
 }
 
 // CreateJSON creates a user.
-func (c *Client) CreateJSON(t testing.TB, name, email string, header ...string) Created {
+func (c *Client) CreateJSON(t *testing.T, name, email string, header ...string) Created {
 	t.Helper()
 	return c.PostJSON(t, "/users", object("name", name, "email", email), header...).Created(t)
 }
 
 // CreateForm creates a user with an avatar.
-func (c *Client) CreateForm(t testing.TB, name, email string, avatar []byte, header ...string) Created {
+func (c *Client) CreateForm(t *testing.T, name, email string, avatar []byte, header ...string) Created {
 	t.Helper()
 	return c.PostForm(t, "/users", []Part{Field("name", name), Field("email", email), File("avatar", "avatar", avatar)}, header...).Created(t)
 }
 
 // Get returns a user.
-func (c *Client) Get(t testing.TB, id string) User {
+func (c *Client) Get(t *testing.T, id string) User {
 	t.Helper()
 	return c.Do(t, "GET", "/users/"+id, nil).User(t)
 }
 
 // List returns every user.
-func (c *Client) List(t testing.TB) []User {
+func (c *Client) List(t *testing.T) []User {
 	t.Helper()
 	return c.Do(t, "GET", "/users", nil).Users(t)
 }
 
 // Patch merges a JSON object into a user and returns the user as it then is.
-func (c *Client) Patch(t testing.TB, id, object string) User {
+func (c *Client) Patch(t *testing.T, id, object string) User {
 	t.Helper()
 	return c.Do(t, "PATCH", "/users/"+id, strings.NewReader(object), "Content-Type: application/merge-patch+json").User(t)
 }
 
 // Delete deletes a user.
-func (c *Client) Delete(t testing.TB, id string) {
+func (c *Client) Delete(t *testing.T, id string) {
 	t.Helper()
 	r := c.Do(t, "DELETE", "/users/"+id, nil)
 	require.Equal(t, http.StatusNoContent, r.Status, r)
 }
 
 // PutAvatar replaces the avatar of a user and returns the user as it then is.
-func (c *Client) PutAvatar(t testing.TB, id string, image []byte) User {
+func (c *Client) PutAvatar(t *testing.T, id string, image []byte) User {
 	t.Helper()
 	return c.Do(t, "PUT", "/users/"+id+"/avatar", bytes.NewReader(image)).User(t)
 }
 
 // Avatar returns the image that an avatar_url leads to, and its content type.
-func (c *Client) Avatar(t testing.TB, avatarURL string) (image []byte, contentType string) {
+func (c *Client) Avatar(t *testing.T, avatarURL string) (image []byte, contentType string) {
 	t.Helper()
 	r := c.Do(t, "GET", c.Path(t, avatarURL), nil)
 	require.Equal(t, http.StatusOK, r.Status, r)
@@ -512,7 +512,7 @@ func (f lazy) String() string { return f() }
 
 // untilListed waits until the list of users is as wanted: it may lag behind what was written. It
 // returns that list.
-func (c *Client) untilListed(t testing.TB, wanted func([]User) bool) []User {
+func (c *Client) untilListed(t *testing.T, wanted func([]User) bool) []User {
 	t.Helper()
 	var mu sync.Mutex
 	var last *Response
@@ -543,7 +543,7 @@ func byID(users []User, id string) []User {
 }
 
 // requireNotStored requires that no user has the marker in name or email.
-func (c *Client) requireNotStored(t testing.TB, marker string) {
+func (c *Client) requireNotStored(t *testing.T, marker string) {
 	t.Helper()
 	for _, u := range c.List(t) {
 		if strings.Contains(u.Name, marker) || strings.Contains(u.Email, marker) {

@@ -139,8 +139,16 @@ func (s *suite) refuseFormAt(t *testing.T, path string) {
 	// Ensure a form is held to the rules of JSON, also where the avatar is valid.
 	t.Run("a name or email that is missing or empty is refused", func(t *testing.T) {
 		for _, parts := range [][]Part{
-			{}, {name}, {email}, {avatar}, {name, avatar}, {avatar, email}, {name, Field("email", "")}, {Field("name", ""), email, avatar},
-			{Field("name", ""), Field("email", "")}, {Field("NAME", marker), email},
+			{},
+			{name},
+			{email},
+			{avatar},
+			{name, avatar},
+			{avatar, email},
+			{name, Field("email", "")},
+			{Field("name", ""), email, avatar},
+			{Field("name", ""), Field("email", "")},
+			{Field("NAME", marker), email},
 		} {
 			s.PostForm(t, path, parts).Problem(t, http.StatusBadRequest, "Missing 'name' or 'email'")
 		}

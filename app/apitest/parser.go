@@ -357,7 +357,7 @@ func chunk(data string) string {
 const rawTimeout = 45 * time.Second
 
 // dial opens a connection that sends what no client of HTTP would.
-func (c *Client) dial(t testing.TB) net.Conn {
+func (c *Client) dial(t *testing.T) net.Conn {
 	t.Helper()
 	base, err := url.Parse(c.base)
 	require.NoError(t, err)
@@ -381,7 +381,7 @@ func (c *Client) dial(t testing.TB) net.Conn {
 }
 
 // exchange sends raw on a connection of its own, ends its side of it, and returns all answers.
-func (c *Client) exchange(t testing.TB, raw string) []*Response {
+func (c *Client) exchange(t *testing.T, raw string) []*Response {
 	t.Helper()
 	conn := c.dial(t)
 	sent := make(chan struct{})
@@ -400,7 +400,7 @@ func (c *Client) exchange(t testing.TB, raw string) []*Response {
 
 // converse is exchange of raw and, behind it, a request that is known to be good. It returns the
 // answers to raw, and whether the good request was answered as well.
-func (c *Client) converse(t testing.TB, raw string) (answers []*Response, usable bool) {
+func (c *Client) converse(t *testing.T, raw string) (answers []*Response, usable bool) {
 	t.Helper()
 	const id = "the-request-behind"
 	answers = c.exchange(t, raw+"GET /health HTTP/1.1\r\nHost: "+c.host()+"\r\nX-Request-Id: "+id+"\r\nConnection: close\r\n\r\n")
@@ -412,7 +412,7 @@ func (c *Client) converse(t testing.TB, raw string) (answers []*Response, usable
 }
 
 // readAnswers reads answers until the connection ends. The first is to a request of this method.
-func (c *Client) readAnswers(t testing.TB, conn net.Conn, method, raw string) []*Response {
+func (c *Client) readAnswers(t *testing.T, conn net.Conn, method, raw string) []*Response {
 	t.Helper()
 	var answers []*Response
 	for in := bufio.NewReader(conn); ; {

@@ -149,8 +149,10 @@ func (s *suite) patch(t *testing.T) {
 		for _, email := range unacceptableEmails() {
 			refuse(object("name", "Bob", "email", email), "Invalid 'email'")
 		}
-		for _, body := range []string{``, ` `, `[]`, `null`, `"Bob"`, `42`, `true`, `{`, `{"name":"Bob"`, `{"name":"Bob",}`, `{"name":"Bob"}}`, `{"name":"Bob"} {}`, `{'name':'Bob'}`, `name=Bob`,
-			`[{"op":"replace","path":"/name","value":"Bob"}]`} {
+		for _, body := range []string{
+			``, ` `, `[]`, `null`, `"Bob"`, `42`, `true`, `{`, `{"name":"Bob"`, `{"name":"Bob",}`, `{"name":"Bob"}}`, `{"name":"Bob"} {}`, `{'name':'Bob'}`, `name=Bob`,
+			`[{"op":"replace","path":"/name","value":"Bob"}]`,
+		} {
 			refuse(body, "Invalid JSON")
 		}
 		r := patch(t, id, "{\"name\":\"Bob\xff\"}", mergePatch)

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"hash"
 	"hash/crc32"
 	"hash/crc64"
@@ -150,7 +151,7 @@ func unchunk(body []byte) (content []byte, trailer http.Header, ok bool) {
 		}
 		if n == 0 {
 			h, err := textproto.NewReader(bufio.NewReader(io.MultiReader(bytes.NewReader(rest), strings.NewReader("\r\n")))).ReadMIMEHeader()
-			return content, http.Header(h), err == nil || err == io.EOF
+			return content, http.Header(h), err == nil || errors.Is(err, io.EOF)
 		}
 		if uint64(len(rest)) < n+2 || string(rest[n:n+2]) != "\r\n" {
 			return nil, nil, false

@@ -26,6 +26,7 @@ func crc(s string) string {
 
 // Ensure the SDK has nothing to say about reading an object: it warns of answers without a checksum.
 func TestGetObject_LogsNothing(t *testing.T) {
+	t.Parallel()
 	a, url := start(t)
 	var log lines
 	cfg := awsConfig()
@@ -49,6 +50,7 @@ func TestGetObject_LogsNothing(t *testing.T) {
 
 // Ensure each of S3's checksums is verified, kept and answered.
 func TestChecksum_Algorithms(t *testing.T) {
+	t.Parallel()
 	_, url := start(t)
 	c := s3Client(url)
 	for _, algorithm := range []types.ChecksumAlgorithm{
@@ -72,6 +74,7 @@ func TestChecksum_Algorithms(t *testing.T) {
 
 // Ensure a checksum is answered of a whole object only, and only when asked for.
 func TestChecksum_WhenAsked(t *testing.T) {
+	t.Parallel()
 	a, url := start(t)
 	putObject(t, s3Client(url), "k", "content")
 	asked := map[string]string{"X-Amz-Checksum-Mode": "ENABLED"}
@@ -87,6 +90,7 @@ func TestChecksum_WhenAsked(t *testing.T) {
 
 // Ensure an upload that is not what its header says is refused and not stored.
 func TestPutObject_WrongDigest(t *testing.T) {
+	t.Parallel()
 	a, _ := start(t)
 	for _, c := range []struct{ name, value, code string }{
 		{"X-Amz-Checksum-Crc32", crc("other"), "BadDigest"},
@@ -105,6 +109,7 @@ func TestPutObject_WrongDigest(t *testing.T) {
 // Ensure bodies in aws-chunked are stored without their framing, with or without signatures and
 // trailers.
 func TestPutObject_Chunked(t *testing.T) {
+	t.Parallel()
 	a, _ := start(t)
 	signature := ";chunk-signature=" + strings.Repeat("0", 64)
 	for name, c := range map[string]struct{ sha, body, trailer string }{
@@ -145,6 +150,7 @@ func TestPutObject_Chunked(t *testing.T) {
 
 // Ensure an upload over TLS, where the SDK streams with a trailer, arrives unchanged.
 func TestPutObject_TLS(t *testing.T) {
+	t.Parallel()
 	a, err := localaws.New(localaws.Options{Bucket: bucket})
 	require.NoError(t, err)
 	server := httptest.NewTLSServer(a)

@@ -58,7 +58,7 @@ func parseDecimal(s string) (decimal, error) {
 
 // String returns the number without an exponent, as DynamoDB answers it.
 func (d decimal) String() string {
-	s := ""
+	var s string
 	switch {
 	case d.digits == "":
 		return "0"
@@ -80,7 +80,8 @@ func (d decimal) sortable() string {
 	if d.digits == "" {
 		return "\x80"
 	}
-	b := append([]byte{0x81, byte(d.exponent + 0x80)}, d.digits...)
+	// The exponents from minExponent to maxExponent are 256.
+	b := append([]byte{0x81, byte(d.exponent - minExponent)}, d.digits...) //nolint:gosec // and so fit into a byte
 	if !d.negative {
 		return string(b)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -156,29 +157,16 @@ func (d *dynamo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Length", strconv.Itoa(len(answer)))
 	h.Set("X-Amz-Crc32", strconv.FormatUint(uint64(crc32.ChecksumIEEE(answer)), 10))
 	h.Set("X-Amzn-Requestid", requestID())
-	if len(answer) > largeAnswer {
-		time.Sleep(pause)
-	}
 	w.WriteHeader(status)
 	_, _ = w.Write(answer)
 }
-
-// A large answer waits a moment, as any network would make it wait. aws-sdk-go-v2 (smithy-go
-// v1.28.8) closes the body of a request as soon as the answer's header is there. When that comes
-// before net/http has looked for the end of the body, which on one machine it does for about one
-// page in a hundred, net/http takes the closed body for a failed write and closes the connection
-// under the answer: "deserialization failed, read tcp …: use of closed network connection". An
-// answer that arrives in one read is not in danger.
-const (
-	largeAnswer = 2 << 10 // bytes; net/http reads 4 KB at once
-	pause       = 2 * time.Millisecond
-)
 
 // requestID returns one of DynamoDB's form: 52 upper case letters and digits.
 func requestID() string { return rand.Text() + rand.Text() }
 
 func errorBody(err error) (int, []byte) {
-	e, ok := err.(*apiError)
+	e := &apiError{}
+	ok := errors.As(err, &e)
 	if !ok {
 		e = &apiError{status: http.StatusInternalServerError, code: "com.amazonaws.dynamodb.v20120810#InternalServerError", message: err.Error()}
 	}

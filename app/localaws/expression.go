@@ -36,12 +36,12 @@ func (e expressions) check(all ...named) error {
 	if err := checkValues(e.values); err != nil {
 		return err
 	}
-	used, any := map[string]bool{}, false
+	used, present := map[string]bool{}, false
 	for _, x := range all {
 		if x.text == nil {
 			continue
 		}
-		any = true
+		present = true
 		if strings.TrimSpace(*x.text) == "" {
 			return validation("Invalid %s: The expression can not be empty;", x.parameter)
 		}
@@ -60,14 +60,14 @@ func (e expressions) check(all ...named) error {
 			used[t.Literal] = true
 		}
 	}
-	if err := unused("ExpressionAttributeNames", "#", slices.Sorted(maps.Keys(e.names)), used, any); err != nil {
+	if err := unused("ExpressionAttributeNames", "#", slices.Sorted(maps.Keys(e.names)), used, present); err != nil {
 		return err
 	}
-	return unused("ExpressionAttributeValues", ":", slices.Sorted(maps.Keys(e.values)), used, any)
+	return unused("ExpressionAttributeValues", ":", slices.Sorted(maps.Keys(e.values)), used, present)
 }
 
-func unused(parameter, mark string, keys []string, used map[string]bool, any bool) error {
-	if len(keys) > 0 && !any {
+func unused(parameter, mark string, keys []string, used map[string]bool, present bool) error {
+	if len(keys) > 0 && !present {
 		return validation("%s can only be specified when using expressions", parameter)
 	}
 	for _, k := range keys {
@@ -173,7 +173,7 @@ func evaluate(n language.Expression, env *language.Environment) (bool, error) {
 		switch function := n.Function.String(); function {
 		case "begins_with", "contains", "attribute_type":
 			if len(n.Arguments) != 2 {
-				return false, fmt.Errorf("Incorrect number of operands for operator or function; operator or function: %s", function)
+				return false, fmt.Errorf("Incorrect number of operands for operator or function; operator or function: %s", function) //nolint:staticcheck // the text is AWS'
 			}
 			o, err := operands(env, n.Arguments...)
 			if err != nil {
@@ -197,7 +197,7 @@ func evaluate(n language.Expression, env *language.Environment) (bool, error) {
 	case *language.Error:
 		return false, errors.New(reason(result))
 	}
-	return false, fmt.Errorf("Syntax error; not a condition: %s", n.String())
+	return false, fmt.Errorf("Syntax error; not a condition: %s", n.String()) //nolint:staticcheck // in the manner of AWS' texts
 }
 
 // operands evaluates the sides of a comparison. The size of what has none is absent.
@@ -374,7 +374,10 @@ func (e expressions) update(text string, k []keyAttribute, item attributes) (tar
 	env.Apply(out, e.names, values)
 	targets = map[string]bool{}
 	for _, x := range root.Expressions {
-		action := x.(*language.ActionExpression)
+		action, ok := x.(*language.ActionExpression)
+		if !ok {
+			return nil, fmt.Errorf("%T is no action", x)
+		}
 		name := e.resolve(rootOf(action.Left).TokenLiteral())
 		targets[name] = true
 		v := out[name]

@@ -11,6 +11,7 @@ import (
 
 // Ensure the health is LocalStack's, to GET and HEAD, whatever a middleware does to the services.
 func TestHealth(t *testing.T) {
+	t.Parallel()
 	a, url := start(t)
 	a.Intercept(func(http.Handler) http.Handler { return http.NotFoundHandler() })
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/_localstack/health", nil)
@@ -34,6 +35,7 @@ func TestHealth(t *testing.T) {
 
 // Ensure STS tells who asks, and nothing else.
 func TestSTS(t *testing.T) {
+	t.Parallel()
 	a, _ := start(t)
 	form := map[string]string{"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
 	w := do(a, "POST", "/", "Action=GetCallerIdentity&Version=2011-06-15", form)

@@ -3,7 +3,6 @@ package localaws_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"hash/crc32"
 	"net/http"
 	"strconv"
@@ -33,6 +32,7 @@ func get(t testing.TB, db *dynamodb.Client, key string) item {
 // Ensure what is put is what is got, of every type, empty strings, lists and maps too, and that
 // numbers keep all their digits.
 func TestItem_RoundTrip(t *testing.T) {
+	t.Parallel()
 	_, url := start(t)
 	db := dynamoClient(url)
 	i := item{
@@ -61,6 +61,7 @@ func TestItem_RoundTrip(t *testing.T) {
 
 // Ensure numbers are answered in their canonical form.
 func TestItem_Numbers(t *testing.T) {
+	t.Parallel()
 	_, url := start(t)
 	db := dynamoClient(url)
 	for sent, want := range map[string]string{
@@ -76,6 +77,7 @@ func TestItem_Numbers(t *testing.T) {
 
 // Ensure items that DynamoDB refuses are refused, with its messages.
 func TestPutItem_Validation(t *testing.T) {
+	t.Parallel()
 	_, url := start(t)
 	db := dynamoClient(url)
 	for message, i := range map[string]item{
@@ -98,6 +100,7 @@ func TestPutItem_Validation(t *testing.T) {
 
 // Ensure PutItem answers the old item when asked, and nothing otherwise.
 func TestPutItem_ReturnValues(t *testing.T) {
+	t.Parallel()
 	_, url := start(t)
 	db := dynamoClient(url)
 	require.NoError(t, put(db, item{"id": text("1"), "v": number("1")}))
@@ -117,6 +120,7 @@ func TestPutItem_ReturnValues(t *testing.T) {
 
 // Ensure conditions hold and fail as DynamoDB's do, of absent attributes and of other types too.
 func TestConditions(t *testing.T) {
+	t.Parallel()
 	_, url := start(t)
 	db := dynamoClient(url)
 	stored := item{
@@ -197,6 +201,7 @@ func TestConditions(t *testing.T) {
 
 // Ensure wrong expressions are refused, where minidyn takes some and panics on others.
 func TestExpressions_Validation(t *testing.T) {
+	t.Parallel()
 	a, url := start(t)
 	db := dynamoClient(url)
 	require.NoError(t, put(db, id("1")))
@@ -255,6 +260,7 @@ func update(db *dynamodb.Client, key, expression string, names map[string]string
 // Ensure SET, REMOVE, ADD and DELETE change what they name and nothing else, where minidyn removes
 // nothing and rounds every number of the item.
 func TestUpdateItem(t *testing.T) {
+	t.Parallel()
 	_, url := start(t)
 	db := dynamoClient(url)
 	exact := number("12345678901234567890.123456789")
@@ -280,6 +286,7 @@ func TestUpdateItem(t *testing.T) {
 
 // Ensure SET reads the item as it was before the update.
 func TestUpdateItem_ReadsBefore(t *testing.T) {
+	t.Parallel()
 	_, url := start(t)
 	db := dynamoClient(url)
 	require.NoError(t, put(db, item{"id": text("1"), "a": text("A"), "b": number("12345678901234567890")}))
@@ -292,6 +299,7 @@ func TestUpdateItem_ReadsBefore(t *testing.T) {
 
 // Ensure UpdateItem makes an item that is not there, and a condition can forbid it.
 func TestUpdateItem_Absent(t *testing.T) {
+	t.Parallel()
 	_, url := start(t)
 	db := dynamoClient(url)
 	_, err := update(db, "1", "SET a = :a", nil, item{":a": text("x")}, func(in *dynamodb.UpdateItemInput) {
@@ -306,6 +314,7 @@ func TestUpdateItem_Absent(t *testing.T) {
 
 // Ensure each kind of ReturnValues answers what it says.
 func TestUpdateItem_ReturnValues(t *testing.T) {
+	t.Parallel()
 	_, url := start(t)
 	db := dynamoClient(url)
 	for kind, want := range map[types.ReturnValue]item{
@@ -324,6 +333,7 @@ func TestUpdateItem_ReturnValues(t *testing.T) {
 
 // Ensure an update that fails leaves the item as it was.
 func TestUpdateItem_Validation(t *testing.T) {
+	t.Parallel()
 	_, url := start(t)
 	db := dynamoClient(url)
 	was := item{"id": text("1"), "a": text("x")}
@@ -352,6 +362,7 @@ func TestUpdateItem_Validation(t *testing.T) {
 
 // Ensure a failed condition tells what is there, when asked and when something is.
 func TestReturnValuesOnConditionCheckFailure(t *testing.T) {
+	t.Parallel()
 	_, url := start(t)
 	db := dynamoClient(url)
 	there := item{"id": text("1"), "by": text("first"), "none": &types.AttributeValueMemberL{Value: []types.AttributeValue{}}}
@@ -385,6 +396,7 @@ func TestReturnValuesOnConditionCheckFailure(t *testing.T) {
 
 // Ensure DeleteItem of nothing is no error, and answers the old item when asked.
 func TestDeleteItem(t *testing.T) {
+	t.Parallel()
 	_, url := start(t)
 	db := dynamoClient(url)
 	require.NoError(t, put(db, id("1")))
@@ -402,6 +414,7 @@ func TestDeleteItem(t *testing.T) {
 
 // Ensure a projection reaches into lists and maps.
 func TestGetItem_Projection(t *testing.T) {
+	t.Parallel()
 	_, url := start(t)
 	db := dynamoClient(url)
 	require.NoError(t, put(db, item{
@@ -424,6 +437,7 @@ func TestGetItem_Projection(t *testing.T) {
 
 // Ensure concurrent writes and reads of the same items neither race nor lose an update.
 func TestItems_Concurrently(t *testing.T) {
+	t.Parallel()
 	_, url := start(t)
 	db := dynamoClient(url)
 	var wg sync.WaitGroup
@@ -448,6 +462,7 @@ func TestItems_Concurrently(t *testing.T) {
 
 // Ensure answers carry their CRC, a request id and the protocol's type, and errors the shape of AWS'.
 func TestDynamoDB_Wire(t *testing.T) {
+	t.Parallel()
 	a, _ := start(t)
 	for _, c := range []struct {
 		target, body, code string
@@ -479,6 +494,7 @@ func TestDynamoDB_Wire(t *testing.T) {
 
 // Ensure transactions are all or nothing, tell why they were cancelled, and are made once for a token.
 func TestTransactWriteItems(t *testing.T) {
+	t.Parallel()
 	_, url := start(t)
 	db := dynamoClient(url)
 	require.NoError(t, put(db, item{"id": text("there"), "v": number("1")}))
@@ -499,7 +515,7 @@ func TestTransactWriteItems(t *testing.T) {
 	requireCode(t, "IdempotentParameterMismatchException", transact("a", add))
 
 	var cancelled *types.TransactionCanceledException
-	require.True(t, errors.As(transact("b", add, guard("new")), &cancelled))
+	require.ErrorAs(t, transact("b", add, guard("new")), &cancelled)
 	assert.Equal(t, "Transaction cancelled, please refer cancellation reasons for specific reasons [None, ConditionalCheckFailed]", cancelled.ErrorMessage())
 	require.Len(t, cancelled.CancellationReasons, 2)
 	assert.Equal(t, "None", *cancelled.CancellationReasons[0].Code)
@@ -517,6 +533,7 @@ func TestTransactWriteItems(t *testing.T) {
 
 // Ensure batches and transactions read what is there.
 func TestBatchAndTransactGet(t *testing.T) {
+	t.Parallel()
 	_, url := start(t)
 	db := dynamoClient(url)
 	load(t, db, "u", 3, 1)

@@ -83,7 +83,7 @@ type item = map[string]types.AttributeValue
 func id(s string) item { return item{config.KeyAttribute: text(s)} }
 
 // requireCode makes sure that err is an answer of the API with an error's code.
-func requireCode(t testing.TB, code string, err error) smithy.APIError {
+func requireCode(t testing.TB, code string, err error) interface{ ErrorMessage() string } {
 	t.Helper()
 	var e smithy.APIError
 	require.ErrorAs(t, err, &e)
@@ -105,6 +105,7 @@ func (l *lines) Logf(_ logging.Classification, format string, _ ...any) {
 
 // Ensure the table and the bucket of the options exist, and Operation names each call.
 func TestNew(t *testing.T) {
+	t.Parallel()
 	a, url := start(t)
 	var seen []string
 	a.Intercept(func(next http.Handler) http.Handler {
@@ -124,6 +125,7 @@ func TestNew(t *testing.T) {
 
 // Ensure names that AWS would refuse are refused.
 func TestNew_WrongNames(t *testing.T) {
+	t.Parallel()
 	_, err := localaws.New(localaws.Options{Table: "no"})
 	assert.ErrorContains(t, err, `create table "no"`)
 	_, err = localaws.New(localaws.Options{Bucket: "No"})
@@ -132,6 +134,7 @@ func TestNew_WrongNames(t *testing.T) {
 
 // Ensure a wiped AWS has neither table nor bucket, that both can be made, and that Reset makes them.
 func TestAWS_WipeAndReset(t *testing.T) {
+	t.Parallel()
 	a, url := start(t)
 	db, objects := dynamoClient(url), s3Client(url)
 	get := func() error {
@@ -152,6 +155,7 @@ func TestAWS_WipeAndReset(t *testing.T) {
 
 // Ensure a middleware can fail a call, lose the reply of one that was made, and be taken away.
 func TestAWS_Intercept(t *testing.T) {
+	t.Parallel()
 	a, url := start(t)
 	db := dynamoClient(url)
 	put := func(key string) error {
@@ -183,6 +187,7 @@ func TestAWS_Intercept(t *testing.T) {
 
 // Ensure middlewares can be changed while requests are served.
 func TestAWS_InterceptConcurrently(t *testing.T) {
+	t.Parallel()
 	a, url := start(t)
 	db := dynamoClient(url)
 	var wg sync.WaitGroup
@@ -203,6 +208,7 @@ func TestAWS_InterceptConcurrently(t *testing.T) {
 
 // Ensure a handler that nobody listens for serves both services too.
 func TestAWS_ServeHTTP(t *testing.T) {
+	t.Parallel()
 	a, err := localaws.New(localaws.Options{Table: table})
 	require.NoError(t, err)
 	w := do(a, "POST", "/", `{}`, map[string]string{"X-Amz-Target": "DynamoDB_20120810.ListTables"})

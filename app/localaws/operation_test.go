@@ -1,6 +1,7 @@
 package localaws_test
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"testing"
 
@@ -11,6 +12,7 @@ import (
 
 // Ensure requests are named as AWS' API references name them.
 func TestOperation(t *testing.T) {
+	t.Parallel()
 	for request, want := range map[[2]string]string{
 		{"GET", "/"}:                            "S3.ListBuckets",
 		{"PUT", "/b"}:                           "S3.CreateBucket",
@@ -47,13 +49,13 @@ func TestOperation(t *testing.T) {
 	} {
 		assert.Equal(t, want, localaws.Operation(httptest.NewRequest(request[0], request[1], nil)), request)
 	}
-	r := httptest.NewRequest("PUT", "/b/k", nil)
+	r := httptest.NewRequest(http.MethodPut, "/b/k", nil)
 	r.Header.Set("X-Amz-Copy-Source", "b/l")
 	assert.Equal(t, "S3.CopyObject", localaws.Operation(r))
-	r = httptest.NewRequest("POST", "/", nil)
+	r = httptest.NewRequest(http.MethodPost, "/", nil)
 	r.Header.Set("X-Amz-Target", "DynamoDB_20120810.PutItem")
 	assert.Equal(t, "DynamoDB.PutItem", localaws.Operation(r))
-	r = httptest.NewRequest("POST", "/", nil)
+	r = httptest.NewRequest(http.MethodPost, "/", nil)
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	assert.Equal(t, "STS", localaws.Operation(r))
 }

@@ -1,6 +1,7 @@
 package localaws
 
 import (
+	"errors"
 	"iter"
 	"math"
 	"slices"
@@ -91,7 +92,11 @@ func (d *dynamo) newPage(in *pageInput, more ...named) (*page, *table, *key, err
 	}
 	after, err := t.keyOnly(in.ExclusiveStartKey)
 	if err != nil {
-		return nil, nil, nil, validation("The provided starting key is invalid: %s", err.(*apiError).message)
+		message := err.Error()
+		if refused, ok := errors.AsType[*apiError](err); ok {
+			message = refused.message
+		}
+		return nil, nil, nil, validation("The provided starting key is invalid: %s", message)
 	}
 	return p, t, &after, nil
 }

@@ -24,10 +24,11 @@ type Server struct {
 // any that is free. Connections are accepted when it returns. The error wraps the system's, such
 // as [syscall.EADDRINUSE].
 func (a *AWS) Listen(addr string) (*Server, error) {
-	l, err := net.Listen("tcp", addr)
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("localaws: %w", err)
 	}
+	address, _ := l.Addr().(*net.TCPAddr) // what a listener on tcp has
 	s := &Server{
 		http: &http.Server{
 			Handler:           a,
@@ -35,7 +36,7 @@ func (a *AWS) Listen(addr string) (*Server, error) {
 			// What goes wrong is answered, and net/http would log each lost connection.
 			ErrorLog: log.New(io.Discard, "", 0),
 		},
-		addr: l.Addr().(*net.TCPAddr),
+		addr: address,
 		done: make(chan struct{}),
 	}
 	go func() {

@@ -17,6 +17,7 @@ import (
 
 // Ensure a listener on every interface gives a URL that this machine reaches, and a taken port is told.
 func TestListen(t *testing.T) {
+	t.Parallel()
 	a, err := localaws.New(localaws.Options{})
 	require.NoError(t, err)
 	server, err := a.Listen(":0")
@@ -36,6 +37,7 @@ func TestListen(t *testing.T) {
 
 // Ensure Shutdown lets a running request finish, and gives up when told to.
 func TestServer_Shutdown(t *testing.T) {
+	t.Parallel()
 	a, err := localaws.New(localaws.Options{})
 	require.NoError(t, err)
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}

@@ -15,6 +15,7 @@ import (
 
 // Ensure a bucket's configurations are kept, answered and deleted, and the bucket stays.
 func TestBucket_Settings(t *testing.T) {
+	t.Parallel()
 	_, url := start(t)
 	c, name := s3Client(url), aws.String(bucket)
 
@@ -87,6 +88,7 @@ func second[T any](_ T, err error) error { return err }
 
 // Ensure a bucket can be made, made again, and deleted when it is empty, with what was set of it.
 func TestBucket_Life(t *testing.T) {
+	t.Parallel()
 	_, url := start(t)
 	c, name := s3Client(url), aws.String("another-bucket")
 	for range 2 {
@@ -119,6 +121,7 @@ func TestBucket_Life(t *testing.T) {
 
 // Ensure outside of us-east-1 a bucket is made once, and names its region.
 func TestBucket_OtherRegion(t *testing.T) {
+	t.Parallel()
 	a, err := localaws.New(localaws.Options{Bucket: bucket, Region: "eu-west-1"})
 	require.NoError(t, err)
 	w := do(a, "PUT", "/"+bucket, "", nil)
@@ -129,6 +132,7 @@ func TestBucket_OtherRegion(t *testing.T) {
 
 // Ensure what is not to be had of an object is refused, where gofakes3 would write over the object.
 func TestObject_Subresources(t *testing.T) {
+	t.Parallel()
 	_, url := start(t)
 	c := s3Client(url)
 	putObject(t, c, "k", "content")

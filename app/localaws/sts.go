@@ -34,6 +34,6 @@ func serveSTS(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answerXML(w, r, http.StatusOK, callerIdentity{
-		Arn: "arn:aws:iam::" + account + ":root", UserID: "AKIAIOSFODNN7EXAMPLE", Account: account, RequestID: requestID(),
+		Arn: "arn:aws:iam::" + account + ":root", UserID: account, Account: account, RequestID: requestID(),
 	})
 }

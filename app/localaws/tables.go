@@ -89,7 +89,7 @@ func (d *dynamo) createTable(in *createTableInput) ([]byte, error) {
 		return nil, validation("TableName must be at least 3 characters long and at most 255 characters long")
 	}
 	if strings.ContainsFunc(in.TableName, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_.-", r))
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("_.-", r)
 	}) {
 		return nil, validation("1 validation error detected: Value '%s' at 'tableName' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+", in.TableName)
 	}

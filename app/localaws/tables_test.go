@@ -21,6 +21,7 @@ func tableInput(name string) *dynamodb.CreateTableInput {
 
 // Ensure the table of the contract is described as DynamoDB describes one.
 func TestDescribeTable(t *testing.T) {
+	t.Parallel()
 	_, url := start(t)
 	db := dynamoClient(url)
 	require.NoError(t, put(db, item{"id": text("1"), "name": text("ada")}))
@@ -42,6 +43,7 @@ func TestDescribeTable(t *testing.T) {
 
 // Ensure the SDK's own waiter sees a table come and go.
 func TestTable_Life(t *testing.T) {
+	t.Parallel()
 	_, url := start(t)
 	db := dynamoClient(url)
 	in := tableInput("other")
@@ -83,6 +85,7 @@ func TestTable_Life(t *testing.T) {
 
 // Ensure tables that DynamoDB refuses, or that are not to be had here, are refused.
 func TestCreateTable_Validation(t *testing.T) {
+	t.Parallel()
 	_, url := start(t)
 	db := dynamoClient(url)
 	for message, change := range map[string]func(*dynamodb.CreateTableInput){
@@ -112,6 +115,7 @@ func TestCreateTable_Validation(t *testing.T) {
 
 // Ensure what Pulumi's AWS provider reads and sets of a table is kept.
 func TestTable_Settings(t *testing.T) {
+	t.Parallel()
 	_, url := start(t)
 	db, name := dynamoClient(url), aws.String(table)
 	ttl, err := db.DescribeTimeToLive(t.Context(), &dynamodb.DescribeTimeToLiveInput{TableName: name})
