@@ -28,8 +28,9 @@ import (
 // Ensure the API keeps its contract.
 func TestContract(t *testing.T) {
 	t.Parallel()
-	s := start(t, nil)
-	apitest.Run(t, s.url, apitest.Options{})
+	const readTimeout = 5 * time.Second
+	s := start(t, func(c *config.Config) { c.ReadTimeout = readTimeout })
+	apitest.Run(t, s.url, apitest.Options{Empty: true, Large: true, ReadTimeout: readTimeout})
 }
 
 // A server is an API on a port of its own, in front of an AWS of its own.

@@ -90,6 +90,14 @@ func (s *Server) listAll(c *fiber.Ctx) error {
 	if err := l.read(); err != nil {
 		return failed(listFailed, err)
 	}
+	if !c.Request().Header.IsHTTP11() {
+		// HTTP/1.0 has no chunks, and a body that ends with its connection could be half a list.
+		for !l.done {
+			if err := l.read(); err != nil {
+				return failed(listFailed, err)
+			}
+		}
+	}
 	if l.done {
 		return sendJSON(c, l.buffer)
 	}
