@@ -37,8 +37,7 @@ func (f fields) draft(limits user.Limits) (user.Draft, error) {
 	)
 	// Both before either is judged: that one is missing says more than that the other is wrong.
 	if f.name == nil || f.email == nil || *f.name == "" || *f.email == "" {
-		_, err = user.ParseName("")
-		return d, err
+		return d, user.ErrMissing
 	}
 	if d.Name, err = user.ParseName(*f.name); err != nil {
 		return d, err

@@ -109,10 +109,10 @@ func (s *Server) finish(c *fiber.Ctx, e *exchange, err error) {
 func (s *Server) line(e *exchange, status, size int, err error) {
 	level := slog.LevelInfo
 	switch {
-	case status >= http.StatusInternalServerError:
-		level = slog.LevelError
 	case e.path == config.PathHealth || e.path == config.PathReady: // asked every few seconds
 		level = slog.LevelDebug
+	case status >= http.StatusInternalServerError:
+		level = slog.LevelError
 	}
 	if !s.log.Enabled(e.context, level) {
 		return

@@ -64,15 +64,15 @@ func uncertain(err error) bool {
 	return errors.As(err, &e) && e.Uncertain
 }
 
-// What stores return for what they do not have.
+// Errors that others than this package return. The texts of all of them are fixed; clients of the
+// earlier service look for that of ErrMissing.
 var (
+	ErrMissing  error = &Error{Code: Missing, Message: "Missing 'name' or 'email'"}
 	ErrNoUser   error = &Error{Code: NotFound, Message: "User not found"}
 	ErrNoAvatar error = &Error{Code: NotFound, Message: "Avatar not found"}
 )
 
-// The texts of Missing and Invalid are what clients of the earlier service look for.
 var (
-	errMissing      = &Error{Code: Missing, Message: "Missing 'name' or 'email'"}
 	errInvalidName  = &Error{Code: Invalid, Message: "Invalid 'name'", Detail: fmt.Sprintf("a name has 1 to %d characters besides the white space around it, none of them a control character", MaxNameRunes)}
 	errInvalidEmail = &Error{Code: Invalid, Message: "Invalid 'email'", Detail: fmt.Sprintf("an email is one bare address such as jane@example.com, at most %d bytes long", MaxEmailBytes)}
 	errKeyReused    = &Error{Code: KeyReused, Message: "Idempotency-Key was used with other content"}

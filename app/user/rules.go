@@ -20,7 +20,7 @@ const (
 // direction of the text around it (an override or isolate, with which a name can disguise itself).
 func ParseName(s string) (string, error) {
 	if s == "" {
-		return "", errMissing
+		return "", ErrMissing
 	}
 	name := strings.TrimSpace(s)
 	n := utf8.RuneCountInString(name)
@@ -43,7 +43,7 @@ func disguises(r rune) bool {
 // most 254 bytes: no display name, no angle brackets, no comment, no space around it.
 func ParseEmail(s string) (string, error) {
 	if s == "" {
-		return "", errMissing
+		return "", ErrMissing
 	}
 	if len(s) > MaxEmailBytes || !utf8.ValidString(s) || strings.ContainsFunc(s, disguises) {
 		return "", errInvalidEmail
