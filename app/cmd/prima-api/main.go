@@ -1,5 +1,5 @@
 // Command prima-api serves the directory of users over HTTP. Its settings are environment
-// variables: prima-api -help lists them.
+// variables: prima-api -help lists them. prima-api check URL uses an API as a client would.
 package main
 
 import (
@@ -26,13 +26,24 @@ func main() {
 	os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }
 
+const usage = `prima-api serves the directory of users over HTTP.
+
+Usage:
+  prima-api              serve
+  prima-api check URL    create, read, list and delete a user of the API at URL
+  prima-api -version     print the version
+
+Settings, from the environment:
+
+`
+
 // run is the program. It returns the exit status: 0 after a stop that cut nothing off, 2 where the
 // arguments or the settings are wrong, 1 for every other failure.
 func run(args, environ []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("prima-api", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
-		_, _ = fmt.Fprint(flags.Output(), "prima-api serves the directory of users over HTTP.\n\nUsage: prima-api [-help | -version]\n\nSettings, from the environment:\n\n", config.Help())
+		_, _ = fmt.Fprint(flags.Output(), usage, config.Help())
 	}
 	showVersion := flags.Bool("version", false, "print the version")
 	for _, arg := range args { // asked for, the help is no error
@@ -45,6 +56,12 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 		return 0
 	case err != nil:
 		return 2
+	case flags.NArg() == 2 && flags.Arg(0) == "check":
+		if err := check(context.Background(), flags.Arg(1), stdout); err != nil {
+			_, _ = fmt.Fprintln(stderr, "prima-api check:", err)
+			return 1
+		}
+		return 0
 	case flags.NArg() > 0:
 		_, _ = fmt.Fprintf(stderr, "prima-api: unexpected argument %q; see prima-api -help\n", flags.Arg(0))
 		return 2

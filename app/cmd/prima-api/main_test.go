@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strings"
@@ -76,6 +77,35 @@ func TestRefusesToStart(t *testing.T) {
 	}
 }
 
+// Ensure a check fails where there is no API, and where the API fails, and says what it met.
+func TestCheckFails(t *testing.T) {
+	t.Parallel()
+	failing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == http.MethodPost:
+			w.WriteHeader(http.StatusCreated)
+			_, _ = io.WriteString(w, `{"id":"1"}`)
+		case r.Method == http.MethodDelete:
+			w.WriteHeader(http.StatusNoContent)
+		default:
+			http.Error(w, "broken", http.StatusServiceUnavailable)
+		}
+	}))
+	defer failing.Close()
+	for url, want := range map[string]string{
+		"localhost:5000":     "is not the URL of an API",
+		"http://127.0.0.1:1": "connection refused",
+		failing.URL:          "503 Service Unavailable: broken",
+	} {
+		var stdout, stderr bytes.Buffer
+		assert.Equal(t, 1, run([]string{"check", url}, nil, &stdout, &stderr))
+		assert.Contains(t, stderr.String(), want)
+		if url == failing.URL {
+			assert.Contains(t, stdout.String(), "DELETE /users/1: 204", "what was created is taken away")
+		}
+	}
+}
+
 // Ensure a port that is taken stops the start and says which.
 func TestPortTaken(t *testing.T) {
 	t.Parallel()
@@ -96,6 +126,12 @@ func TestProgram(t *testing.T) {
 	a := awstest.Start(t)
 	p := start(t, "LOCALSTACK_URL="+a.Config.Endpoint)
 	apitest.Run(t, p.url, apitest.Options{Empty: true})
+
+	var stdout, stderr bytes.Buffer
+	assert.Equal(t, 0, run([]string{"check", p.url}, nil, &stdout, &stderr), "%s", &stderr)
+	assert.Equal(t, 4, strings.Count(stdout.String(), "\n"), "%s", &stdout)
+	assert.Empty(t, a.Objects(t))
+
 	p.signal(t, os.Interrupt)
 	assert.Equal(t, 0, p.wait(t))
 	assert.Contains(t, p.log.String(), `"msg":"deprecated variable","variable":"LOCALSTACK_URL","use":"AWS_ENDPOINT_URL"`)
