@@ -1,15 +1,56 @@
-// Command infra shows that infrastructure and application share one contract: it prints the
-// environment that the API of this checkout is to be started with.
+// Command infra is the Pulumi program of the system: LocalStack in the cluster, the table and the
+// bucket in it, and the API in front of them. Its settings are in Pulumi.<stack>.yaml: see [Stack].
 package main
 
 import (
-	"fmt"
-
-	"prima.internal/app/config"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
 func main() {
-	for _, v := range config.Default().Environ() {
-		fmt.Printf("%s=%s\n", v.Name, v.Value)
+	pulumi.Run(func(ctx *pulumi.Context) error { return deploy(ctx, awaitLocalStack) })
+}
+
+// deploy is the system. await is how LocalStack is waited for: see LocalStackArgs.
+func deploy(ctx *pulumi.Context, await func(endpoint string) error) error {
+	stack, err := loadStack(ctx)
+	if err != nil {
+		return err
 	}
+
+	cluster, err := NewCluster(ctx, "cluster", &ClusterArgs{Context: stack.Kubernetes.Context})
+	if err != nil {
+		return err
+	}
+	localStack, err := NewLocalStack(ctx, "localstack", &LocalStackArgs{
+		Settings: stack.LocalStack, Endpoint: stack.endpoint(), AuthToken: stack.LocalStackAuthToken, Cluster: cluster, Await: await,
+	})
+	if err != nil {
+		return err
+	}
+	storage, err := NewStorage(ctx, "storage", &StorageArgs{
+		Settings: stack.Storage, Environment: stack.Environment, Endpoint: localStack.Endpoint, Emulated: stack.endpoint() != "",
+	})
+	if err != nil {
+		return err
+	}
+	contract, err := stack.apiConfig()
+	if err != nil {
+		return err
+	}
+	api, err := NewAPI(ctx, "api", &APIArgs{
+		Settings: stack.API, Host: stack.Kubernetes.Host, Contract: contract, Cluster: cluster,
+		Endpoint: localStack.PodEndpoint, Table: storage.Table, Bucket: storage.Bucket, Emulated: stack.endpoint() != "",
+	})
+	if err != nil {
+		return err
+	}
+
+	ctx.Export("url", api.URL)
+	ctx.Export("ingressUrl", api.IngressURL)
+	ctx.Export("namespace", api.Namespace)
+	ctx.Export("version", api.Version)
+	ctx.Export("localstackEndpoint", localStack.Endpoint)
+	ctx.Export("table", storage.Table)
+	ctx.Export("bucket", storage.Bucket)
+	return nil
 }

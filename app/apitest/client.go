@@ -11,6 +11,7 @@ import (
 	"io"
 	"maps"
 	"mime"
+	"net"
 	"net/http"
 	"regexp"
 	"slices"
@@ -44,6 +45,11 @@ func NewClient(t *testing.T, baseURL string, o Options) *Client {
 		DisableCompression: true,
 		// Longer than any test waits, so that a body is sent only when the API has asked for it.
 		ExpectContinueTimeout: time.Minute,
+	}
+	if o.Address != "" {
+		transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, o.Address)
+		}
 	}
 	t.Cleanup(transport.CloseIdleConnections)
 	c := &Client{

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"prima.internal/app/config"
+	"prima.internal/infra/charts"
+	"prima.internal/infra/image"
+)
+
+// API is the deployed API.
+type API struct {
+	pulumi.ResourceState
+	URL        pulumi.StringOutput // by the NodePort; empty without one
+	IngressURL pulumi.StringOutput // empty without an Ingress
+	Namespace  pulumi.StringOutput
+	Version    pulumi.StringOutput // the image's tag
+}
+
+// APIArgs are what an API needs.
+type APIArgs struct {
+	Settings APISettings
+	Host     string // where NodePorts are reached
+	// Contract is the API's configuration, but for what the outputs below say.
+	Contract config.Config
+	Cluster  *Cluster
+	Endpoint pulumi.StringInput // of AWS for pods; empty: AWS itself
+	Table    pulumi.StringInput
+	Bucket   pulumi.StringInput
+	Emulated bool
+}
+
+// NewAPI installs the chart of the API with what the other components have made.
+func NewAPI(ctx *pulumi.Context, name string, args *APIArgs, opts ...pulumi.ResourceOption) (*API, error) {
+	a := new(API)
+	if err := ctx.RegisterComponentResource("prima:infra:API", name, a, opts...); err != nil {
+		return nil, err
+	}
+	tag := args.Settings.Tag
+	if tag == "" {
+		var err error
+		if tag, err = image.Tag(ctx.RootDirectory()); err != nil {
+			return nil, err
+		}
+	}
+	values := asMap(pulumi.All(args.Endpoint, args.Table, args.Bucket).ApplyT(func(made []any) (map[string]any, error) {
+		contract := args.Contract
+		contract.Endpoint, contract.Table, contract.Bucket = fmt.Sprint(made[0]), fmt.Sprint(made[1]), fmt.Sprint(made[2])
+		return charts.Map(apiValues(args, contract, tag))
+	}))
+	chart, err := args.Cluster.chart(ctx, a, "prima-api", apiNamespace, charts.PrimaAPIChart, values)
+	if err != nil {
+		return nil, err
+	}
+
+	// Known once the chart is there, so that nobody calls what does not answer yet.
+	after := func(value string) pulumi.StringOutput {
+		return asString(chart.Resources.ApplyT(func([]any) string { return value }))
+	}
+	a.Namespace, a.Version = after(apiNamespace), after(tag)
+	a.URL, a.IngressURL = after(""), after("")
+	if port := args.Settings.NodePort; port != 0 {
+		a.URL = after(fmt.Sprintf("http://%s:%d", args.Host, port))
+	}
+	if host := args.Settings.IngressHost; host != "" {
+		a.IngressURL = after("http://" + host)
+	}
+	return a, ctx.RegisterResourceOutputs(a, pulumi.Map{"url": a.URL, "ingressUrl": a.IngressURL, "namespace": a.Namespace, "version": a.Version})
+}
+
+// apiValues returns the values of the chart for an API with the given configuration.
+func apiValues(args *APIArgs, contract config.Config, tag string) charts.PrimaAPI {
+	values := charts.DefaultPrimaAPI()
+	values.Image.Repository, values.Image.Tag = args.Settings.Image, tag
+	values.Config = charts.ConfigValues(contract)
+	if args.Emulated {
+		values.Credentials = charts.Credentials{AccessKeyID: emulatorCredential, SecretAccessKey: emulatorCredential}
+		values.Runtime = map[string]string{"AWS_EC2_METADATA_DISABLED": "true"}
+	}
+	if args.Settings.NodePort != 0 {
+		values.Service.Type, values.Service.NodePort = "NodePort", args.Settings.NodePort
+	}
+	if args.Settings.IngressHost != "" {
+		values.Ingress.Enabled, values.Ingress.Host = true, args.Settings.IngressHost
+	}
+	return values
+}

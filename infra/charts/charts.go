@@ -1,0 +1,38 @@
+// Package charts holds the Helm charts of the system and, as Go structs, their values: [PrimaAPI],
+// [LocalStack] and [Namespaces]. A chart's values.yaml, its values.schema.json and the table in its
+// README are generated from the struct, its comments and the contract in prima.internal/app/config.
+//
+// The Pulumi program imports this package, so that it imports next to nothing itself.
+package charts
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// Folders of the charts, relative to the folder of the Pulumi program.
+const (
+	PrimaAPIChart   = "charts/prima-api"
+	LocalStackChart = "charts/localstack"
+	NamespacesChart = "charts/namespaces"
+)
+
+// Map returns the values of a chart in the form that Helm and Pulumi take: maps, slices, strings,
+// booleans and float64 numbers. A list or map that is nil is left out, so that the chart's own
+// default holds; one that is empty but not nil takes the place of the default.
+func Map(values any) (map[string]any, error) {
+	data, err := json.Marshal(values)
+	if err != nil {
+		return nil, fmt.Errorf("values of a chart: %w", err)
+	}
+	var m map[string]any
+	if err := json.Unmarshal(data, &m); err != nil {
+		return nil, fmt.Errorf("values of a chart: %w", err)
+	}
+	return m, nil
+}
+
+// ServiceURL returns the address of a Service inside the cluster, such as http://localstack.localstack.svc:4566.
+func ServiceURL(name, namespace string, port int) string {
+	return fmt.Sprintf("http://%s.%s.svc:%d", name, namespace, port)
+}

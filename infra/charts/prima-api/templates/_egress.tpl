@@ -1,0 +1,43 @@
+{{- /*
+The rule that lets the API reach an endpoint: a Service in the cluster by its namespace, an address by
+itself, and a name by its port alone, because policies do not know names. Empty is AWS itself.
+A Service's port must be that of its pods, which is what a policy sees.
+*/}}
+{{- define "prima-api.egress" -}}
+{{- $url := urlParse (. | default "https://aws") -}}
+{{- $host := $url.host | trimSuffix (regexFind ":[0-9]+$" $url.host) -}}
+{{- $port := regexFind ":[0-9]+$" $url.host | trimPrefix ":" | default (ternary "443" "80" (eq $url.scheme "https")) -}}
+- ports:
+    - protocol: TCP
+      port: {{ $port }}
+  to:
+  {{- if and . (regexMatch "^[a-z0-9-]+$" $host) }}
+    - podSelector: {}
+  {{- else if regexMatch "^[a-z0-9-]+[.][a-z0-9-]+[.]svc([.].+)?$" $host }}
+    - namespaceSelector:
+        matchLabels:
+          kubernetes.io/metadata.name: {{ index (splitList "." $host) 1 }}
+  {{- else if regexMatch "^[0-9.]+$" $host }}
+    - ipBlock:
+        cidr: {{ $host }}/32
+  {{- else }}
+    - ipBlock:
+        cidr: 0.0.0.0/0
+        # The instance metadata service, whose role is the node's.
+        except: [169.254.169.254/32]
+    - ipBlock:
+        cidr: ::/0
+        except: ['fd00:ec2::254/128']
+  {{- end }}
+{{- if not . }}
+# EKS Pod Identity (https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html)
+- ports:
+    - protocol: TCP
+      port: 80
+  to:
+    - ipBlock:
+        cidr: 169.254.170.23/32
+    - ipBlock:
+        cidr: fd00:ec2::23/128
+{{- end }}
+{{- end }}

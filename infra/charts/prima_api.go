@@ -1,0 +1,205 @@
+package charts
+
+import "prima.internal/app/config"
+
+// PrimaAPI is the values of the chart prima-api. Start from [DefaultPrimaAPI].
+type PrimaAPI struct {
+	Naming
+
+	// Container image of the API.
+	Image Image `json:"image" jsonschema:"required"`
+	// Secrets with credentials for the image's registry.
+	ImagePullSecrets []ObjectReference `json:"imagePullSecrets,omitzero"`
+
+	// Settings of the API, keyed by environment variable: the contract in app/config.
+	Config map[string]string `json:"config" jsonschema:"required"`
+	// Variables that are read by others than the API's own code, such as the AWS SDK. GOMEMLIMIT is
+	// derived from the resources unless it is set here.
+	Runtime map[string]string `json:"runtime,omitzero"`
+	// Static credentials for AWS or an emulator. None: the AWS SDK takes the role of the service account.
+	Credentials Credentials `json:"credentials" jsonschema:"required"`
+
+	// How the API is reached inside the cluster and, by a NodePort, from outside.
+	Service Service `json:"service" jsonschema:"required"`
+	// A host of an Ingress controller that leads to the API.
+	Ingress Ingress `json:"ingress" jsonschema:"required"`
+	// A route of the Gateway API that leads to the API.
+	HTTPRoute HTTPRoute `json:"httpRoute" jsonschema:"required"`
+
+	// Number of pods where autoscaling is off.
+	Replicas int `json:"replicas" jsonschema:"required,minimum=0"`
+	// Autoscaling by load. It is on by default: without a metrics server it keeps minReplicas, and with
+	// one there is nothing to remember on the day of the load.
+	Autoscaling Autoscaling `json:"autoscaling" jsonschema:"required"`
+	// Requests and limits of the container. An avatar is held in memory while it is stored.
+	Resources Resources `json:"resources" jsonschema:"required"`
+	// Percentage of the memory request that GOMEMLIMIT is set to. It must be below
+	// autoscaling.memoryPercent: a heap that fills its limit would otherwise keep every replica alive.
+	GoMemoryPercent int `json:"goMemoryPercent" jsonschema:"required,minimum=10,maximum=95"`
+
+	// What the kubelet asks the API; the paths are those of the contract.
+	Probes Probes `json:"probes" jsonschema:"required"`
+	// How a new version takes the place of the old one.
+	Rollout Rollout `json:"rollout" jsonschema:"required"`
+	// How many pods a drained node may take away at once.
+	PodDisruptionBudget PodDisruptionBudget `json:"podDisruptionBudget" jsonschema:"required"`
+	// Who may talk to the API, and whom it may talk to.
+	NetworkPolicy APINetworkPolicy `json:"networkPolicy" jsonschema:"required"`
+	// Identity of the pods. Its token is not mounted: the API does not talk to Kubernetes.
+	ServiceAccount ServiceAccount `json:"serviceAccount" jsonschema:"required"`
+
+	// Labels of nodes that the pods are spread over as far as possible.
+	TopologySpread []string `json:"topologySpread,omitzero"`
+	// Additional annotations of the pods.
+	PodAnnotations map[string]string `json:"podAnnotations,omitzero"`
+	// Additional labels of the pods.
+	PodLabels map[string]string `json:"podLabels,omitzero"`
+	Scheduling
+}
+
+// Credentials are static credentials of AWS.
+type Credentials struct {
+	// Access key; with secretAccessKey it is put into a Secret of the release.
+	AccessKeyID string `json:"accessKeyID"`
+	// Secret key.
+	SecretAccessKey string `json:"secretAccessKey"`
+	// Name of a Secret to use instead, with the keys AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and,
+	// if they expire, AWS_SESSION_TOKEN.
+	ExistingSecret string `json:"existingSecret"`
+}
+
+// Ingress is the way in through an Ingress controller.
+type Ingress struct {
+	// Whether there is an Ingress.
+	Enabled bool `json:"enabled" jsonschema:"required"`
+	// Class of the Ingress controller.
+	ClassName string `json:"className"`
+	// Host that leads to the API.
+	Host string `json:"host" jsonschema:"required,pattern=^(\\*\\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"`
+	// Secret with the certificate of the host; empty serves plain HTTP.
+	TLSSecretName string `json:"tlsSecretName"`
+	// Annotations of the Ingress. By default Pulumi does not wait for it: without a controller it would never be ready.
+	Annotations map[string]string `json:"annotations,omitzero"`
+	// Namespace of the Ingress controller, which the network policy lets in.
+	ControllerNamespace string `json:"controllerNamespace" jsonschema:"required,minLength=1"`
+}
+
+// HTTPRoute is the way in through a Gateway.
+type HTTPRoute struct {
+	// Whether there is an HTTPRoute; the cluster must have the Gateway API.
+	Enabled bool `json:"enabled" jsonschema:"required"`
+	// Gateways that the route is attached to. Their pods are let in by networkPolicy.ingress.
+	ParentRefs []map[string]any `json:"parentRefs,omitzero"`
+	// Hosts that lead to the API; none takes those of the Gateway.
+	Hostnames []string `json:"hostnames,omitzero"`
+	// Annotations of the HTTPRoute. By default Pulumi does not wait for it.
+	Annotations map[string]string `json:"annotations,omitzero"`
+}
+
+// Autoscaling is a HorizontalPodAutoscaler.
+type Autoscaling struct {
+	// Whether the number of pods follows the load.
+	Enabled bool `json:"enabled" jsonschema:"required"`
+	// Least number of pods.
+	MinReplicas int `json:"minReplicas" jsonschema:"required,minimum=1"`
+	// Greatest number of pods.
+	MaxReplicas int `json:"maxReplicas" jsonschema:"required,minimum=1"`
+	// CPU that the pods should use on average, in percent of the request.
+	CPUPercent int `json:"cpuPercent" jsonschema:"required,minimum=1"`
+	// Memory that the pods should use on average, in percent of the request.
+	MemoryPercent int `json:"memoryPercent" jsonschema:"required,minimum=1"`
+}
+
+// Rollout is how a Deployment replaces its pods.
+type Rollout struct {
+	// Seconds after which pods that do not start fail the update, in Kubernetes' status and in Pulumi.
+	TimeoutSeconds int `json:"timeoutSeconds" jsonschema:"required,minimum=30"`
+	// Seconds that a new pod must be ready before an old one goes.
+	MinReadySeconds int `json:"minReadySeconds" jsonschema:"required,minimum=0"`
+	// Former versions that are kept for kubectl rollout undo.
+	RevisionHistoryLimit int `json:"revisionHistoryLimit" jsonschema:"required,minimum=0"`
+	// Seconds between a pod's leaving the Service and SIGTERM; until then it is still sent requests.
+	// The grace period is this, DRAIN_TIME, SHUTDOWN_TIMEOUT and 5 seconds to spare.
+	PreStopSleepSeconds int `json:"preStopSleepSeconds" jsonschema:"required,minimum=0,maximum=600"`
+}
+
+// PodDisruptionBudget is what voluntary disruptions must leave.
+type PodDisruptionBudget struct {
+	// Whether there is a PodDisruptionBudget.
+	Enabled bool `json:"enabled" jsonschema:"required"`
+	// How many pods may be missing at once.
+	MaxUnavailable int `json:"maxUnavailable" jsonschema:"required,minimum=1"`
+}
+
+// APINetworkPolicy is what the pods of the API may send and receive. Where they may send to follows
+// from the endpoints in the settings: a Service in the cluster, an address, or AWS itself.
+type APINetworkPolicy struct {
+	// Whether there is a NetworkPolicy; it takes a network plugin that heeds it.
+	Enabled bool `json:"enabled" jsonschema:"required"`
+	// Who answers DNS, as peers of a NetworkPolicy: by default the cluster's DNS and its node-local cache.
+	DNS []map[string]any `json:"dns,omitzero"`
+	// Additional rules for what is let in. Let in are already the pods of the namespace, the Ingress
+	// controller if ingress.enabled, and everybody if service.type is NodePort or LoadBalancer.
+	Ingress []map[string]any `json:"ingress,omitzero"`
+	// Additional rules for what is let out.
+	Egress []map[string]any `json:"egress,omitzero"`
+}
+
+// ServiceAccount is the identity of the pods.
+type ServiceAccount struct {
+	// Whether the chart makes the service account.
+	Create bool `json:"create" jsonschema:"required"`
+	// Name of the service account; empty takes that of the release, or default if the chart makes none.
+	Name string `json:"name"`
+	// Annotations of the service account, such as eks.amazonaws.com/role-arn.
+	Annotations map[string]string `json:"annotations,omitzero"`
+}
+
+// DefaultPrimaAPI returns what values.yaml of the chart prima-api holds: the API as it runs on AWS.
+func DefaultPrimaAPI() PrimaAPI {
+	return PrimaAPI{
+		Image:       Image{Repository: "prima-api", PullPolicy: "IfNotPresent"},
+		Config:      ConfigValues(config.Default()),
+		Service:     Service{Type: "ClusterIP", Port: 80, NodePort: 30000, Annotations: skipAwait()},
+		Ingress:     Ingress{ClassName: "nginx", Host: "prima-api.local", Annotations: skipAwait(), ControllerNamespace: "ingress-nginx"},
+		HTTPRoute:   HTTPRoute{Annotations: skipAwait()},
+		Replicas:    2,
+		Autoscaling: Autoscaling{Enabled: true, MinReplicas: 2, MaxReplicas: 5, CPUPercent: 50, MemoryPercent: 80},
+		Resources: Resources{
+			Requests: Quantities{CPU: "100m", Memory: "128Mi", EphemeralStorage: "64Mi"},
+			Limits:   Quantities{CPU: "1", Memory: "256Mi", EphemeralStorage: "256Mi"},
+		},
+		GoMemoryPercent: 70,
+		Probes: Probes{
+			Startup:   Probe{Path: config.PathHealth, PeriodSeconds: 1, TimeoutSeconds: 1, FailureThreshold: 60},
+			Liveness:  Probe{Path: config.PathHealth, PeriodSeconds: 10, TimeoutSeconds: 3, FailureThreshold: 3},
+			Readiness: Probe{Path: config.PathReady, PeriodSeconds: 2, TimeoutSeconds: 2, FailureThreshold: 3},
+		},
+		Rollout:             Rollout{TimeoutSeconds: 120, MinReadySeconds: 3, RevisionHistoryLimit: 3, PreStopSleepSeconds: 5},
+		PodDisruptionBudget: PodDisruptionBudget{Enabled: true, MaxUnavailable: 1},
+		NetworkPolicy:       APINetworkPolicy{Enabled: true, DNS: clusterDNS()},
+		ServiceAccount:      ServiceAccount{Create: true},
+		TopologySpread:      []string{"kubernetes.io/hostname", "topology.kubernetes.io/zone"},
+	}
+}
+
+// ConfigValues returns a configuration as the chart's value config.
+func ConfigValues(c config.Config) map[string]string {
+	values := map[string]string{}
+	for _, v := range c.Environ() {
+		values[v.Name] = v.Value
+	}
+	return values
+}
+
+// clusterDNS is CoreDNS by the labels that kubeadm, Minikube, EKS, GKE and AKS give it, and the
+// address of NodeLocal DNSCache (https://kubernetes.io/docs/tasks/administer-cluster/nodelocaldns/).
+func clusterDNS() []map[string]any {
+	return []map[string]any{
+		{
+			"namespaceSelector": map[string]any{"matchLabels": map[string]any{"kubernetes.io/metadata.name": "kube-system"}},
+			"podSelector":       map[string]any{"matchLabels": map[string]any{"k8s-app": "kube-dns"}},
+		},
+		{"ipBlock": map[string]any{"cidr": "169.254.20.10/32"}},
+	}
+}

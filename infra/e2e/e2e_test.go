@@ -1,0 +1,288 @@
+//go:build e2e
+
+// Package e2e tests the deployed system from outside: whatever the current Pulumi stack is. Run it with
+// task e2e, after task up.
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"prima.internal/app/apitest"
+)
+
+// root is the folder of Pulumi.yaml.
+const root = "../.."
+
+// outputs of the stack.
+type outputs struct {
+	URL, IngressURL, Namespace, Version, LocalstackEndpoint, Table, Bucket string
+}
+
+// TestSystem is one test, because its parts follow each other: they change the one system that there is.
+func TestSystem(t *testing.T) {
+	out := stackOutputs(t)
+	require.NotEmpty(t, out.URL, "the stack has no NodePort")
+
+	// Ensure the API keeps its contract, straight and through the Ingress.
+	t.Run("the contract over the NodePort", func(t *testing.T) { apitest.Run(t, out.URL, apitest.Options{}) })
+	if out.IngressURL != "" {
+		t.Run("the contract over the Ingress", func(t *testing.T) {
+			options := apitest.Options{Proxied: true, Address: ingressAddress(t, out)}
+			if !keepsHost(t, out.IngressURL, options.Address) {
+				// Then the API cannot know what it is called by, and is told: see the README.
+				options.PublicURL = out.IngressURL
+				before := podNames(t, out)
+				pulumi(t, "up", "--yes", "--skip-preview", "--config-file", settings(t, "PUBLIC_BASE_URL", out.IngressURL))
+				requireGone(t, out, before)
+				defer pulumi(t, "up", "--yes", "--skip-preview")
+			}
+			apitest.Run(t, out.IngressURL, options)
+		})
+	}
+
+	// Ensure nothing changed is an empty update.
+	t.Run("a second update is empty", func(t *testing.T) {
+		report := pulumi(t, "up", "--yes", "--skip-preview", "--expect-no-changes")
+		assert.NotContains(t, report, "updated", report)
+	})
+
+	// Ensure autoscaling has something to go by.
+	t.Run("the autoscaler has metrics", func(t *testing.T) {
+		require.Eventually(t, func() bool {
+			var hpa struct {
+				Status struct {
+					CurrentMetrics []struct {
+						Resource struct {
+							Name    string
+							Current struct{ AverageUtilization *int }
+						}
+					}
+				}
+			}
+			read(t, &hpa, "get", "hpa", "prima-api", "-n", out.Namespace, "-o", "json")
+			with := 0
+			for _, m := range hpa.Status.CurrentMetrics {
+				if m.Resource.Current.AverageUtilization != nil {
+					with++
+				}
+			}
+			return with == 2
+		}, 3*time.Minute, 2*time.Second, "cpu and memory")
+	})
+
+	// Ensure a changed setting rolls out, and that no request fails for it.
+	t.Run("a changed setting rolls out without a failed request", func(t *testing.T) {
+		before := podNames(t, out)
+		load := startLoad(t, out.URL)
+		pulumi(t, "up", "--yes", "--skip-preview", "--config-file", settings(t, "LOG_LEVEL", "debug"))
+		pulumi(t, "up", "--yes", "--skip-preview")
+		load.stop()
+		assert.Zero(t, load.failed.Load(), "of %d requests: %v", load.sent.Load(), load.first())
+		assert.Greater(t, load.sent.Load(), int64(100))
+		requireGone(t, out, before)
+	})
+
+	// Ensure a LocalStack that has lost everything is repaired by the next task up.
+	t.Run("LocalStack loses its data", func(t *testing.T) {
+		run(t, "kubectl", "--context", kubeContext(), "delete", "pod", "-n", "localstack", "--all", "--wait")
+		run(t, "kubectl", "--context", kubeContext(), "rollout", "status", "-n", "localstack", "deployment", "--timeout=5m")
+		require.Eventually(t, func() bool { return status(out.URL+"/readyz") == http.StatusServiceUnavailable }, time.Minute, time.Second, "readiness names what is missing")
+		run(t, root+"/scripts/stack", "up")
+		require.Eventually(t, func() bool { return status(out.URL+"/readyz") == http.StatusOK }, time.Minute, time.Second)
+	})
+	t.Run("the contract again", func(t *testing.T) { apitest.Run(t, out.URL, apitest.Options{}) })
+}
+
+// TestDestroy takes the system away, and is for the end: task e2e runs it with E2E_DESTROY set.
+func TestDestroy(t *testing.T) {
+	if os.Getenv("E2E_DESTROY") == "" {
+		return
+	}
+	out := stackOutputs(t)
+	run(t, root+"/scripts/stack", "down")
+	namespaces := run(t, "kubectl", "--context", kubeContext(), "get", "namespaces", "-o", "name")
+	assert.NotContains(t, namespaces, out.Namespace)
+	assert.NotContains(t, namespaces, "localstack")
+	assert.Empty(t, strings.TrimSpace(run(t, "kubectl", "--context", kubeContext(), "get", "all,configmaps,secrets,networkpolicies,poddisruptionbudgets", "-A", "-l", "app.kubernetes.io/name in (prima-api, localstack)", "-o", "name")))
+}
+
+func kubeContext() string {
+	if context := os.Getenv("MINIKUBE_PROFILE"); context != "" {
+		return context
+	}
+	return "minikube"
+}
+
+func stackOutputs(t *testing.T) outputs {
+	t.Helper()
+	var out outputs
+	require.NoError(t, json.Unmarshal([]byte(pulumi(t, "stack", "output", "--json")), &out), "is there a stack? Run task up")
+	return out
+}
+
+func pulumi(t *testing.T, args ...string) string {
+	t.Helper()
+	return run(t, "pulumi", args...)
+}
+
+// run runs a command in the root of the checkout and returns what it prints.
+func run(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	c := exec.CommandContext(t.Context(), strings.TrimPrefix(name, root+"/"), args...)
+	c.Dir = root
+	c.Env = append(os.Environ(), "PULUMI_CONFIG_PASSPHRASE="+os.Getenv("PULUMI_CONFIG_PASSPHRASE"), "PULUMI_SKIP_UPDATE_CHECK=true")
+	var stderr bytes.Buffer
+	c.Stderr = &stderr
+	out, err := c.Output()
+	require.NoError(t, err, "%s %v: %s%s", name, args, out, &stderr)
+	return string(out)
+}
+
+// read decodes what kubectl prints.
+func read(t *testing.T, into any, args ...string) {
+	t.Helper()
+	require.NoError(t, json.Unmarshal([]byte(run(t, "kubectl", append([]string{"--context", kubeContext()}, args...)...)), into))
+}
+
+func podNames(t *testing.T, out outputs) []string {
+	t.Helper()
+	return strings.Fields(run(t, "kubectl", "--context", kubeContext(), "get", "pods", "-n", out.Namespace, "-l", "app.kubernetes.io/name=prima-api",
+		"--field-selector", "status.phase=Running", "-o", "name"))
+}
+
+// requireGone waits until pods have ended: for a while after a rollout they still serve.
+func requireGone(t *testing.T, out outputs, pods []string) {
+	t.Helper()
+	require.NotEmpty(t, pods)
+	require.Eventually(t, func() bool {
+		now := podNames(t, out)
+		return !slices.ContainsFunc(pods, func(pod string) bool { return slices.Contains(now, pod) })
+	}, 2*time.Minute, time.Second, "%v", pods)
+}
+
+// ingressAddress returns where the Ingress is connected to: its name is in nobody's DNS.
+func ingressAddress(t *testing.T, out outputs) string {
+	t.Helper()
+	u, err := url.Parse(out.URL)
+	require.NoError(t, err)
+	return net.JoinHostPort(u.Hostname(), "80")
+}
+
+// keepsHost reports whether what is called at the address passes on the Host that it was sent.
+func keepsHost(t *testing.T, base, address string) bool {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}}}
+	defer client.CloseIdleConnections()
+	response, err := client.Post(base+"/users", "application/json", strings.NewReader(`{"name":"e2e","email":"e2e@example.com"}`))
+	require.NoError(t, err)
+	defer response.Body.Close()
+	require.Equal(t, http.StatusCreated, response.StatusCode)
+	location, err := response.Location()
+	require.NoError(t, err)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, base+location.Path, nil)
+	require.NoError(t, err)
+	deleted, err := client.Do(request)
+	require.NoError(t, err)
+	defer deleted.Body.Close()
+	require.Equal(t, http.StatusNoContent, deleted.StatusCode)
+	return strings.HasPrefix(location.String(), base+"/")
+}
+
+// settings returns a copy of the stack's settings with one setting of the API changed.
+func settings(t *testing.T, variable, value string) string {
+	t.Helper()
+	stack := strings.TrimSpace(pulumi(t, "stack", "--show-name"))
+	data, err := os.ReadFile(fmt.Sprintf("%s/Pulumi.%s.yaml", root, stack))
+	require.NoError(t, err)
+	changed := strings.Replace(string(data), "  prima-api:api:\n", fmt.Sprintf("  prima-api:api:\n    config: {%s: %s}\n", variable, value), 1)
+	require.NotEqual(t, string(data), changed)
+	file := t.TempDir() + "/settings.yaml"
+	require.NoError(t, os.WriteFile(file, []byte(changed), 0o600))
+	return file
+}
+
+func status(url string) int {
+	response, err := http.Get(url)
+	if err != nil {
+		return 0
+	}
+	defer response.Body.Close()
+	return response.StatusCode
+}
+
+// load is a number of clients that keep their connections and ask as fast as they are answered.
+type load struct {
+	sent, failed atomic.Int64
+	done         context.CancelFunc
+	clients      sync.WaitGroup
+	mu           sync.Mutex
+	errs         []string
+}
+
+func startLoad(t *testing.T, url string) *load {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	l := &load{done: cancel}
+	t.Cleanup(l.stop)
+	for range 4 {
+		l.clients.Go(func() {
+			client := &http.Client{Transport: new(http.Transport), Timeout: 30 * time.Second}
+			defer client.CloseIdleConnections()
+			for ctx.Err() == nil {
+				l.ask(client, url+"/users?limit=5")
+				time.Sleep(5 * time.Millisecond) // a steady load, not all that the machine can do
+			}
+		})
+	}
+	return l
+}
+
+func (l *load) ask(client *http.Client, url string) {
+	l.sent.Add(1)
+	response, err := client.Get(url)
+	if err == nil {
+		_, err = io.Copy(io.Discard, response.Body)
+		_ = response.Body.Close()
+		if err == nil && response.StatusCode != http.StatusOK {
+			err = fmt.Errorf("%s", response.Status)
+		}
+	}
+	if err != nil {
+		l.failed.Add(1)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.errs = append(l.errs, err.Error())
+	}
+}
+
+func (l *load) stop() {
+	l.done()
+	l.clients.Wait()
+}
+
+// first returns the first errors.
+func (l *load) first() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.errs[:min(len(l.errs), 5)]
+}

@@ -1,0 +1,238 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	pulumiconfig "github.com/pulumi/pulumi/sdk/v3/go/pulumi/config"
+
+	"prima.internal/app/config"
+)
+
+// A Stack is the settings of a stack: Pulumi.<stack>.yaml, a field a key.
+type Stack struct {
+	// Environment is the tag Environment of everything in AWS; the stack's name unless set.
+	Environment string
+	Kubernetes  KubernetesSettings
+	LocalStack  LocalStackSettings
+	Storage     StorageSettings
+	API         APISettings
+	// LocalStackAuthToken is for the images of LocalStack that demand one. It is a secret.
+	LocalStackAuthToken pulumi.StringPtrInput
+}
+
+// KubernetesSettings say which cluster a stack is in.
+type KubernetesSettings struct {
+	// Context of the kubeconfig; minikube unless set, so that nobody deploys to whatever cluster
+	// kubectl was last used with.
+	Context string `json:"context"`
+	// Host is where the NodePorts of the cluster are reached from the machine that runs Pulumi. The
+	// variable PRIMA_HOST goes before it: the address is of the machine more than of the stack.
+	Host string `json:"host"`
+}
+
+// LocalStackSettings say which emulator stands in for AWS, if any.
+type LocalStackSettings struct {
+	// Deploy puts LocalStack into the cluster.
+	Deploy bool `json:"deploy"`
+	// Image answers LocalStack's API.
+	Image string `json:"image"`
+	// Endpoint is the URL of LocalStack for the machine that runs Pulumi. Set without Deploy, an
+	// existing LocalStack is used. Empty without Deploy: AWS itself.
+	Endpoint string `json:"endpoint"`
+	// PodEndpoint is the URL of LocalStack for pods, where Deploy does not say it.
+	PodEndpoint string `json:"podEndpoint"`
+}
+
+// StorageSettings describe the table and the bucket.
+type StorageSettings struct {
+	Table               string `json:"table"`
+	Bucket              string `json:"bucket"`
+	Region              string `json:"region"`
+	Billing             string `json:"billing"` // provisioned (1 read and 1 write unit) or onDemand
+	PointInTimeRecovery bool   `json:"pointInTimeRecovery"`
+	DeletionProtection  bool   `json:"deletionProtection"`
+	// Adopt takes over a table and a bucket that exist instead of creating them, and retains them
+	// when the stack is destroyed.
+	Adopt AdoptSettings `json:"adopt"`
+}
+
+// AdoptSettings say what exists already.
+type AdoptSettings struct {
+	Table  bool `json:"table"`
+	Bucket bool `json:"bucket"`
+}
+
+// APISettings describe the API's deployment.
+type APISettings struct {
+	// Image is the repository of the image; its tag is the hash of what it is built from unless Tag is set.
+	Image string `json:"image"`
+	Tag   string `json:"tag"`
+	// NodePort is the port of the API on the cluster's nodes; 0 makes a Service that only the cluster reaches.
+	NodePort int `json:"nodePort"`
+	// IngressHost is the name that the Ingress answers to; empty for none.
+	IngressHost string `json:"ingressHost"`
+	// Config are settings of the API by their variables, such as LOG_LEVEL: see the README.
+	Config map[string]string `json:"config"`
+}
+
+// The ports that a NodePort may be on, as Kubernetes has them by default.
+const (
+	leastNodePort = 30000
+	mostNodePort  = 32767
+)
+
+// localStackPort is the port of a node that LocalStack is on.
+const localStackPort = 31566
+
+const (
+	provisioned = "provisioned"
+	onDemand    = "onDemand"
+)
+
+// defaultStack is what a stack is without any setting.
+func defaultStack(name string) Stack {
+	return Stack{
+		Environment: name,
+		Kubernetes:  KubernetesSettings{Context: "minikube", Host: "127.0.0.1"},
+		LocalStack:  LocalStackSettings{Image: "localstack/localstack:4.14.0"},
+		Storage: StorageSettings{
+			Table: config.Default().Table, Bucket: config.Default().Bucket, Region: config.Default().Region, Billing: onDemand,
+		},
+		API: APISettings{Image: "prima-api"},
+	}
+}
+
+// loadStack reads the settings of the stack. Every fault is in the error, with its key.
+func loadStack(ctx *pulumi.Context) (Stack, error) {
+	s := defaultStack(ctx.Stack())
+	settings := pulumiconfig.New(ctx, "")
+	var faults []error
+	if v, err := settings.Try("environment"); err == nil {
+		s.Environment = v
+	}
+	for key, into := range map[string]any{"kubernetes": &s.Kubernetes, "localstack": &s.LocalStack, "storage": &s.Storage, "api": &s.API} {
+		value, err := settings.Try(key)
+		if err != nil {
+			continue // not set
+		}
+		decoder := json.NewDecoder(strings.NewReader(value))
+		decoder.DisallowUnknownFields()
+		if err := decoder.Decode(into); err != nil && !errors.Is(err, io.EOF) {
+			faults = append(faults, fmt.Errorf("%s: %s", key, readable(err)))
+		}
+	}
+	s.Kubernetes.Host = cmp.Or(os.Getenv("PRIMA_HOST"), s.Kubernetes.Host)
+	if token, err := settings.TrySecret("localstackAuthToken"); err == nil {
+		s.LocalStackAuthToken = token.ToStringPtrOutput()
+	}
+	faults = append(faults, s.faults()...)
+	if len(faults) == 0 {
+		return s, nil
+	}
+	slices.SortFunc(faults, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	var all bytes.Buffer
+	for _, fault := range faults {
+		_, _ = fmt.Fprintf(&all, "\n  %s:%s", ctx.Project(), fault)
+	}
+	return s, fmt.Errorf("wrong settings in Pulumi.%s.yaml:%s", ctx.Stack(), all.String())
+}
+
+// readable says what encoding/json found, in terms of the settings.
+func readable(err error) string {
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return fmt.Sprintf("%s must be a %s, and is a %s", wrong.Field, wrong.Type, wrong.Value)
+	}
+	return strings.TrimPrefix(err.Error(), "json: ")
+}
+
+var (
+	hostName   = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
+	imageName  = regexp.MustCompile(`^[a-z0-9]([a-z0-9._/:-]*[a-z0-9])?$`)
+	imageTag   = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
+	imageWhole = regexp.MustCompile(`^[a-z0-9][A-Za-z0-9._/-]*(:[0-9]+/[A-Za-z0-9._/-]+)?(:[A-Za-z0-9_][A-Za-z0-9._-]*)?(@sha256:[0-9a-f]{64})?$`)
+)
+
+// faults returns what is wrong with the settings, each with its key.
+func (s Stack) faults() []error {
+	var faults []error
+	must := func(ok bool, key string, value any, allowed string) {
+		if !ok {
+			faults = append(faults, fmt.Errorf("%s = %q must be %s", key, fmt.Sprint(value), allowed))
+		}
+	}
+	must(s.Kubernetes.Context != "", "kubernetes.context", s.Kubernetes.Context, "the name of a context in the kubeconfig")
+	must(hostName.MatchString(s.Kubernetes.Host), "kubernetes.host", s.Kubernetes.Host, "a host name or an IPv4 address")
+	must(imageWhole.MatchString(s.LocalStack.Image), "localstack.image", s.LocalStack.Image, "the name of an image")
+	must(s.LocalStack.Endpoint == "" || isHTTP(s.LocalStack.Endpoint), "localstack.endpoint", s.LocalStack.Endpoint, "an http or https URL, or empty")
+	must(s.LocalStack.PodEndpoint == "" || isHTTP(s.LocalStack.PodEndpoint), "localstack.podEndpoint", s.LocalStack.PodEndpoint, "an http or https URL, or empty")
+	must(s.LocalStack.Deploy || (s.LocalStack.Endpoint == "") == (s.LocalStack.PodEndpoint == ""), "localstack.podEndpoint", s.LocalStack.PodEndpoint,
+		"set together with localstack.endpoint, unless localstack.deploy is true: pods do not reach LocalStack where you do")
+	must(s.Storage.Billing == provisioned || s.Storage.Billing == onDemand, "storage.billing", s.Storage.Billing, provisioned+" or "+onDemand)
+	must(imageName.MatchString(s.API.Image), "api.image", s.API.Image, "the name of an image without a tag")
+	must(s.API.Tag == "" || imageTag.MatchString(s.API.Tag), "api.tag", s.API.Tag, "the tag of an image, or empty")
+	must(s.API.NodePort == 0 || (s.API.NodePort >= leastNodePort && s.API.NodePort <= mostNodePort && s.API.NodePort != localStackPort), "api.nodePort", s.API.NodePort,
+		fmt.Sprintf("0 or from %d to %d, and not %d, where LocalStack is", leastNodePort, mostNodePort, localStackPort))
+	must(s.API.IngressHost == "" || hostName.MatchString(s.API.IngressHost), "api.ingressHost", s.API.IngressHost, "a host name, or empty")
+
+	// The contract judges what is its own.
+	known := map[string]bool{}
+	for _, setting := range config.Settings() {
+		known[setting.Variable] = true
+	}
+	for variable := range s.API.Config {
+		must(known[variable], "api.config."+variable, s.API.Config[variable], "a setting of the API: see its README")
+	}
+	if _, err := s.apiConfig(); err != nil {
+		if wrong, ok := errors.AsType[*config.Error](err); ok {
+			for _, fault := range wrong.Faults {
+				faults = append(faults, fmt.Errorf("%s: %s", keyOf(fault.Variable), fault))
+			}
+		}
+	}
+	return faults
+}
+
+// keyOf returns the setting of the stack that a variable of the API comes from.
+func keyOf(variable string) string {
+	keys := map[string]string{"DYNAMODB_TABLE": "storage.table", "S3_BUCKET": "storage.bucket", "AWS_REGION": "storage.region"}
+	if key, ok := keys[variable]; ok {
+		return key
+	}
+	return "api.config." + variable
+}
+
+// apiConfig returns the API's configuration: the contract's defaults, the stack's own settings of the API, and what the
+// stack says of the storage. Outputs take the place of the latter when they are known.
+func (s Stack) apiConfig() (config.Config, error) {
+	var environ []string
+	for variable, value := range s.API.Config {
+		environ = append(environ, variable+"="+value)
+	}
+	environ = append(environ, "DYNAMODB_TABLE="+s.Storage.Table, "S3_BUCKET="+s.Storage.Bucket, "AWS_REGION="+s.Storage.Region)
+	c, _, err := config.Load(environ)
+	return c, err
+}
+
+// endpoint returns the URL of AWS for the machine that runs Pulumi; empty means AWS itself.
+func (s Stack) endpoint() string {
+	if s.LocalStack.Deploy && s.LocalStack.Endpoint == "" {
+		return fmt.Sprintf("http://%s:%d", s.Kubernetes.Host, localStackPort)
+	}
+	return s.LocalStack.Endpoint
+}
+
+func isHTTP(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.RawQuery == "" && u.Fragment == "" && u.User == nil
+}

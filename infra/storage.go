@@ -1,0 +1,149 @@
+package main
+
+import (
+	"slices"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/dynamodb"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/s3"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"prima.internal/app/config"
+)
+
+// Storage is the table of the users and the bucket of the avatars.
+type Storage struct {
+	pulumi.ResourceState
+	Table  pulumi.StringOutput // name
+	Bucket pulumi.StringOutput // name
+}
+
+// StorageArgs are what a Storage needs.
+type StorageArgs struct {
+	Settings    StorageSettings
+	Environment string // tag of everything
+	// Endpoint is the URL of the emulator where Emulated, and of no use otherwise.
+	Endpoint pulumi.StringInput
+	Emulated bool
+}
+
+// incompleteUploadDays is how long the parts of an upload that was never finished are kept.
+const incompleteUploadDays = 1
+
+// NewStorage makes the table and the bucket, or adopts those that exist.
+func NewStorage(ctx *pulumi.Context, name string, args *StorageArgs, opts ...pulumi.ResourceOption) (*Storage, error) {
+	s := new(Storage)
+	if err := ctx.RegisterComponentResource("prima:infra:Storage", name, s, opts...); err != nil {
+		return nil, err
+	}
+	provider, err := aws.NewProvider(ctx, name, providerArgs(args), pulumi.Parent(s))
+	if err != nil {
+		return nil, err
+	}
+	options := []pulumi.ResourceOption{pulumi.Parent(s), pulumi.Provider(provider)}
+
+	table, err := newTable(ctx, args.Settings, options)
+	if err != nil {
+		return nil, err
+	}
+	bucket, err := newBucket(ctx, args, options)
+	if err != nil {
+		return nil, err
+	}
+	s.Table, s.Bucket = table.Name, bucket.Bucket
+	return s, ctx.RegisterResourceOutputs(s, pulumi.Map{"table": s.Table, "bucket": s.Bucket})
+}
+
+func providerArgs(args *StorageArgs) *aws.ProviderArgs {
+	p := &aws.ProviderArgs{
+		Region:      pulumi.String(args.Settings.Region),
+		DefaultTags: aws.ProviderDefaultTagsArgs{Tags: pulumi.StringMap{"Environment": pulumi.String(args.Environment)}},
+	}
+	if !args.Emulated {
+		return p
+	}
+	p.AccessKey, p.SecretKey = pulumi.String(emulatorCredential), pulumi.String(emulatorCredential)
+	p.SkipCredentialsValidation = pulumi.Bool(true)
+	p.SkipRequestingAccountId = pulumi.Bool(true) // a preview needs no running emulator then
+	p.SkipMetadataApiCheck = pulumi.Bool(true)
+	p.S3UsePathStyle = pulumi.Bool(true) // the bucket's name is in no DNS
+	p.MaxRetries = pulumi.Int(3)         // of 25, each longer than the one before
+	endpoint := args.Endpoint.ToStringOutput().ToStringPtrOutput()
+	// Each service that is used and none besides: the time to check the endpoints grows with their number.
+	p.Endpoints = aws.ProviderEndpointArray{aws.ProviderEndpointArgs{
+		Dynamodb: endpoint, S3: endpoint, Sts: endpoint, Iam: endpoint,
+	}}
+	return p
+}
+
+// emulatorCredential is key and secret for an emulator, which takes any.
+const emulatorCredential = "test"
+
+// adopted returns the options for a resource that may exist already. What was not made here is not taken away
+// by a destroy, and not changed to look as if it had been made here.
+func adopted(adopt bool, id string, options []pulumi.ResourceOption, keep ...string) []pulumi.ResourceOption {
+	if !adopt {
+		return options
+	}
+	return append(slices.Clip(options), pulumi.Import(pulumi.ID(id)), pulumi.RetainOnDelete(true), pulumi.IgnoreChanges(keep))
+}
+
+func newTable(ctx *pulumi.Context, settings StorageSettings, options []pulumi.ResourceOption) (*dynamodb.Table, error) {
+	args := &dynamodb.TableArgs{
+		Name:        pulumi.String(settings.Table),
+		HashKey:     pulumi.String(config.KeyAttribute),
+		Attributes:  dynamodb.TableAttributeArray{dynamodb.TableAttributeArgs{Name: pulumi.String(config.KeyAttribute), Type: pulumi.String(config.KeyType)}},
+		BillingMode: pulumi.String("PAY_PER_REQUEST"),
+	}
+	if settings.Billing == provisioned {
+		args.BillingMode = pulumi.String("PROVISIONED")
+		args.ReadCapacity, args.WriteCapacity = pulumi.Int(1), pulumi.Int(1)
+	}
+	if settings.PointInTimeRecovery {
+		args.PointInTimeRecovery = dynamodb.TablePointInTimeRecoveryArgs{Enabled: pulumi.Bool(true)}
+	}
+	if settings.DeletionProtection {
+		args.DeletionProtectionEnabled = pulumi.Bool(true)
+	}
+	return dynamodb.NewTable(ctx, "users", args, adopted(settings.Adopt.Table, settings.Table, options,
+		"billingMode", "readCapacity", "writeCapacity", "pointInTimeRecovery", "deletionProtectionEnabled", "tags")...)
+}
+
+func newBucket(ctx *pulumi.Context, args *StorageArgs, options []pulumi.ResourceOption) (*s3.BucketV2, error) {
+	settings := args.Settings
+	bucket, err := s3.NewBucketV2(ctx, "avatars", &s3.BucketV2Args{
+		Bucket: pulumi.String(settings.Bucket),
+		// An emulator's bucket is made to be thrown away; any other must be emptied by whoever means it.
+		ForceDestroy: pulumi.Bool(args.Emulated && !settings.Adopt.Bucket),
+	}, adopted(settings.Adopt.Bucket, settings.Bucket, options, "forceDestroy", "tags")...)
+	if err != nil || settings.Adopt.Bucket {
+		return bucket, err
+	}
+	_, err = s3.NewBucketPublicAccessBlock(ctx, "avatars", &s3.BucketPublicAccessBlockArgs{
+		Bucket:          bucket.ID(),
+		BlockPublicAcls: pulumi.Bool(true), BlockPublicPolicy: pulumi.Bool(true), IgnorePublicAcls: pulumi.Bool(true), RestrictPublicBuckets: pulumi.Bool(true),
+	}, options...)
+	if err != nil {
+		return nil, err
+	}
+	_, err = s3.NewBucketServerSideEncryptionConfigurationV2(ctx, "avatars", &s3.BucketServerSideEncryptionConfigurationV2Args{
+		Bucket: bucket.ID(),
+		Rules: s3.BucketServerSideEncryptionConfigurationV2RuleArray{s3.BucketServerSideEncryptionConfigurationV2RuleArgs{
+			ApplyServerSideEncryptionByDefault: s3.BucketServerSideEncryptionConfigurationV2RuleApplyServerSideEncryptionByDefaultArgs{SseAlgorithm: pulumi.String("AES256")},
+		}},
+	}, options...)
+	if err != nil {
+		return nil, err
+	}
+	_, err = s3.NewBucketLifecycleConfigurationV2(ctx, "avatars", &s3.BucketLifecycleConfigurationV2Args{
+		Bucket: bucket.ID(),
+		Rules: s3.BucketLifecycleConfigurationV2RuleArray{s3.BucketLifecycleConfigurationV2RuleArgs{
+			Id: pulumi.String("incomplete-uploads"), Status: pulumi.String("Enabled"),
+			Filter: s3.BucketLifecycleConfigurationV2RuleFilterArgs{Prefix: pulumi.String("")},
+			AbortIncompleteMultipartUpload: s3.BucketLifecycleConfigurationV2RuleAbortIncompleteMultipartUploadArgs{
+				DaysAfterInitiation: pulumi.Int(incompleteUploadDays),
+			},
+		}},
+	}, options...)
+	return bucket, err
+}
