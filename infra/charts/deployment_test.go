@@ -128,7 +128,7 @@ func TestRollout(t *testing.T) {
 	d := deployment(t, "prima-api", charts.DefaultPrimaAPI())
 	assert.Zero(t, d.Spec.Strategy.RollingUpdate.MaxUnavailable.IntValue())
 	assert.Equal(t, 1, d.Spec.Strategy.RollingUpdate.MaxSurge.IntValue())
-	assert.Equal(t, "120", d.Annotations["pulumi.com/timeoutSeconds"])
+	assert.Equal(t, "110", d.Annotations["pulumi.com/timeoutSeconds"])
 	assert.Less(t, *d.Spec.ProgressDeadlineSeconds, int32(120))
 	assert.Positive(t, d.Spec.MinReadySeconds)
 

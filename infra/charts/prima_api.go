@@ -175,7 +175,7 @@ func DefaultPrimaAPI() PrimaAPI {
 			Liveness:  Probe{Path: config.PathHealth, PeriodSeconds: 10, TimeoutSeconds: 3, FailureThreshold: 3},
 			Readiness: Probe{Path: config.PathReady, PeriodSeconds: 2, TimeoutSeconds: 2, FailureThreshold: 3},
 		},
-		Rollout:             Rollout{TimeoutSeconds: 120, MinReadySeconds: 3, RevisionHistoryLimit: 3, PreStopSleepSeconds: 5},
+		Rollout:             Rollout{TimeoutSeconds: 110, MinReadySeconds: 3, RevisionHistoryLimit: 3, PreStopSleepSeconds: 5},
 		PodDisruptionBudget: PodDisruptionBudget{Enabled: true, MaxUnavailable: 1},
 		NetworkPolicy:       APINetworkPolicy{Enabled: true, DNS: clusterDNS()},
 		ServiceAccount:      ServiceAccount{Create: true},
