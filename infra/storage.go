@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
@@ -80,12 +81,14 @@ func providerArgs(args *StorageArgs) *aws.ProviderArgs {
 const emulatorCredential = "test"
 
 // adopted returns the options for a resource that may exist already. What was not made here is not taken away
-// by a destroy, and not changed to look as if it had been made here.
-func adopted(adopt bool, id string, options []pulumi.ResourceOption, keep ...string) []pulumi.ResourceOption {
+// by a destroy, and not changed to look as if it had been made here. setting is said beside what Pulumi says
+// of one that is missing.
+func adopted(ctx *pulumi.Context, adopt bool, setting, id string, options []pulumi.ResourceOption, keep ...string) ([]pulumi.ResourceOption, error) {
 	if !adopt {
-		return options
+		return options, nil
 	}
-	return append(slices.Clip(options), pulumi.Import(pulumi.ID(id)), pulumi.RetainOnDelete(true), pulumi.IgnoreChanges(keep))
+	err := ctx.Log.Info(fmt.Sprintf("%s:%s is set: %q must exist; it is taken over as it is, and stays when the stack is destroyed", ctx.Project(), setting, id), nil)
+	return append(slices.Clip(options), pulumi.Import(pulumi.ID(id)), pulumi.RetainOnDelete(true), pulumi.IgnoreChanges(keep)), err
 }
 
 func newTable(ctx *pulumi.Context, settings StorageSettings, options []pulumi.ResourceOption) (*dynamodb.Table, error) {
@@ -105,17 +108,25 @@ func newTable(ctx *pulumi.Context, settings StorageSettings, options []pulumi.Re
 	if settings.DeletionProtection {
 		args.DeletionProtectionEnabled = pulumi.Bool(true)
 	}
-	return dynamodb.NewTable(ctx, "users", args, adopted(settings.Adopt.Table, settings.Table, options,
-		"billingMode", "readCapacity", "writeCapacity", "pointInTimeRecovery", "deletionProtectionEnabled", "tags")...)
+	options, err := adopted(ctx, settings.Adopt.Table, "storage.adopt.table", settings.Table, options,
+		"billingMode", "readCapacity", "writeCapacity", "pointInTimeRecovery", "deletionProtectionEnabled", "tags")
+	if err != nil {
+		return nil, err
+	}
+	return dynamodb.NewTable(ctx, "users", args, options...)
 }
 
 func newBucket(ctx *pulumi.Context, args *StorageArgs, options []pulumi.ResourceOption) (*s3.BucketV2, error) {
 	settings := args.Settings
+	bucketOptions, err := adopted(ctx, settings.Adopt.Bucket, "storage.adopt.bucket", settings.Bucket, options, "forceDestroy", "tags")
+	if err != nil {
+		return nil, err
+	}
 	bucket, err := s3.NewBucketV2(ctx, "avatars", &s3.BucketV2Args{
 		Bucket: pulumi.String(settings.Bucket),
 		// An emulator's bucket is made to be thrown away; any other must be emptied by whoever means it.
 		ForceDestroy: pulumi.Bool(args.Emulated && !settings.Adopt.Bucket),
-	}, adopted(settings.Adopt.Bucket, settings.Bucket, options, "forceDestroy", "tags")...)
+	}, bucketOptions...)
 	if err != nil || settings.Adopt.Bucket {
 		return bucket, err
 	}

@@ -64,6 +64,19 @@ func TestSystem(t *testing.T) {
 		assert.NotContains(t, report, "updated", report)
 	})
 
+	// Ensure the API server accepts every object of the charts, and knows every field of them.
+	t.Run("the charts pass a server dry-run", func(t *testing.T) {
+		for _, chart := range []string{"namespaces", "localstack", "prima-api"} {
+			for _, values := range []string{"default", "local"} {
+				file := fmt.Sprintf("infra/charts/testdata/%s.%s.golden.yaml", chart, values)
+				if _, err := os.Stat(root + "/" + file); os.IsNotExist(err) {
+					continue
+				}
+				run(t, "kubectl", "--context", kubeContext(), "apply", "--dry-run=server", "--validate=strict", "-f", file)
+			}
+		}
+	})
+
 	// Ensure autoscaling has something to go by.
 	t.Run("the autoscaler has metrics", func(t *testing.T) {
 		require.Eventually(t, func() bool {
