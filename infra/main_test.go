@@ -328,6 +328,16 @@ func TestAdopt(t *testing.T) {
 	}
 }
 
+// Ensure the machine that runs Pulumi can say for itself where it reaches the nodes.
+//
+//nolint:paralleltest // it sets a variable of the process
+func TestHostOfTheMachine(t *testing.T) {
+	t.Setenv("PRIMA_HOST", "192.0.2.7")
+	d, err := up(t, local())
+	require.NoError(t, err)
+	assert.Equal(t, []string{"http://192.0.2.7:31566"}, d.awaited)
+}
+
 // Ensure each setting that is wrong is refused with its key and what is allowed, all of them at once, before anything is registered.
 func TestRefusedSettings(t *testing.T) {
 	t.Parallel()
