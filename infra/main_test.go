@@ -329,8 +329,6 @@ func TestAdopt(t *testing.T) {
 }
 
 // Ensure the machine that runs Pulumi can say for itself where it reaches the nodes.
-//
-//nolint:paralleltest // it sets a variable of the process
 func TestHostOfTheMachine(t *testing.T) {
 	t.Setenv("PRIMA_HOST", "192.0.2.7")
 	d, err := up(t, local())
