@@ -21,10 +21,12 @@ import (
 	"prima.internal/app/config"
 )
 
+// MaxBackoff bounds the wait between two attempts. The SDK's own bound is 20 s, longer than any
+// request may take.
+const MaxBackoff = time.Second
+
 const (
 	maxAttempts = 3 // of one call, the first included
-	// The SDK's own bound on a single back-off is 20 s, longer than any request may take.
-	maxBackoff = time.Second
 	// A connection within a region is made in milliseconds. The SDK's own bound is 30 s.
 	dialTimeout = 2 * time.Second
 	// Connections kept for reuse. The SDK keeps 10 for each host: the eleventh of as many
@@ -50,12 +52,11 @@ func Load(ctx context.Context, c config.Config, log *slog.Logger) (aws.Config, e
 		awsconfig.WithRetryer(func() aws.Retryer {
 			return retry.NewStandard(func(o *retry.StandardOptions) {
 				o.MaxAttempts = maxAttempts
-				o.MaxBackoff = maxBackoff
+				o.MaxBackoff = MaxBackoff
 			})
 		}),
 		awsconfig.WithLogger(sdkLogger{log}),
-		awsconfig.WithClientLogMode(aws.LogRetries),
-		awsconfig.WithAPIOptions([]func(*middleware.Stack) error{countAttempts}),
+		awsconfig.WithAPIOptions([]func(*middleware.Stack) error{countAttempts, reportRetries(log)}),
 	)
 	if err != nil {
 		return aws.Config{}, fmt.Errorf("load the AWS configuration: %w", err)

@@ -13,12 +13,14 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/smithy-go/logging"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"prima.internal/app/awsclient"
 	"prima.internal/app/awstest"
 	"prima.internal/app/config"
+	"prima.internal/app/telemetry"
 )
 
 // Ensure the answer to a call that is sent once comes whole, however large it is and however fast the
@@ -60,22 +62,77 @@ func TestSilence(t *testing.T) {
 	assert.True(t, call.Again())
 }
 
-// Ensure the lines of the SDK reach the log, with what they come from.
-func TestLog(t *testing.T) {
+// Ensure a call that took more than one attempt is one line in the log, whether it succeeded in the
+// end or not, with the request that it was made for; and one that did not is none.
+func TestRetriesAreReported(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		fail func(a *awstest.AWS)
+		line string
+	}{
+		{func(*awstest.AWS) {}, ""},
+		{func(a *awstest.AWS) { a.HangUp("DynamoDB.DescribeTable", 1) }, `"operation":"DynamoDB.DescribeTable","attempts":2,"succeeded":true,"error":"`},
+		{func(a *awstest.AWS) { a.HangUp("DynamoDB.DescribeTable", awstest.Always) }, `"operation":"DynamoDB.DescribeTable","attempts":3,"succeeded":false,"error":"`},
+		{func(a *awstest.AWS) { a.Fail("DynamoDB.DescribeTable", 1, 400, "ThrottlingException") }, `ThrottlingException`},
+	} {
+		a := awstest.Start(t)
+		test.fail(a)
+		var log strings.Builder
+		cfg, err := awsclient.Load(t.Context(), a.Config, telemetry.NewLogger(&log, a.Config))
+		require.NoError(t, err)
+		cfg.Credentials = a.SDK.Credentials
+		client := dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) { o.BaseEndpoint = &a.Config.Endpoint })
+		ctx, _ := awsclient.Track(telemetry.WithRequestID(t.Context(), "the-request"))
+		_, err = client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: aws.String("users")})
+		assert.Equal(t, strings.Contains(test.line, "false"), err != nil, "%v", err)
+		if test.line == "" {
+			assert.Empty(t, log.String())
+			continue
+		}
+		assert.Equal(t, 1, strings.Count(log.String(), "\n"), log.String())
+		for _, part := range []string{test.line, `"level":"WARN","msg":"call repeated"`, `"request_id":"the-request"`} {
+			assert.Contains(t, log.String(), part)
+		}
+	}
+}
+
+// Ensure a call that had to get credentials first counts as one that was made once: what a call for
+// credentials meets says nothing about it.
+func TestCredentialsAreNoAttempts(t *testing.T) {
 	t.Parallel()
 	a := awstest.Start(t)
-	a.HangUp("DynamoDB.DescribeTable", 1)
-	c := config.Default()
-	c.Endpoint = a.Config.Endpoint
+	a.HangUp("DynamoDB.ListTables", 2)
 	var log strings.Builder
-	cfg, err := awsclient.Load(t.Context(), c, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	cfg, err := awsclient.Load(t.Context(), a.Config, telemetry.NewLogger(&log, a.Config))
 	require.NoError(t, err)
-	cfg.Credentials = a.SDK.Credentials
-	_, err = dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) { o.BaseEndpoint = &c.Endpoint }).
-		DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: aws.String("users")})
+	client := func(credentials aws.CredentialsProvider) *dynamodb.Client {
+		return dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) {
+			o.BaseEndpoint, o.Credentials = &a.Config.Endpoint, credentials
+		})
+	}
+	inner := client(aws.CredentialsProviderFunc(staticCredentials))
+	ctx, call := awsclient.Track(t.Context())
+	_, err = client(aws.CredentialsProviderFunc(func(ctx context.Context) (aws.Credentials, error) {
+		_, err := inner.ListTables(ctx, &dynamodb.ListTablesInput{}) // as STS and the metadata service are asked
+		assert.NoError(t, err)
+		return staticCredentials(ctx)
+	})).DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: aws.String("users")})
 	require.NoError(t, err)
-	assert.Contains(t, log.String(), "source=aws-sdk")
-	assert.Contains(t, log.String(), "retrying request DynamoDB/DescribeTable")
+	assert.Equal(t, 3, a.Calls("DynamoDB.ListTables"))
+	assert.False(t, call.Again())
+	assert.Empty(t, log.String())
+}
+
+// Ensure the SDK's own lines reach the log at their level, with what they come from.
+func TestLog(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	cfg, err := awsclient.Load(t.Context(), config.Default(), slog.New(slog.NewTextHandler(&log, nil)))
+	require.NoError(t, err)
+	cfg.Logger.Logf(logging.Debug, "a %s", "detail")
+	assert.Empty(t, log.String())
+	cfg.Logger.Logf(logging.Warn, "a %s", "warning")
+	assert.Contains(t, log.String(), `level=WARN msg="a warning" source=aws-sdk`)
 }
 
 func newClient(t *testing.T, change func(*config.Config)) *dynamodb.Client {

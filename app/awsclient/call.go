@@ -3,6 +3,7 @@ package awsclient
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 
@@ -17,8 +18,10 @@ import (
 // A Call watches the attempts that the SDK makes of one operation. What the SDK returns is the last
 // of them; whether a write took effect depends on all.
 type Call struct {
+	operation string // that it was made for: getting credentials for it may take calls of its own
 	attempts  int
 	uncertain bool
+	failure   error // of the last attempt that failed
 }
 
 type callKey struct{}
@@ -33,14 +36,50 @@ func Track(ctx context.Context) (context.Context, *Call) {
 // may be what an earlier one did.
 func (c *Call) Again() bool { return c.attempts > 1 }
 
+// reportRetries puts a step around the SDK's retry loop: a call that took more than one attempt is a
+// line in the log, of the request that it was made for.
+func reportRetries(log *slog.Logger) func(*middleware.Stack) error {
+	return func(stack *middleware.Stack) error {
+		return stack.Finalize.Insert(middleware.FinalizeMiddlewareFunc("prima.ReportRetries",
+			func(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
+				c, ok := ctx.Value(callKey{}).(*Call)
+				if !ok || c.operation != "" {
+					return next.HandleFinalize(ctx, in)
+				}
+				c.operation = operation(ctx)
+				out, metadata, err := next.HandleFinalize(ctx, in)
+				if c.attempts > 1 {
+					attrs := []slog.Attr{
+						slog.String("operation", c.operation),
+						slog.Int("attempts", c.attempts),
+						slog.Bool("succeeded", err == nil),
+					}
+					if c.failure != nil {
+						attrs = append(attrs, slog.String("error", c.failure.Error()))
+					}
+					log.LogAttrs(ctx, slog.LevelWarn, "call repeated", attrs...)
+				}
+				return out, metadata, err
+			}), "Retry", middleware.Before)
+	}
+}
+
+// operation returns what a context is a call of, such as DynamoDB.PutItem.
+func operation(ctx context.Context) string {
+	return middleware.GetServiceID(ctx) + "." + middleware.GetOperationName(ctx)
+}
+
 // countAttempts puts a step inside of the SDK's retry loop.
 func countAttempts(stack *middleware.Stack) error {
 	return stack.Finalize.Insert(middleware.FinalizeMiddlewareFunc("prima.CountAttempts",
 		func(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
 			out, metadata, err := next.HandleFinalize(ctx, in)
-			if c, ok := ctx.Value(callKey{}).(*Call); ok {
+			if c, ok := ctx.Value(callKey{}).(*Call); ok && c.operation == operation(ctx) {
 				c.attempts++
-				c.uncertain = c.uncertain || (err != nil && mayHaveTakenEffect(err))
+				if err != nil {
+					c.failure = err
+					c.uncertain = c.uncertain || mayHaveTakenEffect(err)
+				}
 			}
 			return out, metadata, err
 		}), "Retry", middleware.After)

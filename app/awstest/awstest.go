@@ -3,11 +3,15 @@ package awstest
 
 import (
 	"context"
+	"hash/crc32"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -32,6 +36,7 @@ type AWS struct {
 	DynamoDB *dynamodb.Client
 	S3       *s3.Client
 
+	ahead  atomic.Int64 // nanoseconds
 	mu     sync.Mutex
 	faults map[string]*fault
 	calls  map[string]int
@@ -50,13 +55,14 @@ const behindFaults = "X-Behind-Faults"
 func Start(tb testing.TB) *AWS {
 	tb.Helper()
 	c := config.Default()
-	local, err := localaws.New(localaws.Options{Table: c.Table, Bucket: c.Bucket, Region: c.Region})
+	a := &AWS{faults: map[string]*fault{}, calls: map[string]int{}}
+	local, err := localaws.New(localaws.Options{Table: c.Table, Bucket: c.Bucket, Region: c.Region, Now: a.Now})
 	require.NoError(tb, err)
 	server, err := local.Listen("127.0.0.1:0")
 	require.NoError(tb, err)
 	tb.Cleanup(func() { _ = server.Close() })
 
-	a := &AWS{AWS: local, faults: map[string]*fault{}, calls: map[string]int{}}
+	a.AWS = local
 	local.Intercept(a.intercept)
 	a.Config = c
 	a.Config.Endpoint = server.URL()
@@ -73,6 +79,12 @@ func Start(tb testing.TB) *AWS {
 	})
 	return a
 }
+
+// Pass lets time pass for the bucket: what is stored from now on is younger than what was by d more.
+func (a *AWS) Pass(d time.Duration) { a.ahead.Add(int64(d)) }
+
+// Now returns the time of the bucket.
+func (a *AWS) Now() time.Time { return time.Now().Add(time.Duration(a.ahead.Load())) }
 
 type markBehindFaults struct{ *http.Transport }
 
@@ -164,6 +176,8 @@ func writeError(w http.ResponseWriter, operation string, status int, code string
 	if operation[:2] == "S3" {
 		w.Header().Set("Content-Type", "application/xml")
 		body = `<?xml version="1.0"?><Error><Code>` + code + `</Code><Message>arn:aws:secret</Message></Error>`
+	} else {
+		w.Header().Set("X-Amz-Crc32", strconv.FormatUint(uint64(crc32.ChecksumIEEE([]byte(body))), 10))
 	}
 	w.WriteHeader(status)
 	_, _ = w.Write([]byte(body))

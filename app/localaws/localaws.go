@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/johannesboyne/gofakes3"
 
@@ -21,6 +22,8 @@ type Options struct {
 	Bucket string
 	// Region is the one that ARNs and buckets name; us-east-1 if empty.
 	Region string
+	// Now tells the time at which objects are stored; [time.Now] if nil.
+	Now func() time.Time
 }
 
 // AWS is DynamoDB and S3 in memory. It is an [http.Handler] and safe for concurrent use.
@@ -39,6 +42,9 @@ type services struct {
 // name AWS would refuse.
 func New(o Options) (*AWS, error) {
 	o.Region = cmp.Or(o.Region, "us-east-1")
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	a := &AWS{options: o}
 	a.Intercept(nil)
 	return a, a.Reset()
@@ -47,7 +53,7 @@ func New(o Options) (*AWS, error) {
 // Reset makes everything as [New] did: the table and the bucket, both empty, and nothing else. The
 // middleware stays.
 func (a *AWS) Reset() error {
-	s := &services{dynamo: newDynamo(a.options.Region), s3: newS3(a.options.Region)}
+	s := &services{dynamo: newDynamo(a.options.Region), s3: newS3(a.options.Region, a.options.Now)}
 	if a.options.Table != "" {
 		if _, err := s.dynamo.createTable(&createTableInput{
 			tableSettings: tableSettings{
@@ -75,7 +81,7 @@ func (a *AWS) Reset() error {
 // Wipe leaves neither tables nor buckets, as LocalStack does when it restarts. The middleware
 // stays.
 func (a *AWS) Wipe() {
-	a.services.Store(&services{dynamo: newDynamo(a.options.Region), s3: newS3(a.options.Region)})
+	a.services.Store(&services{dynamo: newDynamo(a.options.Region), s3: newS3(a.options.Region, a.options.Now)})
 }
 
 // ServeHTTP answers a request to DynamoDB, S3, STS or LocalStack's health. Requests that have begun

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/johannesboyne/gofakes3"
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
@@ -31,8 +32,8 @@ type s3 struct {
 	settings map[string]map[string]setting // by bucket and query parameter
 }
 
-func newS3(region string) *s3 {
-	o := &objects{Backend: s3mem.New()}
+func newS3(region string, now func() time.Time) *s3 {
+	o := &objects{Backend: s3mem.New(s3mem.WithTimeSource(clock{now}))}
 	return &s3{
 		region:  region,
 		objects: o,
@@ -41,6 +42,12 @@ func newS3(region string) *s3 {
 		settings: map[string]map[string]setting{},
 	}
 }
+
+// A clock is a gofakes3.TimeSource.
+type clock struct{ now func() time.Time }
+
+func (c clock) Now() time.Time                  { return c.now() }
+func (c clock) Since(t time.Time) time.Duration { return c.now().Sub(t) }
 
 // s3Error is an error in the shape of S3's XML.
 type s3Error struct {
