@@ -5,10 +5,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
+	"github.com/google/uuid"
 
 	"prima.internal/app/awsclient"
 	"prima.internal/app/config"
@@ -80,6 +82,31 @@ func (a *Avatars) Delete(ctx context.Context, userID, avatarID string) error {
 	ctx, call := awsclient.Track(ctx)
 	_, err := a.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: a.bucket, Key: key(userID, avatarID)})
 	return call.Fault(err, bucketMissing)
+}
+
+// List calls each with the avatars in the bucket, up to a thousand at a time, in the order of their
+// keys. Objects whose key is not that of an avatar are left out.
+func (a *Avatars) List(ctx context.Context, each func([]user.ListedImage) error) error {
+	pages := s3.NewListObjectsV2Paginator(a.client, &s3.ListObjectsV2Input{Bucket: a.bucket, Prefix: aws.String(Prefix)})
+	for pages.HasMorePages() {
+		ctx, call := awsclient.Track(ctx)
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return call.Fault(err, bucketMissing)
+		}
+		listed := make([]user.ListedImage, 0, len(page.Contents))
+		for _, object := range page.Contents {
+			userID, avatarID, ok := strings.Cut(strings.TrimPrefix(aws.ToString(object.Key), Prefix), "/")
+			if !ok || userID == "" || uuid.Validate(avatarID) != nil || object.LastModified == nil {
+				continue
+			}
+			listed = append(listed, user.ListedImage{UserID: userID, AvatarID: avatarID, Stored: *object.LastModified})
+		}
+		if err := each(listed); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Check asks whether the bucket is there and may be used. The error is user.ErrResourceMissing

@@ -5,9 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
@@ -165,6 +168,67 @@ func (u *Users) Page(ctx context.Context, after string, limit int) ([]user.User,
 	}
 	return users, textOf(out.LastEvaluatedKey, config.KeyAttribute), nil
 }
+
+// maxBatch is how many items DynamoDB reads in one call.
+const maxBatch = 100
+
+// AvatarIDs returns, by the ids of users, the ids of the images that they name. The reads are
+// strongly consistent, a call for a hundred users.
+func (u *Users) AvatarIDs(ctx context.Context, users []string) (map[string]string, error) {
+	avatars := make(map[string]string, len(users))
+	for batch := range slices.Chunk(users, maxBatch) {
+		keys := make([]map[string]types.AttributeValue, len(batch))
+		for i, id := range batch {
+			keys[i] = key(id)
+		}
+		if err := u.avatarIDs(ctx, keys, avatars); err != nil {
+			return nil, err
+		}
+	}
+	return avatars, nil
+}
+
+func (u *Users) avatarIDs(ctx context.Context, keys []map[string]types.AttributeValue, into map[string]string) error {
+	backoff := retry.NewExponentialJitterBackoff(awsclient.MaxBackoff)
+	for attempt := 0; len(keys) > 0; attempt++ {
+		tracked, call := awsclient.Track(ctx)
+		out, err := u.client.BatchGetItem(tracked, &dynamodb.BatchGetItemInput{RequestItems: map[string]types.KeysAndAttributes{*u.table: {
+			Keys:                 keys,
+			ConsistentRead:       aws.Bool(true),
+			ProjectionExpression: aws.String(config.KeyAttribute + ", " + avatarAttribute),
+		}}})
+		if err != nil {
+			return call.Fault(err, tableMissing)
+		}
+		for _, item := range out.Responses[*u.table] {
+			r := fromItem(item)
+			if r.AvatarID != "" {
+				into[r.ID] = r.AvatarID
+			}
+		}
+		left := out.UnprocessedKeys[*u.table].Keys // of a table that has no capacity left at the moment
+		if len(left) < len(keys) {
+			attempt = 0
+		}
+		keys = left
+		if len(keys) == 0 {
+			return nil
+		}
+		delay, err := backoff.BackoffDelay(min(attempt, maxDoublings), nil)
+		if err != nil {
+			return call.Fault(err)
+		}
+		select {
+		case <-ctx.Done():
+			return call.Fault(ctx.Err())
+		case <-time.After(delay):
+		}
+	}
+	return nil
+}
+
+// maxDoublings bounds the exponent of a delay, which then is as long as it may be.
+const maxDoublings = 10
 
 // Check asks whether the table is there and can be used. The error is user.ErrResourceMissing
 // where it is known not to be.
