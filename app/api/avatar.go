@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -16,16 +17,29 @@ import (
 // getAvatar answers GET /users/{id}/avatar. The id of the image, which a new image changes, is the
 // ETag and, in avatar_url, the query v: under that URL the image never changes.
 func (s *Server) getAvatar(c *fiber.Ctx) error {
+	// An avatar_url is open to everybody who has it: a browser sends no token for an image, and the
+	// image's id in it cannot be guessed.
+	version := c.Query("v")
+	refused := s.permit(c)
+	if refused != nil && (version == "" || refused != errNoToken) { //nolint:errorlint // it is the value itself
+		return refused
+	}
 	id, err := userID(c)
 	if err != nil {
-		return err
+		return cmp.Or(refused, err)
 	}
 	// The deadline is for the store to answer; after that, sending has its own.
 	ctx, cancel := context.WithCancel(exchangeOf(c).context)
 	deadline := time.AfterFunc(s.config.RequestTimeout, cancel)
 
-	version, conditions := c.Query("v"), c.Request().Header.PeekAll(fiber.HeaderIfNoneMatch)
+	conditions := c.Request().Header.PeekAll(fiber.HeaderIfNoneMatch)
 	stored, err := s.directory.Avatar(ctx, id, func(avatarID string) bool {
+		if version == avatarID {
+			refused = nil
+		}
+		if refused != nil {
+			return false
+		}
 		c.Set(fiber.HeaderETag, `"`+avatarID+`"`)
 		c.Set(fiber.HeaderCacheControl, "no-cache")
 		if version == avatarID {
@@ -36,6 +50,9 @@ func (s *Server) getAvatar(c *fiber.Ctx) error {
 	if err != nil || stored == nil {
 		deadline.Stop()
 		cancel()
+		if refused != nil && (err == nil || user.CodeOf(err) == user.NotFound) {
+			return refused // the same whether the user exists or not
+		}
 		if err != nil {
 			c.Response().Header.Del(fiber.HeaderETag)
 			c.Response().Header.Del(fiber.HeaderCacheControl)
@@ -91,7 +108,7 @@ func (d *download) CloseWithError(err error) error {
 	if d.err != nil {
 		err = d.err
 	}
-	d.server.line(d.exchange, http.StatusOK, d.sent, err)
+	d.server.end(d.exchange, http.StatusOK, d.sent, err)
 	return nil
 }
 
@@ -127,7 +144,7 @@ func (s *Server) readUpload(c *fiber.Ctx) ([]byte, error) {
 		}
 		return f.avatar, err
 	}
-	body, err := newBody(c, s.config.MaxAvatarBytes+1) // one more, to tell what is wrong
+	body, err := newBody(c, s.config.MaxAvatarBytes+1, s.budget.uploads) // one more, to tell what is wrong
 	if err != nil {
 		if errors.Is(err, errBodyTooLarge) {
 			err = s.limits().TooLarge()

@@ -5,14 +5,9 @@ import (
 	"errors"
 	"io"
 	"net"
-	"sync/atomic"
 
 	"github.com/gofiber/fiber/v2"
 )
-
-// maxDiscard is how much of a refused body is read and thrown away, so that a client that is
-// still sending gets to see the answer. READ_TIMEOUT bounds the time.
-const maxDiscard = 16 << 20
 
 // A bodyReader reads the body of a request. fasthttp neither bounds a body that it streams nor
 // says so when the client hangs up in the middle of one: both are done here.
@@ -22,37 +17,13 @@ type bodyReader struct {
 	limit    int64
 	read     int64
 	client   *connection
+	whole    bool  // the end of the body has been read
 	err      error // what ended the reading, unless that was the end of the body
 }
 
-// A connection remembers that its client has stopped sending. To fasthttp, a chunked body whose
-// client hangs up between two chunks is one that ended.
-type connection struct {
-	net.Conn
-	ended atomic.Bool
-}
-
-func (c *connection) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	if errors.Is(err, io.EOF) {
-		c.ended.Store(true)
-	}
-	return n, err
-}
-
-// A listener accepts connections as [connection]s.
-type listener struct{ net.Listener }
-
-func (l listener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return &connection{Conn: c}, nil
-}
-
-// newBody returns the body of the request, of which at most limit bytes can be read.
-func newBody(c *fiber.Ctx, limit int64) (*bodyReader, error) {
+// newBody returns the body of the request, of which at most limit bytes can be read. The memory for
+// it is taken of a share, until the request has been answered, and before any of it is read.
+func newBody(c *fiber.Ctx, limit int64, from share) (*bodyReader, error) {
 	if encoding := c.Get(fiber.HeaderContentEncoding); encoding != "" && encoding != "identity" {
 		return nil, errMediaType.with("a request body is not compressed", nil)
 	}
@@ -64,6 +35,16 @@ func newBody(c *fiber.Ctx, limit int64) (*bodyReader, error) {
 	if b.declared > limit {
 		return nil, errBodyTooLarge
 	}
+	expected := b.declared
+	if expected < 0 {
+		expected = limit
+	}
+	release, err := from.take(expected)
+	if err != nil {
+		return nil, err
+	}
+	e := exchangeOf(c)
+	e.release, e.body = release, b
 	return b, nil
 }
 
@@ -79,6 +60,7 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 	case errors.Is(err, io.EOF) && b.brokenOff(), errors.Is(err, io.ErrUnexpectedEOF):
 		b.err = errIncomplete.with("", io.ErrUnexpectedEOF)
 	case errors.Is(err, io.EOF):
+		b.whole = true
 		return n, io.EOF
 	case err != nil:
 		b.err = bodyFault(err)
@@ -107,11 +89,4 @@ func (b *bodyReader) all() ([]byte, error) {
 	buffer := bytes.NewBuffer(make([]byte, 0, max(b.declared, 0)+bytes.MinRead))
 	_, err := buffer.ReadFrom(b)
 	return buffer.Bytes(), err
-}
-
-// discardBody reads on where a handler has refused the rest of a body.
-func discardBody(c *fiber.Ctx) {
-	if stream := c.Context().RequestBodyStream(); stream != nil {
-		_, _ = io.CopyN(io.Discard, stream, maxDiscard)
-	}
 }

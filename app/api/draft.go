@@ -95,7 +95,7 @@ func isJSON(mediaType string) bool {
 // readObject reads a JSON object. Names of members are told apart by case; of two members with one
 // name the last counts.
 func (s *Server) readObject(c *fiber.Ctx) (map[string]json.RawMessage, error) {
-	body, err := newBody(c, s.config.MaxJSONBytes)
+	body, err := newBody(c, s.config.MaxJSONBytes, s.budget.bodies)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +128,7 @@ func text(member json.RawMessage) *string {
 
 // readForm reads an urlencoded form.
 func (s *Server) readForm(c *fiber.Ctx) (fields, error) {
-	body, err := newBody(c, s.config.MaxJSONBytes)
+	body, err := newBody(c, s.config.MaxJSONBytes, s.budget.bodies)
 	if err != nil {
 		return fields{}, err
 	}
@@ -155,7 +155,7 @@ func (s *Server) readForm(c *fiber.Ctx) (fields, error) {
 
 // readMultipart reads a multipart form.
 func (s *Server) readMultipart(c *fiber.Ctx, boundary string) (fields, error) {
-	body, err := newBody(c, s.config.MaxAvatarBytes+maxMultipartExtra)
+	body, err := newBody(c, s.config.MaxAvatarBytes+maxMultipartExtra, s.budget.uploads)
 	if err != nil {
 		return fields{}, err
 	}

@@ -13,10 +13,13 @@ import (
 	"prima.internal/app/user"
 )
 
+// healthy is the answer of GET /health.
+const healthy = `{"status":"ok"}`
+
 // health answers GET /health: the process runs. It says nothing of dependencies, because restarting
 // every replica helps no dependency.
 func (s *Server) health(c *fiber.Ctx) error {
-	return sendJSON(c, []byte(`{"status":"ok"}`))
+	return sendJSON(c, []byte(healthy))
 }
 
 // ready answers GET /readyz: whether this replica should get requests.

@@ -18,6 +18,15 @@ const (
 	defaultLimit = 100 // where there is a cursor and no limit
 )
 
+// Memory that a list takes, measured with package dynamo and users of 260 bytes.
+const (
+	listedBytes = 2 << 10 // a user while a page of the store is read
+	readFactor  = 4       // a page while it is read, of what it is as JSON
+	// smallAnswer is what the kernel takes of an answer at once, so that a client that reads slowly
+	// has no memory of ours.
+	smallAnswer = 64 << 10
+)
+
 // listUsers answers GET /users: everything, or with a limit or a cursor a part of it.
 func (s *Server) listUsers(c *fiber.Ctx) error {
 	query := c.Context().QueryArgs()
@@ -33,6 +42,11 @@ func (s *Server) listSome(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
+	release, err := s.budget.reads.take(int64(limit+1) * listedBytes)
+	if err != nil {
+		return err
+	}
+	defer release()
 	ctx, cancel := s.work(c)
 	defer cancel()
 	// One more than asked for tells whether any follow; that a page of the store was the last does not.
@@ -53,9 +67,14 @@ func (s *Server) listSome(c *fiber.Ctx) error {
 		users = users[:limit]
 		c.Set(fiber.HeaderLink, fmt.Sprintf(`<%s?limit=%d&cursor=%s>; rel="next"`, url, limit, encodeCursor(users[limit-1].ID)))
 	}
-	body := []byte{'['}
-	body = appendUsers(body, users, url, true)
-	return sendJSON(c, append(body, ']'))
+	l := &list{server: s, exchange: exchangeOf(c), url: url, buffer: []byte{'['}, done: true}
+	l.buffer = append(appendUsers(l.buffer, users, url, true), ']')
+	if len(l.buffer) > smallAnswer {
+		if l.exchange.release, err = s.budget.lists.take(int64(len(l.buffer))); err != nil {
+			return err
+		}
+	}
+	return l.send(c)
 }
 
 func parsePage(c *fiber.Ctx) (limit int, after string, err error) {
@@ -86,19 +105,51 @@ const listFailed = "Failed to list users"
 // a page in memory at a time.
 func (s *Server) listAll(c *fiber.Ctx) error {
 	l := &list{server: s, exchange: exchangeOf(c), url: s.usersURL(c), buffer: []byte{'['}, first: true}
+	var err error
+	if l.exchange.release, err = s.budget.lists.take(s.budget.page.Load()); err != nil {
+		return err
+	}
 	// The first page before anything is sent: its failure has a status.
 	if err := l.read(); err != nil {
 		return failed(listFailed, err)
 	}
-	if !c.Request().Header.IsHTTP11() {
-		// HTTP/1.0 has no chunks, and a body that ends with its connection could be half a list.
-		for !l.done {
-			if err := l.read(); err != nil {
-				return failed(listFailed, err)
+	if !l.done && !c.Request().Header.IsHTTP11() {
+		if err := l.readAll(); err != nil {
+			return failed(listFailed, err)
+		}
+	}
+	return l.send(c)
+}
+
+// maxUnchunked bounds, in bytes, a list that is sent in one piece because its client knows no chunks.
+const maxUnchunked = 8 << 20
+
+// readAll reads the rest for a client of HTTP/1.0: that has no chunks, and a body that ends with
+// its connection could be half a list.
+func (l *list) readAll() error {
+	more, err := l.server.budget.lists.take(maxUnchunked)
+	if err != nil {
+		return err
+	}
+	first := l.exchange.release
+	l.exchange.release = func() { first(); more() }
+	for !l.done {
+		if err := l.read(); err != nil {
+			return err
+		}
+		if len(l.buffer) > maxUnchunked {
+			return &problem{
+				status: http.StatusHTTPVersionNotSupported, error: "HTTP version not supported",
+				detail: "so long a list is sent by HTTP/1.1 only; or ask for a part of it by limit",
 			}
 		}
 	}
-	if l.done {
+	return nil
+}
+
+// send makes the list the answer.
+func (l *list) send(c *fiber.Ctx) error {
+	if l.done && len(l.buffer) <= smallAnswer {
 		return sendJSON(c, l.buffer)
 	}
 	c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
@@ -106,6 +157,9 @@ func (s *Server) listAll(c *fiber.Ctx) error {
 		return c.SendStream(http.NoBody) // a length that is not known, rather than one of 0
 	}
 	l.exchange.streamed = true
+	if l.done {
+		return c.SendStream(l, len(l.buffer))
+	}
 	return c.SendStream(l)
 }
 
@@ -126,10 +180,22 @@ type list struct {
 func (l *list) read() error {
 	ctx, cancel := context.WithTimeout(l.exchange.context, l.server.config.RequestTimeout)
 	defer cancel()
+	budget := l.server.budget
+	take := budget.reads.take // the first page may be refused
+	if !l.first {
+		take = func(n int64) (func(), error) { return budget.reads.within(ctx, n) }
+	}
+	release, err := take(readFactor * budget.page.Load())
+	if err != nil {
+		return err
+	}
+	defer release()
 	users, next, err := l.server.directory.Page(ctx, l.next, 0)
 	if err != nil {
 		return err
 	}
+	before := len(l.buffer)
+	defer func() { budget.saw(len(l.buffer) - before) }()
 	l.buffer = appendUsers(l.buffer, users, l.url, l.first)
 	l.first = l.first && len(users) == 0
 	l.next = next
@@ -192,7 +258,7 @@ func (l *list) CloseWithError(err error) error {
 	if err == nil && (!l.done || len(l.buffer) > 0) {
 		err = errors.New("the list was not sent to its end")
 	}
-	l.server.line(l.exchange, http.StatusOK, l.sent, err)
+	l.server.end(l.exchange, http.StatusOK, l.sent, err)
 	return nil
 }
 

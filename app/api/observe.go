@@ -22,10 +22,14 @@ type exchange struct {
 	method  string
 	path    string
 	remote  string
+	token   string          // name of the access token that it was made with
 	context context.Context //nolint:containedctx // of the request, and as long-lived as it
 	// streamed is set where the answer is still to be written when the handler returns; the one
 	// who writes it then ends the exchange.
 	streamed bool
+	// release gives back the memory that the request took; may be nil.
+	release func()
+	body    *bodyReader // nil where it was not looked at
 }
 
 const exchangeKey = "exchange"
@@ -37,7 +41,9 @@ func (s *Server) observe(c *fiber.Ctx) error {
 	err := recovered(c)
 	if err != nil {
 		asProblem(err).send(c.Response())
-		discardBody(c)
+	}
+	if c.Context().RequestBodyStream() != nil && (e.body == nil || !e.body.whole) {
+		leaveUnread(c)
 	}
 	s.finish(c, e, err)
 	return nil
@@ -47,8 +53,17 @@ func (s *Server) observe(c *fiber.Ctx) error {
 func (s *Server) onParseError(c *fiber.Ctx, err error) error {
 	e := s.begin(c)
 	asProblem(err).send(c.Response())
+	leaveUnread(c)
 	s.finish(c, e, err)
 	return nil
+}
+
+// leaveUnread notes that the client may still be sending when it is answered. One whose time was up
+// has had its chance.
+func leaveUnread(c *fiber.Ctx) {
+	if client, ok := c.Context().Conn().(*connection); ok {
+		client.unread.Store(c.Response().StatusCode() != http.StatusRequestTimeout)
+	}
 }
 
 func (s *Server) begin(c *fiber.Ctx) *exchange {
@@ -85,13 +100,19 @@ func recovered(c *fiber.Ctx) (err error) {
 	return c.Next()
 }
 
+// securityHeaders are on every answer. Nothing that is served here is a page, and nothing may treat it as one.
+var securityHeaders = map[string]string{
+	fiber.HeaderXContentTypeOptions:   "nosniff",
+	fiber.HeaderContentSecurityPolicy: "default-src 'none'; frame-ancestors 'none'; sandbox",
+	fiber.HeaderReferrerPolicy:        "no-referrer",
+}
+
 func (s *Server) finish(c *fiber.Ctx, e *exchange, err error) {
 	header := &c.Response().Header
 	header.Set(fiber.HeaderXRequestID, e.id)
-	header.Set(fiber.HeaderXContentTypeOptions, "nosniff")
-	// Nothing that is served here is a page, and nothing may treat it as one.
-	header.Set(fiber.HeaderContentSecurityPolicy, "default-src 'none'; frame-ancestors 'none'; sandbox")
-	header.Set(fiber.HeaderReferrerPolicy, "no-referrer")
+	for name, value := range securityHeaders {
+		header.Set(name, value)
+	}
 	if s.draining.Load() {
 		header.SetConnectionClose()
 	}
@@ -102,11 +123,14 @@ func (s *Server) finish(c *fiber.Ctx, e *exchange, err error) {
 	if !c.Response().IsBodyStream() {
 		size = len(c.Response().Body())
 	}
-	s.line(e, c.Response().StatusCode(), size, err)
+	s.end(e, c.Response().StatusCode(), size, err)
 }
 
-// line writes the one line of a request.
-func (s *Server) line(e *exchange, status, size int, err error) {
+// end is called once for every exchange: it gives back what the request took and writes its one line.
+func (s *Server) end(e *exchange, status, size int, err error) {
+	if e.release != nil {
+		e.release()
+	}
 	level := slog.LevelInfo
 	switch {
 	case e.path == config.PathHealth || e.path == config.PathReady: // asked every few seconds
@@ -124,6 +148,9 @@ func (s *Server) line(e *exchange, status, size int, err error) {
 		slog.Int("bytes", size),
 		slog.Float64("duration_ms", float64(time.Since(e.start).Microseconds())/1000),
 		slog.String("remote", e.remote),
+	}
+	if e.token != "" {
+		attrs = append(attrs, slog.String("token", e.token))
 	}
 	if err != nil {
 		attrs = append(attrs, slog.String("error", err.Error()))

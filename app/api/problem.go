@@ -12,6 +12,9 @@ import (
 	"prima.internal/app/user"
 )
 
+// problemType is the media type of a problem.
+const problemType = "application/problem+json"
+
 // retryAfter is what a 503 asks a client to wait, in seconds.
 const retryAfter = "1"
 
@@ -21,6 +24,8 @@ type problem struct {
 	status int
 	error  string // a fixed sentence
 	detail string // what would have been accepted; may be empty
+	// challenge is the header WWW-Authenticate; may be empty.
+	challenge string
 	// members are further members of the JSON object, each with a comma in front.
 	members string
 	// cause goes to the log and nowhere else.
@@ -44,6 +49,7 @@ var (
 	errInvalidJSON      = &problem{status: http.StatusBadRequest, error: "Invalid JSON"}
 	errInvalidForm      = &problem{status: http.StatusBadRequest, error: "Invalid form"}
 	errTimeout          = &problem{status: http.StatusRequestTimeout, error: "Request timed out"}
+	errBusy             = &problem{status: http.StatusServiceUnavailable, error: "Server is busy", detail: "there is no memory for the request now"}
 	errIncomplete       = &problem{status: http.StatusBadRequest, error: "Request body is incomplete"}
 )
 
@@ -57,6 +63,9 @@ func (p *problem) with(detail string, cause error) *problem {
 // failed puts text in place of a failure that is not the client's: what is wrong behind the API is
 // for the log. Other errors are returned as they are.
 func failed(text string, err error) error {
+	if _, ok := errors.AsType[*problem](err); ok {
+		return err
+	}
 	switch user.CodeOf(err) {
 	case user.Unavailable:
 		return &problem{status: http.StatusServiceUnavailable, error: text, cause: err}
@@ -116,10 +125,18 @@ func asProblem(err error) *problem {
 func (p *problem) send(r *fasthttp.Response) {
 	r.ResetBody()
 	r.SetStatusCode(p.status)
-	r.Header.SetContentType("application/problem+json")
+	r.Header.SetContentType(problemType)
 	if p.status == http.StatusServiceUnavailable {
 		r.Header.Set(fiber.HeaderRetryAfter, retryAfter)
 	}
+	if p.challenge != "" {
+		r.Header.Set(fiber.HeaderWWWAuthenticate, p.challenge)
+	}
+	r.SetBodyRaw(p.body())
+}
+
+// body returns the problem as JSON.
+func (p *problem) body() []byte {
 	body := append([]byte(nil), `{"type":"about:blank","title":`...)
 	body = user.AppendString(body, http.StatusText(p.status))
 	body = append(body, `,"status":`...)
@@ -131,5 +148,5 @@ func (p *problem) send(r *fasthttp.Response) {
 	body = append(body, `,"error":`...)
 	body = user.AppendString(body, p.error)
 	body = append(body, p.members...)
-	r.SetBodyRaw(append(body, '}'))
+	return append(body, '}')
 }

@@ -3,11 +3,14 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/gofiber/fiber/v2/middleware/cors"
@@ -25,14 +28,16 @@ type Server struct {
 	config    config.Config
 	directory *user.Directory
 	readiness *readiness
+	budget    *budget
 	log       *slog.Logger
 	app       *fiber.App
+	listener  atomic.Pointer[listener]
 	draining  atomic.Bool
 }
 
 // New returns a server that is not listening yet. dependencies are what /readyz asks for.
 func New(c config.Config, directory *user.Directory, dependencies []Dependency, log *slog.Logger) *Server {
-	s := &Server{config: c, directory: directory, readiness: newReadiness(dependencies, log), log: log}
+	s := &Server{config: c, directory: directory, readiness: newReadiness(dependencies, log), budget: newBudget(c.RequestMemory, c.RequestTimeout/5), log: log}
 	s.app = fiber.New(fiber.Config{
 		AppName:               "prima-api",
 		DisableStartupMessage: true,
@@ -49,30 +54,38 @@ func New(c config.Config, directory *user.Directory, dependencies []Dependency, 
 		ReadTimeout:  c.ReadTimeout,
 		WriteTimeout: c.WriteTimeout,
 		IdleTimeout:  c.IdleTimeout,
+		Concurrency:  math.MaxInt32, // the listener counts
 	})
 	server := s.app.Server()
 	server.CloseOnShutdown = true       // tells clients that the connection they were answered on is going away
 	server.SecureErrorLogMessage = true // keeps what clients sent out of error texts
+	server.Logger = frameworkLog{log}
+	server.ConnState = func(c net.Conn, state fasthttp.ConnState) {
+		if client, ok := c.(*connection); ok && state == fasthttp.StateIdle {
+			client.unread.Store(false) // fasthttp has read the rest
+		}
+	}
 
 	s.app.Use(s.observe)
 	if len(c.CORSOrigins) > 0 {
 		s.app.Use(cors.New(cors.Config{
 			AllowOrigins:  strings.Join(c.CORSOrigins, ","),
 			AllowMethods:  "GET,HEAD,POST,PUT,PATCH,DELETE",
-			AllowHeaders:  "Content-Type,If-None-Match," + headerIdempotencyKey + "," + fiber.HeaderXRequestID,
-			ExposeHeaders: "ETag,Link,Location,Retry-After," + fiber.HeaderXRequestID,
+			AllowHeaders:  "Authorization,Content-Type,If-None-Match," + headerIdempotencyKey + "," + fiber.HeaderXRequestID,
+			ExposeHeaders: "ETag,Link,Location,Retry-After,WWW-Authenticate," + fiber.HeaderXRequestID,
 			MaxAge:        600,
 		}))
 	}
 	s.app.Get(config.PathHealth, s.health)
 	s.app.Get(config.PathReady, s.ready)
+	s.app.Get(config.PathUsers+"/:id/avatar", s.getAvatar) // asks for permission itself
+	s.app.Use(s.guard)
 	s.app.Post(config.PathUser, s.createUser)
 	s.app.Post(config.PathUsers, s.createUser)
 	s.app.Get(config.PathUsers, s.listUsers)
 	s.app.Get(config.PathUsers+"/:id", s.getUser)
 	s.app.Patch(config.PathUsers+"/:id", s.updateUser)
 	s.app.Delete(config.PathUsers+"/:id", s.deleteUser)
-	s.app.Get(config.PathUsers+"/:id/avatar", s.getAvatar)
 	s.app.Put(config.PathUsers+"/:id/avatar", s.putAvatar)
 	s.app.Delete(config.PathUsers+"/:id/avatar", s.deleteAvatar)
 
@@ -96,7 +109,9 @@ func (s *Server) Serve(l net.Listener) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go s.readiness.watch(ctx)
-	return s.app.Listener(listener{l})
+	limited := &listener{Listener: l, limit: int64(s.config.MaxConnections), patience: s.config.ReadTimeout, full: s.overloaded}
+	s.listener.Store(limited)
+	return s.app.Listener(limited)
 }
 
 // Drain makes /readyz say 503 and every answer tell its client to use another connection for the
@@ -104,9 +119,28 @@ func (s *Server) Serve(l net.Listener) error {
 func (s *Server) Drain() { s.draining.Store(true) }
 
 // Shutdown closes the listener and the idle connections and waits until the running requests are
-// answered. It returns the error of ctx if that ends first; then the process must exit, since the
-// connections that are left would go on being served.
+// answered and their clients have had the time to read that. It returns the error of ctx if that ends first; then the
+// process must exit, since the connections that are left would go on being served.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.Drain()
-	return s.app.ShutdownWithContext(ctx)
+	if err := s.app.ShutdownWithContext(ctx); err != nil {
+		return err
+	}
+	for l := s.listener.Load(); l != nil && l.lingering.Load() > 0; {
+		select {
+		case <-ctx.Done():
+			return nil // every request has been answered
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	return nil
+}
+
+// frameworkLog takes fasthttp's own lines: clients that hang up or talk nonsense.
+type frameworkLog struct{ log *slog.Logger }
+
+func (l frameworkLog) Printf(format string, args ...any) {
+	if l.log.Enabled(context.Background(), slog.LevelDebug) {
+		l.log.Debug(fmt.Sprintf(format, args...), "source", "fasthttp")
+	}
 }

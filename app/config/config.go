@@ -22,12 +22,16 @@ type Config struct {
 	PublicURL   string // without a trailing slash; empty: taken from each request
 	CORSOrigins []string
 
+	AccessTokens []AccessToken // none: everybody may do everything
+
 	LogLevel  string
 	LogFormat string
 
 	MaxAvatarBytes  int64 // bytes
 	MaxAvatarPixels int64 // pixels a side
 	MaxJSONBytes    int64 // bytes
+	RequestMemory   int64 // bytes
+	MaxConnections  int
 
 	RequestTimeout  time.Duration
 	ReadTimeout     time.Duration

@@ -3,6 +3,7 @@ package config_test
 import (
 	"flag"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -42,6 +43,7 @@ func TestLoadReadsEveryVariable(t *testing.T) {
 		"DYNAMODB_TABLE": "people", "S3_BUCKET": "faces", "PUBLIC_BASE_URL": "https://api.example.com/v1",
 		"CORS_ALLOWED_ORIGINS": "https://a.example.com,http://localhost:3000", "LOG_LEVEL": "debug", "LOG_FORMAT": "text",
 		"MAX_AVATAR_BYTES": "1MiB", "MAX_AVATAR_PIXELS": "1024", "MAX_JSON_BYTES": "32KiB", "REQUEST_TIMEOUT": "2s",
+		"REQUEST_MEMORY": "96MiB", "MAX_CONNECTIONS": "100", "ACCESS_TOKENS": "ci:read:" + strings.Repeat("0f", 32) + ",ops:read+write:" + strings.Repeat("1e", 32),
 		"READ_TIMEOUT": "3s", "WRITE_TIMEOUT": "4s", "IDLE_TIMEOUT": "1m30s", "DRAIN_TIME": "0s", "SHUTDOWN_TIMEOUT": "6s",
 	}
 	for _, s := range config.Settings() {
@@ -96,6 +98,7 @@ func TestLoadNamesEveryFault(t *testing.T) {
 // Ensure each kind of setting refuses what it must.
 func TestLoadRefuses(t *testing.T) {
 	t.Parallel()
+	digest := strings.Repeat("0f", 32)
 	for variable, values := range map[string][]string{
 		"PORT":                 {"-1", "65536", "5000.0", "0x10", " 5000", "five", "99999999999999999999"},
 		"AWS_REGION":           {"us east 1", "US-EAST-1", "us-east", "-1"},
@@ -106,7 +109,13 @@ func TestLoadRefuses(t *testing.T) {
 		"CORS_ALLOWED_ORIGINS": {"example.com", "https://a.example.com/path", "*,https://a", "https://a,", "https://*.a", "null"},
 		"LOG_LEVEL":            {"INFO", "trace"},
 		"MAX_AVATAR_BYTES":     {"0", "-1", "5MB", "65MiB", "9223372036854775807MiB", "1023", "MiB"},
-		"REQUEST_TIMEOUT":      {"0", "1", "-1s", "99ms", "11m", "soon", "NaN"},
+		"ACCESS_TOKENS": {
+			config.NewToken(), "ci", "ci:read", "ci:read:" + strings.Repeat("0", 63), "ci:read:" + strings.Repeat("0F", 32), "ci:admin:" + digest,
+			":read:" + digest, "CI:read:" + digest, "ci:read:" + digest + ",", "ci:read:" + digest + ",ops:write:" + digest, "ci::" + digest, "ci:read:" + digest + ":",
+		},
+		"MAX_CONNECTIONS": {"0", "15"},
+		"REQUEST_MEMORY":  {"0", "1KiB"},
+		"REQUEST_TIMEOUT": {"0", "1", "-1s", "99ms", "11m", "soon", "NaN"},
 	} {
 		for _, value := range values {
 			_, _, err := config.Load([]string{variable + "=" + value})
@@ -121,6 +130,49 @@ func TestFaultHidesPasswords(t *testing.T) {
 	_, _, err := config.Load([]string{"AWS_ENDPOINT_URL=http://user:hunter2@localhost"})
 	require.Error(t, err)
 	assert.NotContains(t, err.Error(), "hunter2")
+}
+
+// Ensure a secret that is refused, such as a token in place of its hash, is not printed.
+func TestFaultHidesSecrets(t *testing.T) {
+	t.Parallel()
+	token := config.NewToken()
+	_, _, err := config.Load([]string{"ACCESS_TOKENS=ci:read:" + token})
+	require.ErrorContains(t, err, "ACCESS_TOKENS=")
+	assert.NotContains(t, err.Error(), token)
+}
+
+// Ensure a secret that somebody forgot to fill stops the start, rather than letting everybody in.
+func TestLoadRefusesAnEmptySecret(t *testing.T) {
+	t.Parallel()
+	_, _, err := config.Load([]string{"ACCESS_TOKENS="})
+	assert.ErrorContains(t, err, `ACCESS_TOKENS="" must be left out rather than empty`)
+	_, _, err = config.Load([]string{"LOG_LEVEL="})
+	assert.NoError(t, err)
+}
+
+// Ensure tokens are in the one form that is accepted, differ, and are told from what somebody made up.
+func TestNewToken(t *testing.T) {
+	t.Parallel()
+	token := config.NewToken()
+	assert.True(t, config.IsToken(token), token)
+	assert.NotEqual(t, token, config.NewToken())
+	for _, made := range []string{"", "hunter2", token[1:], token + "a", token + "\n", strings.Replace(token, "prima_", "prima-", 1)} {
+		assert.False(t, config.IsToken(made), made)
+	}
+}
+
+// Ensure an access token is read as it was written.
+func TestAccessToken(t *testing.T) {
+	t.Parallel()
+	for _, want := range []config.AccessToken{
+		{Name: "ci", Read: true, Hash: config.HashToken("a")},
+		{Name: "import-2026", Write: true, Hash: config.HashToken("b")},
+		{Name: "o", Read: true, Write: true, Hash: config.HashToken("c")},
+	} {
+		got, ok := config.ParseAccessToken(want.String())
+		assert.True(t, ok, want)
+		assert.Equal(t, want, got)
+	}
 }
 
 // Ensure an empty variable is the same as none, and that a slash at the end of a URL does not matter.
@@ -201,6 +253,8 @@ func arbitrary(t *rapid.T) config.Config {
 		Table:            rapid.StringMatching(`[A-Za-z0-9_.-]{3,30}`).Draw(t, "table"),
 		Bucket:           rapid.StringMatching(`[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]`).Draw(t, "bucket"),
 		PublicURL:        address("public", `(/[a-z]{1,5})?`),
+		RequestMemory:    rapid.Int64Range(1<<20, 16<<30).Draw(t, "memory"),
+		MaxConnections:   rapid.IntRange(16, 1<<18).Draw(t, "connections"),
 		LogLevel:         rapid.SampledFrom([]string{"debug", "info", "warn", "error"}).Draw(t, "level"),
 		LogFormat:        rapid.SampledFrom([]string{"json", "text"}).Draw(t, "format"),
 		MaxAvatarBytes:   rapid.Int64Range(1<<10, 64<<20).Draw(t, "avatar"),
@@ -219,6 +273,13 @@ func arbitrary(t *rapid.T) config.Config {
 		}
 	} else if rapid.Bool().Draw(t, "any origin") {
 		c.CORSOrigins = []string{"*"}
+	}
+	for i := range rapid.IntRange(0, 3).Draw(t, "tokens") {
+		scope := rapid.IntRange(1, 3).Draw(t, "scope")
+		c.AccessTokens = append(c.AccessTokens, config.AccessToken{
+			Name: rapid.StringMatching(`[a-z0-9]([a-z0-9-]{0,9}[a-z0-9])?`).Draw(t, "token") + strconv.Itoa(i),
+			Read: scope&1 != 0, Write: scope&2 != 0, Hash: config.HashToken(strconv.Itoa(i)),
+		})
 	}
 	// Validate asks for the form that Load returns; a path may be written in more than one.
 	loaded, _, err := config.Load([]string{"AWS_ENDPOINT_URL=" + c.Endpoint})

@@ -9,12 +9,19 @@ import (
 // A Fault is one variable whose value is not allowed.
 type Fault struct {
 	Variable string
-	Value    string
+	Value    string // "(hidden)" for a secret
 	Allowed  string
 }
 
 func (f Fault) String() string {
 	return fmt.Sprintf("%s=%q must be %s", f.Variable, shown(f.Value), plain(f.Allowed))
+}
+
+func (f field) fault(variable, value string) Fault {
+	if f.Secret {
+		value = "(hidden)"
+	}
+	return Fault{Variable: variable, Value: value, Allowed: f.allowed}
 }
 
 // shown hides the password of a URL.
@@ -46,12 +53,15 @@ type Deprecation struct {
 }
 
 // Load reads the contract from an environment in the form of [os.Environ]. An empty variable
-// counts as not set. The error, if any, is an [*Error] that holds every fault.
+// counts as not set, but for a secret: that one was to be filled by somebody who did not, and to go on as if there were
+// none would let everybody in. The error, if any, is an [*Error] that holds every fault.
 func Load(environ []string) (Config, []Deprecation, error) {
-	set := map[string]string{}
+	set, empty := map[string]string{}, map[string]bool{}
 	for _, entry := range environ {
 		if name, value, ok := strings.Cut(entry, "="); ok && value != "" {
 			set[name] = value
+		} else if ok {
+			empty[name] = true
 		}
 	}
 
@@ -71,11 +81,15 @@ func Load(environ []string) (Config, []Deprecation, error) {
 				variable, value = former, set[former]
 			}
 		}
+		if f.Secret && value == "" && empty[variable] {
+			faults = append(faults, Fault{Variable: variable, Allowed: "left out rather than empty, if that is what is meant"})
+			continue
+		}
 		if value == "" {
 			value = f.Default
 		}
 		if err := f.parse(value); err != nil {
-			faults = append(faults, Fault{Variable: variable, Value: value, Allowed: f.allowed})
+			faults = append(faults, f.fault(variable, value))
 		}
 	}
 	if len(faults) > 0 {
@@ -86,8 +100,9 @@ func Load(environ []string) (Config, []Deprecation, error) {
 
 // A Variable is one entry of an environment.
 type Variable struct {
-	Name  string
-	Value string
+	Name   string
+	Value  string
+	Secret bool // see [Setting]
 }
 
 // Environ returns the variables that [Load] reads as c, in the order of [Settings]. A setting that
@@ -96,7 +111,7 @@ func (c Config) Environ() []Variable {
 	var variables []Variable
 	for _, f := range c.fields() {
 		if value := f.format(); value != "" {
-			variables = append(variables, Variable{Name: f.Variable, Value: value})
+			variables = append(variables, Variable{Name: f.Variable, Value: value, Secret: f.Secret})
 		}
 	}
 	return variables
@@ -109,7 +124,7 @@ func (c Config) Validate() error {
 	rules := scratch.fields()
 	for i, f := range c.fields() {
 		if err := rules[i].parse(f.format()); err != nil {
-			faults = append(faults, Fault{Variable: f.Variable, Value: f.format(), Allowed: f.allowed})
+			faults = append(faults, f.fault(f.Variable, f.format()))
 		}
 	}
 	if len(faults) > 0 {

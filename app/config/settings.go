@@ -14,6 +14,8 @@ type Setting struct {
 	Meaning  string
 	// Formerly names the variables of the earlier chart that are still accepted for this one.
 	Formerly []string
+	// Secret is set where a value belongs into a Secret, and into no ConfigMap, log or error.
+	Secret bool
 }
 
 // field is a setting that is tied to its place in one Config.
@@ -91,6 +93,13 @@ func (c *Config) fields() []field {
 			},
 			origins(&c.CORSOrigins),
 		},
+		{
+			Setting{
+				Variable: "ACCESS_TOKENS", Secret: true,
+				Meaning: "who may call the API, each with a bearer token of their own; without it everybody is let in",
+			},
+			tokens(&c.AccessTokens),
+		},
 
 		{
 			Setting{
@@ -127,6 +136,20 @@ func (c *Config) fields() []field {
 				Meaning: "largest request body that is not an upload: JSON or a urlencoded form",
 			},
 			size(&c.MaxJSONBytes, 1<<10, 16<<20),
+		},
+		{
+			Setting{
+				Variable: "REQUEST_MEMORY", Default: "64MiB",
+				Meaning: "memory for the contents of requests that are being served: three eighths for uploads, as much for lists on their way, the rest for other bodies and for reading lists. What finds no room waits for a fifth of `REQUEST_TIMEOUT` and is then a 503",
+			},
+			size(&c.RequestMemory, 1<<20, 16<<30),
+		},
+		{
+			Setting{
+				Variable: "MAX_CONNECTIONS", Default: "2048",
+				Meaning: "connections that are open at once; one more is answered 503 and closed",
+			},
+			integer(&c.MaxConnections, 16, 1<<18),
 		},
 
 		{
@@ -228,6 +251,9 @@ func Markdown() string {
 		if len(s.Formerly) > 0 {
 			meaning += " (`" + strings.Join(s.Formerly, "`, `") + "` is still accepted)"
 		}
+		if s.Secret {
+			meaning += " (secret)"
+		}
 		row(&b, code(s.Variable), code(s.Default), s.Allowed, meaning)
 	}
 	b.WriteString("\nRead by others than the API's own code:\n\n| variable | read by | meaning |\n|---|---|---|\n")
@@ -263,6 +289,9 @@ func Help() string {
 		b.WriteString(indent + "must be " + plain(s.Allowed))
 		if s.Default != "" {
 			b.WriteString("; default " + s.Default)
+		}
+		if s.Secret {
+			b.WriteString("; secret")
 		}
 		b.WriteString("\n")
 		if len(s.Formerly) > 0 {

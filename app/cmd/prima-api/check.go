@@ -18,14 +18,15 @@ import (
 // checkTimeout bounds a check as a whole.
 const checkTimeout = time.Minute
 
-// check uses a deployed API as a client would: it creates a user, finds it in the list and deletes it.
+// check uses a deployed API as a client would, with an access token unless that is empty: it creates a
+// user, finds it in the list and deletes it.
 // What it created is deleted also when something else fails.
-func check(ctx context.Context, base string, out io.Writer) (err error) {
+func check(ctx context.Context, base, token string, out io.Writer) (err error) {
 	u, err := url.Parse(base)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
 		return fmt.Errorf("%q is not the URL of an API, such as http://localhost:5000", base)
 	}
-	c := client{base: strings.TrimRight(base, "/"), out: out}
+	c := client{base: strings.TrimRight(base, "/"), token: token, out: out}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 
@@ -69,8 +70,9 @@ func (c client) find(ctx context.Context, id string) error {
 
 // A client calls an API and says what it does.
 type client struct {
-	base string
-	out  io.Writer
+	base  string
+	token string
+	out   io.Writer
 }
 
 // call sends a request, JSON unless body is empty, and reads the JSON of the answer into result, unless that is nil.
@@ -81,6 +83,9 @@ func (c client) call(ctx context.Context, method, path, body string, want int, r
 	}
 	if body != "" {
 		request.Header.Set("Content-Type", "application/json")
+	}
+	if c.token != "" {
+		request.Header.Set("Authorization", "Bearer "+c.token)
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {

@@ -1,5 +1,5 @@
 // Command prima-api serves the directory of users over HTTP. Its settings are environment
-// variables: prima-api -help lists them. prima-api check URL uses an API as a client would.
+// variables: prima-api -help lists them, and what else it does than to serve.
 package main
 
 import (
@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"prima.internal/app/config"
@@ -30,7 +31,13 @@ const usage = `prima-api serves the directory of users over HTTP.
 
 Usage:
   prima-api              serve
-  prima-api check URL    create, read, list and delete a user of the API at URL
+  prima-api check URL    create, read, list and delete a user of the API at URL, with the
+                         access token in the variable API_TOKEN, if any
+  prima-api sweep        remove the avatars that no user names and that are older than an hour,
+                         which only a crash leaves behind; -help says how to see them first
+  prima-api token NAME SCOPE
+                         make an access token with a scope of read, write or read+write, and the
+                         entry of ACCESS_TOKENS that accepts it
   prima-api -version     print the version
 
 Settings, from the environment:
@@ -40,6 +47,14 @@ Settings, from the environment:
 // run is the program. It returns the exit status: 0 after a stop that cut nothing off, 2 where the
 // arguments or the settings are wrong, 1 for every other failure.
 func run(args, environ []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 {
+		switch args[0] {
+		case "sweep":
+			return runSweep(args[1:], environ, stdout, stderr)
+		case "token":
+			return runToken(args[1:], stdout, stderr)
+		}
+	}
 	flags := flag.NewFlagSet("prima-api", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
@@ -52,12 +67,10 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 		}
 	}
 	switch err := flags.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		return 0
 	case err != nil:
-		return 2
+		return parseStatus(err)
 	case flags.NArg() == 2 && flags.Arg(0) == "check":
-		if err := check(context.Background(), flags.Arg(1), stdout); err != nil {
+		if err := check(context.Background(), flags.Arg(1), variable(environ, "API_TOKEN"), stdout); err != nil {
 			_, _ = fmt.Fprintln(stderr, "prima-api check:", err)
 			return 1
 		}
@@ -89,6 +102,9 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 		log.Error("not started", "error", err)
 		return 1
 	}
+	if len(settings.AccessTokens) == 0 {
+		log.Warn("everybody may read and write: ACCESS_TOKENS is empty")
+	}
 	log.Info("listening", "address", program.Addr(), "version", version, "revision", revision)
 	if err := program.run(stop); err != nil {
 		log.Error("stopped", "error", err)
@@ -96,4 +112,22 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	}
 	log.Info("stopped")
 	return 0
+}
+
+// parseStatus is the exit status for what became of parsing flags.
+func parseStatus(err error) int {
+	if errors.Is(err, flag.ErrHelp) {
+		return 0
+	}
+	return 2
+}
+
+// variable returns what an environment holds under a name.
+func variable(environ []string, name string) string {
+	for _, entry := range environ {
+		if value, ok := strings.CutPrefix(entry, name+"="); ok {
+			return value
+		}
+	}
+	return ""
 }

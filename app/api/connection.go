@@ -1,0 +1,174 @@
+package api
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"prima.internal/app/config"
+)
+
+// maxLinger bounds what is still read of a connection when its last answer has been sent, in bytes:
+// see [connection.Close].
+const maxLinger = 64 << 20
+
+// Bounds of refusing connections that are too many.
+const (
+	maxRefusals = 1024
+	refusalTime = 2 * time.Second
+)
+
+// acceptPause is how long the listener waits when the process has no file descriptor left.
+const acceptPause = 50 * time.Millisecond
+
+// A listener accepts connections as [connection]s, at most limit at a time.
+type listener struct {
+	net.Listener
+	limit int64
+	// patience is how long a client may go on sending what was refused. A sixth of it without a byte
+	// is enough to be taken for gone.
+	patience time.Duration
+	// full answers, for one that is too many, a request for a path: status and body.
+	full func(path string) (int, []byte)
+
+	open, refusing, lingering atomic.Int64
+}
+
+// Accept implements [net.Listener]. It does not end for a want of file descriptors, as fasthttp
+// would: that passes.
+func (l *listener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		switch {
+		case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.ECONNABORTED):
+			time.Sleep(acceptPause)
+			continue
+		case err != nil:
+			return nil, err
+		}
+		if l.open.Add(1) <= l.limit {
+			return &connection{Conn: c, listener: l}, nil
+		}
+		l.open.Add(-1)
+		if l.refusing.Add(1) > maxRefusals {
+			l.refusing.Add(-1)
+			_ = c.Close()
+			continue
+		}
+		go func() {
+			defer l.refusing.Add(-1)
+			l.refuse(c)
+		}()
+	}
+}
+
+// refuse answers one request. That of a probe gets its proper answer: a replica that is busy must
+// not be restarted for it.
+func (l *listener) refuse(c net.Conn) {
+	connection := &connection{Conn: c, listener: l, refused: true}
+	defer func() { _ = connection.Close() }()
+	_ = c.SetDeadline(time.Now().Add(refusalTime))
+	// An answer before the request would be taken for a mistake, so the header is awaited.
+	request, err := http.ReadRequest(bufio.NewReaderSize(io.LimitReader(c, maxHeaderBytes), maxHeaderBytes))
+	if err != nil {
+		return
+	}
+	status, body := l.full(request.URL.Path)
+	header := http.Header{}
+	for name, value := range securityHeaders {
+		header.Set(name, value)
+	}
+	header.Set("Content-Type", "application/json")
+	if status == http.StatusServiceUnavailable {
+		header.Set("Content-Type", problemType)
+		header.Set("Retry-After", retryAfter)
+	}
+	answer := http.Response{
+		StatusCode: status, ProtoMajor: 1, ProtoMinor: 1, Request: request, Close: true,
+		Header: header, Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
+	}
+	_ = answer.Write(c)
+	connection.unread.Store(request.ContentLength != 0)
+}
+
+// overloaded is what a connection that is too many is answered.
+func (s *Server) overloaded(path string) (int, []byte) {
+	ok, dependencies := s.readiness.report()
+	switch {
+	case path == config.PathHealth:
+		return http.StatusOK, []byte(healthy)
+	case path == config.PathReady && ok && !s.draining.Load():
+		return http.StatusOK, []byte(`{"status":"ready","dependencies":` + dependencies + `}`)
+	}
+	return http.StatusServiceUnavailable, errBusy.body()
+}
+
+// A connection remembers what fasthttp does not tell: that its client has stopped sending (a chunked
+// body whose client hangs up between two chunks looks like one that ended), and that a body was not
+// read to its end.
+type connection struct {
+	net.Conn
+	listener *listener
+	refused  bool
+	ended    atomic.Bool
+	unread   atomic.Bool
+	once     sync.Once
+}
+
+// Read implements [net.Conn].
+func (c *connection) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if errors.Is(err, io.EOF) {
+		c.ended.Store(true)
+	}
+	return n, err
+}
+
+// Close closes the connection, but not on a client that is still sending a body that was refused:
+// the kernel would answer that with a reset, which takes away the answer that the client has not
+// read yet. So the answer is ended first, and what still comes is read and thrown away, within
+// bounds (RFC 9112 §9.6).
+func (c *connection) Close() error {
+	var err error
+	c.once.Do(func() {
+		if c.unread.Load() && !c.ended.Load() {
+			c.listener.lingering.Add(1)
+			defer c.listener.lingering.Add(-1)
+			c.linger()
+		}
+		err = c.Conn.Close()
+		if !c.refused {
+			c.listener.open.Add(-1)
+		}
+	})
+	return err
+}
+
+func (c *connection) linger() {
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	end := time.Now().Add(c.listener.patience)
+	for left := int64(maxLinger); left > 0; {
+		deadline := time.Now().Add(c.listener.patience / 6)
+		if deadline.After(end) {
+			deadline = end
+		}
+		if c.SetReadDeadline(deadline) != nil {
+			return
+		}
+		n, err := io.CopyN(io.Discard, c.Conn, min(left, 64<<10))
+		left -= n
+		if err != nil {
+			return
+		}
+	}
+}

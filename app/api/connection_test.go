@@ -1,0 +1,260 @@
+package api_test
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"prima.internal/app/api"
+	"prima.internal/app/apitest"
+	"prima.internal/app/config"
+	"prima.internal/app/user"
+)
+
+// Ensure that a refusal reaches its client, however much that still sends: one that looks for an
+// answer while it sends, one that does not look before it has sent everything, and curl.
+func TestRefusalIsSeen(t *testing.T) {
+	t.Parallel()
+	token := config.AccessToken{Name: "ci", Read: true, Write: true, Hash: config.HashToken("ci")}
+	open := start(t, nil)
+	guarded := start(t, func(c *config.Config) { c.AccessTokens = []config.AccessToken{token} })
+	busy := start(t, func(c *config.Config) { c.RequestMemory, c.RequestTimeout, c.ReadTimeout = 1<<20, 500*time.Millisecond, 10*time.Minute })
+	fill(t, busy)
+
+	const size = 20 << 20
+	body := append([]byte("--x\r\nContent-Disposition: form-data; name=avatar; filename=a\r\n\r\n"), bytes.Repeat([]byte("x"), size)...)
+	for _, refusal := range []struct {
+		what                      string
+		server                    *server
+		method, path, contentType string
+		want                      int
+	}{
+		{"too large an avatar", open, http.MethodPut, "/users/" + open.create(t) + "/avatar", "image/png", http.StatusRequestEntityTooLarge},
+		{"too large a form", open, http.MethodPost, "/users", "multipart/form-data; boundary=x", http.StatusRequestEntityTooLarge},
+		{"too large a document", open, http.MethodPost, "/user", "application/json", http.StatusRequestEntityTooLarge},
+		{"a media type", open, http.MethodPost, "/users", "text/plain", http.StatusUnsupportedMediaType},
+		{"a path", open, http.MethodPost, "/nothing", "image/png", http.StatusNotFound},
+		{"a method", open, http.MethodPut, "/users", "image/png", http.StatusMethodNotAllowed},
+		{"no token", guarded, http.MethodPost, "/users", "application/json", http.StatusUnauthorized},
+		{"no room", busy, http.MethodPost, "/users", "multipart/form-data; boundary=x", http.StatusServiceUnavailable},
+	} {
+		// What finds no room is refused for that, not for its size.
+		sent := body
+		if refusal.want == http.StatusServiceUnavailable {
+			sent = body[:config.Default().MaxAvatarBytes]
+		}
+		for _, framing := range []string{"with a length", "in chunks"} {
+			name := refusal.what + " " + framing
+			chunked := framing == "in chunks"
+			t.Run(name+", to one who looks", func(t *testing.T) {
+				t.Parallel()
+				var reader io.Reader = bytes.NewReader(sent)
+				if chunked {
+					reader = struct{ io.Reader }{reader}
+				}
+				request, err := http.NewRequestWithContext(t.Context(), refusal.method, refusal.server.url+refusal.path, reader)
+				require.NoError(t, err)
+				request.Header.Set("Content-Type", refusal.contentType)
+				transport := new(http.Transport)
+				defer transport.CloseIdleConnections()
+				response, err := transport.RoundTrip(request)
+				require.NoError(t, err)
+				defer response.Body.Close()
+				answer, err := io.ReadAll(response.Body)
+				require.NoError(t, err)
+				assert.Equal(t, refusal.want, response.StatusCode, "%s", answer)
+			})
+			t.Run(name+", to one who sends everything first", func(t *testing.T) {
+				t.Parallel()
+				c := refusal.server.dial(t)
+				_, err := fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: a\r\nContent-Type: %s\r\n", refusal.method, refusal.path, refusal.contentType)
+				require.NoError(t, err)
+				if chunked {
+					_, err = fmt.Fprintf(c, "Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", len(sent), sent)
+				} else {
+					_, err = fmt.Fprintf(c, "Content-Length: %d\r\n\r\n%s", len(sent), sent)
+				}
+				require.NoError(t, err, "sending is not cut off")
+				response, err := http.ReadResponse(bufio.NewReader(c), nil)
+				require.NoError(t, err)
+				defer response.Body.Close()
+				assert.Equal(t, refusal.want, response.StatusCode)
+				assert.Equal(t, refusal.want == http.StatusServiceUnavailable, response.Header.Get("Retry-After") != "")
+			})
+			t.Run(name+", to curl", func(t *testing.T) {
+				t.Parallel()
+				curl, err := exec.LookPath("curl")
+				if err != nil {
+					t.Skip("curl is not installed")
+				}
+				args := []string{"-sS", "-o", "/dev/null", "-w", "%{http_code}", "-X", refusal.method, "-H", "Content-Type: " + refusal.contentType, "--data-binary", "@-"}
+				if chunked {
+					args = append(args, "-H", "Transfer-Encoding: chunked")
+				}
+				command := exec.CommandContext(t.Context(), curl, append(args, refusal.server.url+refusal.path)...)
+				command.Stdin = bytes.NewReader(sent)
+				var stderr bytes.Buffer
+				command.Stderr = &stderr
+				out, err := command.Output()
+				require.NoError(t, err, "%s", &stderr)
+				assert.Equal(t, fmt.Sprint(refusal.want), string(out))
+			})
+		}
+	}
+}
+
+// fill takes all the memory for uploads until the test ends.
+func fill(t *testing.T, s *server) {
+	t.Helper()
+	c := s.dial(t)
+	_, err := fmt.Fprintf(c, "POST /users HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=boundary\r\nContent-Length: %d\r\n\r\n"+
+		"--boundary\r\nContent-Disposition: form-data; name=avatar; filename=a\r\n\r\n%s", config.Default().MaxAvatarBytes, strings.Repeat("x", 16<<10)) // more than fasthttp reads before it asks a handler
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		contentType, body := apitest.Form(apitest.Field("name", "Ada"), apitest.Field("email", "ada@example.com"))
+		return s.do(t, http.MethodPost, "/users", string(body), "Content-Type", contentType).StatusCode == http.StatusServiceUnavailable
+	}, time.Minute, time.Millisecond)
+}
+
+func (s *server) dial(t *testing.T) net.Conn {
+	t.Helper()
+	c, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(s.url, "http://"))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// Ensure a client that goes on for ever, or that holds on and says nothing, is cut off after its refusal.
+func TestRefusalEnds(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(c *config.Config) { c.ReadTimeout = time.Second })
+	head := "POST /nothing HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000000\r\n\r\n"
+
+	t.Run("for ever", func(t *testing.T) {
+		t.Parallel()
+		c := s.dial(t)
+		_, err := io.WriteString(c, head)
+		require.NoError(t, err)
+		sent, data := 0, make([]byte, 1<<20)
+		for err == nil && sent < 1<<30 {
+			var n int
+			n, err = c.Write(data)
+			sent += n
+		}
+		assert.Error(t, err, "%d bytes were taken", sent)
+	})
+	t.Run("in silence", func(t *testing.T) {
+		t.Parallel()
+		c := s.dial(t)
+		_, err := io.WriteString(c, head+strings.Repeat("x", 64<<10))
+		require.NoError(t, err)
+		response, err := http.ReadResponse(bufio.NewReader(c), nil)
+		require.NoError(t, err)
+		defer response.Body.Close()
+		assert.Equal(t, http.StatusNotFound, response.StatusCode)
+		require.Eventually(t, func() bool {
+			_, err := c.Write([]byte("x"))
+			return err != nil
+		}, time.Minute, 2*time.Second, "longer than a gap, or each byte would be taken for more to come")
+	})
+}
+
+// Ensure that connections beyond the limit are told so, that a probe among them gets its proper
+// answer, so that a replica which is busy is not restarted, and that room which is made is used.
+func TestMaxConnections(t *testing.T) {
+	t.Parallel()
+	const limit = 16
+	s := start(t, func(c *config.Config) { c.MaxConnections = limit })
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	var held []net.Conn
+	ask := func(c net.Conn, path string) (int, string, http.Header) {
+		_, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", path)
+		require.NoError(t, err)
+		response, err := http.ReadResponse(bufio.NewReader(c), nil)
+		require.NoError(t, err)
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		require.NoError(t, err)
+		return response.StatusCode, string(body), response.Header
+	}
+	require.Eventually(t, func() bool {
+		c := s.dial(t)
+		status, _, _ := ask(c, "/users")
+		if status == http.StatusOK {
+			held = append(held, c)
+		}
+		return status == http.StatusServiceUnavailable
+	}, time.Minute, time.Millisecond)
+	// The test's own client may hold a connection of those.
+	assert.LessOrEqual(t, len(held), limit)
+	assert.Greater(t, len(held), limit/2)
+
+	status, body, header := ask(s.dial(t), "/users")
+	assert.Equal(t, http.StatusServiceUnavailable, status)
+	assert.JSONEq(t, `{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"there is no memory for the request now","error":"Server is busy"}`, body)
+	assert.Equal(t, "1", header.Get("Retry-After"))
+	assert.Equal(t, "application/problem+json", header.Get("Content-Type"))
+	assert.Equal(t, "nosniff", header.Get("X-Content-Type-Options"))
+	status, body, _ = ask(s.dial(t), "/health")
+	assert.Equal(t, http.StatusOK, status)
+	assert.JSONEq(t, `{"status":"ok"}`, body)
+	status, body, _ = ask(s.dial(t), "/readyz")
+	assert.Equal(t, http.StatusOK, status)
+	assert.Contains(t, body, `"status":"ready"`)
+
+	// A connection that says nothing, and one that says nonsense, are not in the way of the others.
+	s.dial(t)
+	_, err := io.WriteString(s.dial(t), "nonsense\r\n\r\n")
+	require.NoError(t, err)
+	status, _, _ = ask(s.dial(t), "/health")
+	assert.Equal(t, http.StatusOK, status)
+
+	require.NoError(t, held[0].Close())
+	require.Eventually(t, func() bool {
+		status, _, _ := ask(s.dial(t), "/users")
+		return status == http.StatusOK
+	}, time.Minute, time.Millisecond)
+}
+
+// Ensure that a want of file descriptors is waited for, and does not end the program.
+func TestAcceptFails(t *testing.T) {
+	t.Parallel()
+	c := config.Default()
+	s := &server{Server: api.New(c, &user.Directory{}, nil, discard()), log: new(lines)}
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	s.url = "http://" + listener.Addr().String()
+	served := make(chan error, 1)
+	failing := &failingListener{Listener: listener}
+	failing.times.Store(3)
+	go func() { served <- s.Serve(failing) }()
+	assert.Equal(t, http.StatusOK, s.do(t, http.MethodGet, "/health", "").StatusCode)
+	assert.Negative(t, failing.times.Load())
+	require.NoError(t, s.Shutdown(t.Context()))
+	assert.NoError(t, <-served)
+}
+
+type failingListener struct {
+	net.Listener
+	times atomic.Int64
+}
+
+func (l *failingListener) Accept() (net.Conn, error) {
+	if l.times.Add(-1) >= 0 {
+		return nil, &net.OpError{Op: "accept", Err: errors.Join(syscall.EMFILE)}
+	}
+	return l.Listener.Accept()
+}

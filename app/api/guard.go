@@ -1,0 +1,80 @@
+package api
+
+import (
+	"bytes"
+	"crypto/subtle"
+	"net/http"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+
+	"prima.internal/app/config"
+)
+
+// What a request without the right to what it asks for is answered: RFC 6750 §3.
+var (
+	errNoToken = &problem{
+		status: http.StatusUnauthorized, error: "Authentication required",
+		detail: "send Authorization: Bearer and an access token", challenge: `Bearer realm="prima-api"`,
+	}
+	errInvalidToken = &problem{
+		status: http.StatusUnauthorized, error: "Invalid access token",
+		challenge: `Bearer realm="prima-api", error="invalid_token"`,
+	}
+	errNoRead = &problem{
+		status: http.StatusForbidden, error: "Insufficient scope", detail: "the access token may not read",
+		challenge: `Bearer realm="prima-api", error="insufficient_scope", scope="read"`,
+	}
+	errNoWrite = &problem{
+		status: http.StatusForbidden, error: "Insufficient scope", detail: "the access token may not write",
+		challenge: `Bearer realm="prima-api", error="insufficient_scope", scope="write"`,
+	}
+)
+
+// guard lets on whom permit lets in.
+func (s *Server) guard(c *fiber.Ctx) error {
+	if err := s.permit(c); err != nil {
+		return err
+	}
+	return c.Next()
+}
+
+// permit returns nil if the request may be made: always, where no token is set.
+func (s *Server) permit(c *fiber.Ctx) error {
+	if len(s.config.AccessTokens) == 0 {
+		return nil
+	}
+	credentials := c.Request().Header.PeekAll(fiber.HeaderAuthorization)
+	if len(credentials) == 0 {
+		return errNoToken
+	}
+	scheme, token, _ := bytes.Cut(credentials[0], []byte{' '})
+	if !strings.EqualFold(string(scheme), "Bearer") && len(credentials) == 1 {
+		return errNoToken
+	}
+	found := accessToken(s.config.AccessTokens, string(bytes.TrimLeft(token, " ")))
+	if found == nil || len(credentials) > 1 {
+		return errInvalidToken
+	}
+	exchangeOf(c).token = found.Name
+	switch read := c.Method() == http.MethodGet || c.Method() == http.MethodHead; {
+	case read && !found.Read:
+		return errNoRead
+	case !read && !found.Write:
+		return errNoWrite
+	}
+	return nil
+}
+
+// accessToken returns whose token it is, nil if nobody's. How long that takes does not depend on
+// how near a wrong token comes to a right one.
+func accessToken(tokens []config.AccessToken, token string) *config.AccessToken {
+	hash := config.HashToken(token)
+	var found *config.AccessToken
+	for i := range tokens {
+		if subtle.ConstantTimeCompare(hash[:], tokens[i].Hash[:]) == 1 {
+			found = &tokens[i]
+		}
+	}
+	return found
+}
