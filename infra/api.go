@@ -75,6 +75,7 @@ func apiValues(args *APIArgs, contract config.Config, tag string) charts.PrimaAP
 	values := charts.DefaultPrimaAPI()
 	values.Image.Repository, values.Image.Tag = args.Settings.Image, tag
 	values.Config = charts.ConfigValues(contract)
+	values.Access = charts.Access{Mode: args.Settings.Access, Tokens: charts.AccessTokens(contract)}
 	if args.Emulated {
 		values.Credentials = charts.Credentials{AccessKeyID: emulatorCredential, SecretAccessKey: emulatorCredential}
 		values.Runtime = map[string]string{"AWS_EC2_METADATA_DISABLED": "true"}

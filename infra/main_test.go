@@ -52,9 +52,12 @@ func local() settings {
 		"environment": "local",
 		"localstack":  map[string]any{"deploy": true},
 		"storage":     map[string]any{"billing": "provisioned"},
-		"api":         map[string]any{"nodePort": 30000, "ingressHost": "prima-api.local", "tag": "abc"},
+		"api":         map[string]any{"nodePort": 30000, "ingressHost": "prima-api.local", "tag": "abc", "access": "open"},
 	}
 }
+
+// plainly is the value of a setting that should be a secret of the stack, and is not.
+type plainly struct{ value any }
 
 func up(t *testing.T, s settings) (*deployment, error) {
 	t.Helper()
@@ -62,6 +65,10 @@ func up(t *testing.T, s settings) (*deployment, error) {
 	values := map[string]string{}
 	var secrets []string
 	for key, value := range s {
+		unprotected, isPlain := value.(plainly)
+		if isPlain {
+			value = unprotected.value
+		}
 		text, ok := value.(string)
 		if !ok {
 			data, err := json.Marshal(value)
@@ -69,7 +76,7 @@ func up(t *testing.T, s settings) (*deployment, error) {
 			text = string(data)
 		}
 		values["prima-api:"+key] = text
-		if key == "localstackAuthToken" {
+		if (key == "localstackAuthToken" || key == "tokens") && !isPlain {
 			secrets = append(secrets, "prima-api:"+key)
 		}
 	}
@@ -199,7 +206,7 @@ func TestProviderOfAnEmulator(t *testing.T) {
 // Ensure without an emulator AWS itself is called, with whatever credentials there are, and no bucket is emptied.
 func TestProviderOfAWS(t *testing.T) {
 	t.Parallel()
-	d, err := up(t, settings{"api": map[string]any{"tag": "abc"}, "storage": map[string]any{"region": "eu-central-1"}})
+	d, err := up(t, settings{"api": map[string]any{"tag": "abc", "access": "open"}, "storage": map[string]any{"region": "eu-central-1"}})
 	require.NoError(t, err)
 	provider := d.inputs(t, awsProvider, "storage")
 	for _, absent := range []string{"endpoints", "accessKey", "secretKey", "s3UsePathStyle", "maxRetries"} {
@@ -277,7 +284,7 @@ func TestLocalStackDoesNotAnswer(t *testing.T) {
 	err := pulumi.RunErr(func(ctx *pulumi.Context) error {
 		return deploy(ctx, func(string) error { return errors.New("nobody there") })
 	}, pulumi.WithMocks("prima-api", "local", d), func(info *pulumi.RunInfo) {
-		info.Config = map[string]string{"prima-api:localstack": `{"deploy":true}`, "prima-api:api": `{"tag":"abc"}`}
+		info.Config = map[string]string{"prima-api:localstack": `{"deploy":true}`, "prima-api:api": `{"tag":"abc","access":"open"}`}
 	})
 	require.ErrorContains(t, err, "nobody there")
 	for _, r := range d.resources {
@@ -357,6 +364,8 @@ func TestRefusedSettings(t *testing.T) {
 		`prima-api:api.nodePort = "31566" must be`:                         {"api": map[string]any{"nodePort": 31566}},
 		`prima-api:api.ingressHost = "a/b" must be`:                        {"api": map[string]any{"ingressHost": "a/b"}},
 		`prima-api:api.config.LOG_LEVEL: LOG_LEVEL="loud" must be debug`:   {"api": map[string]any{"config": map[string]any{"LOG_LEVEL": "loud"}}},
+		`prima-api:api.config.ACCESS_TOKENS is a secret`:                   {"api": map[string]any{"config": map[string]any{"ACCESS_TOKENS": ""}}},
+		`prima-api:api.access = "none" must be token or open`:              {"api": map[string]any{"access": "none"}},
 		`prima-api:api.config.LOG_LEVL = "info" must be a setting`:         {"api": map[string]any{"config": map[string]any{"LOG_LEVL": "info"}}},
 	} {
 		d, err := up(t, s)

@@ -17,6 +17,7 @@ import (
 	pulumiconfig "github.com/pulumi/pulumi/sdk/v3/go/pulumi/config"
 
 	"prima.internal/app/config"
+	"prima.internal/infra/charts"
 )
 
 // A Stack is the settings of a stack: Pulumi.<stack>.yaml, a field a key.
@@ -27,6 +28,8 @@ type Stack struct {
 	LocalStack  LocalStackSettings
 	Storage     StorageSettings
 	API         APISettings
+	// AccessTokens are who may call the API, by their names: the setting tokens without the tokens.
+	AccessTokens []config.AccessToken
 	// LocalStackAuthToken is for the images of LocalStack that demand one. It is a secret.
 	LocalStackAuthToken pulumi.StringPtrInput
 }
@@ -82,6 +85,8 @@ type APISettings struct {
 	NodePort int `json:"nodePort"`
 	// IngressHost is the name that the Ingress answers to; empty for none.
 	IngressHost string `json:"ingressHost"`
+	// Access is who may call the API: token for those of the setting tokens, or open for everybody.
+	Access string `json:"access"`
 	// Config are settings of the API by their variables, such as LOG_LEVEL: see the README.
 	Config map[string]string `json:"config"`
 }
@@ -109,7 +114,7 @@ func defaultStack(name string) Stack {
 		Storage: StorageSettings{
 			Table: config.Default().Table, Bucket: config.Default().Bucket, Region: config.Default().Region, Billing: onDemand,
 		},
-		API: APISettings{Image: "prima-api"},
+		API: APISettings{Image: "prima-api", Access: charts.AccessToken},
 	}
 }
 
@@ -135,6 +140,12 @@ func loadStack(ctx *pulumi.Context) (Stack, error) {
 	s.Kubernetes.Host = cmp.Or(os.Getenv("PRIMA_HOST"), s.Kubernetes.Host)
 	if token, err := settings.TrySecret("localstackAuthToken"); err == nil {
 		s.LocalStackAuthToken = token.ToStringPtrOutput()
+	}
+	var tokenFaults []error
+	s.AccessTokens, tokenFaults = readTokens(ctx)
+	faults = append(faults, tokenFaults...)
+	if len(tokenFaults) == 0 {
+		faults = append(faults, s.accessFaults(ctx.Stack())...)
 	}
 	faults = append(faults, s.faults()...)
 	if len(faults) == 0 {
@@ -183,15 +194,20 @@ func (s Stack) faults() []error {
 	must(s.API.Tag == "" || imageTag.MatchString(s.API.Tag), "api.tag", s.API.Tag, "the tag of an image, or empty")
 	must(s.API.NodePort == 0 || (s.API.NodePort >= leastNodePort && s.API.NodePort <= mostNodePort && s.API.NodePort != localStackPort), "api.nodePort", s.API.NodePort,
 		fmt.Sprintf("0 or from %d to %d, and not %d, where LocalStack is", leastNodePort, mostNodePort, localStackPort))
+	must(s.API.Access == charts.AccessToken || s.API.Access == charts.AccessOpen, "api.access", s.API.Access, charts.AccessToken+" or "+charts.AccessOpen)
 	must(s.API.IngressHost == "" || hostName.MatchString(s.API.IngressHost), "api.ingressHost", s.API.IngressHost, "a host name, or empty")
 
 	// The contract judges what is its own.
 	known := map[string]bool{}
 	for _, setting := range config.Settings() {
-		known[setting.Variable] = true
+		known[setting.Variable] = !setting.Secret
 	}
-	for variable := range s.API.Config {
-		must(known[variable], "api.config."+variable, s.API.Config[variable], "a setting of the API: see its README")
+	for variable, value := range s.API.Config {
+		if public, ok := known[variable]; ok && !public {
+			faults = append(faults, fmt.Errorf("api.config.%s is a secret, and these settings are not: task token stores one", variable))
+			continue
+		}
+		must(known[variable], "api.config."+variable, value, "a setting of the API: see its README")
 	}
 	if _, err := s.apiConfig(); err != nil {
 		if wrong, ok := errors.AsType[*config.Error](err); ok {
@@ -212,8 +228,8 @@ func keyOf(variable string) string {
 	return "api.config." + variable
 }
 
-// apiConfig returns the API's configuration: the contract's defaults, the stack's own settings of the API, and what the
-// stack says of the storage. Outputs take the place of the latter when they are known.
+// apiConfig returns the API's configuration: the contract's defaults, the stack's own settings of the API, who may call
+// it, and what the stack says of the storage. Outputs take the place of the latter when they are known.
 func (s Stack) apiConfig() (config.Config, error) {
 	var environ []string
 	for variable, value := range s.API.Config {
@@ -221,6 +237,7 @@ func (s Stack) apiConfig() (config.Config, error) {
 	}
 	environ = append(environ, "DYNAMODB_TABLE="+s.Storage.Table, "S3_BUCKET="+s.Storage.Bucket, "AWS_REGION="+s.Storage.Region)
 	c, _, err := config.Load(environ)
+	c.AccessTokens = s.AccessTokens
 	return c, err
 }
 

@@ -15,6 +15,7 @@ import (
 	"helm.sh/helm/v3/pkg/engine"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -92,7 +93,7 @@ func objects(t testing.TB, files map[string]string) []runtime.Object {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
-		appsv1.AddToScheme, autoscalingv2.AddToScheme, corev1.AddToScheme, networkingv1.AddToScheme, policyv1.AddToScheme,
+		appsv1.AddToScheme, autoscalingv2.AddToScheme, batchv1.AddToScheme, corev1.AddToScheme, networkingv1.AddToScheme, policyv1.AddToScheme,
 	} {
 		require.NoError(t, add(scheme))
 	}
@@ -138,6 +139,27 @@ func deployment(t testing.TB, chart string, values any) *appsv1.Deployment {
 	return one[*appsv1.Deployment](t, objects(t, mustRender(t, chart, values)))
 }
 
+// The entries of two tokens.
+var (
+	ciEntry    = "ci:read+write:" + strings.Repeat("c1", 32)
+	adminEntry = "admin:read:" + strings.Repeat("ad", 32)
+)
+
+// defaultAPI is the default with what it lacks: somebody who is let in.
+func defaultAPI() charts.PrimaAPI {
+	v := charts.DefaultPrimaAPI()
+	v.Access.Tokens = []string{ciEntry, adminEntry}
+	return v
+}
+
+// least returns the fewest values that a chart is content with.
+func least(chart string) map[string]any {
+	if chart == "prima-api" {
+		return map[string]any{"access": map[string]any{"tokens": []any{ciEntry, adminEntry}}}
+	}
+	return map[string]any{}
+}
+
 // localAPI is the API as the local stack deploys it: on LocalStack, reached by a NodePort and an Ingress.
 func localAPI() charts.PrimaAPI {
 	c := config.Default()
@@ -147,6 +169,7 @@ func localAPI() charts.PrimaAPI {
 	v.Config = charts.ConfigValues(c)
 	v.Runtime = map[string]string{"AWS_EC2_METADATA_DISABLED": "true"}
 	v.Credentials = charts.Credentials{AccessKeyID: "test", SecretAccessKey: "test"}
+	v.Access.Mode = charts.AccessOpen
 	v.Service.Type = "NodePort"
 	v.Ingress.Enabled = true
 	return v
@@ -167,6 +190,11 @@ func extremeAPI() charts.PrimaAPI {
 	v.Config = charts.ConfigValues(c)
 	v.Runtime = map[string]string{"GOMEMLIMIT": "200MiB", "GOGC": "50"}
 	v.Credentials = charts.Credentials{ExistingSecret: "aws"}
+	v.Access = charts.Access{Mode: charts.AccessToken, ExistingSecret: "people-tokens", CheckSecret: "people-check"}
+	v.Sweep = charts.Sweep{Enabled: true, Schedule: "@weekly", OlderThan: "36h", TimeoutSeconds: 60, Resources: charts.Resources{
+		Requests: charts.Quantities{Memory: "512Mi", EphemeralStorage: "1Gi"},
+		Limits:   charts.Quantities{CPU: "2", Memory: "1Gi", EphemeralStorage: "2Gi"},
+	}}
 	v.Service = charts.Service{Type: "LoadBalancer", Port: 8080, NodePort: 32767, Annotations: map[string]string{"example.com/internal": "true"}}
 	v.Ingress = charts.Ingress{
 		Enabled: true, ClassName: "traefik", Host: "api.example.com", TLSSecretName: "api-tls",
@@ -230,7 +258,7 @@ func extremeLocalStack() charts.LocalStack {
 // deployments are the values that the tests go through, by chart and by a name of their own.
 func deployments() map[string]map[string]any {
 	return map[string]map[string]any{
-		"prima-api":  {"default": map[string]any{}, "local": localAPI(), "extreme": extremeAPI()},
+		"prima-api":  {"default": least("prima-api"), "local": localAPI(), "extreme": extremeAPI()},
 		"localstack": {"default": map[string]any{}, "local": charts.DefaultLocalStack(), "extreme": extremeLocalStack()},
 		"namespaces": {"default": map[string]any{}, "extreme": charts.Namespaces{Namespaces: []charts.Namespace{
 			{Name: "a", PodSecurity: "privileged", Labels: map[string]string{"team": "people"}},
@@ -251,20 +279,20 @@ func forEach(t *testing.T, test func(t *testing.T, chart string, values any)) {
 	}
 }
 
-// Ensure that nothing needs to be given: the structs' defaults are those of values.yaml.
+// Ensure that nothing needs to be given but who is let in: the structs' defaults are those of values.yaml.
 func TestDefaults(t *testing.T) {
 	t.Parallel()
 	for chart, values := range map[string]any{
-		"prima-api": charts.DefaultPrimaAPI(), "localstack": charts.DefaultLocalStack(), "namespaces": charts.DefaultNamespaces(),
+		"prima-api": defaultAPI(), "localstack": charts.DefaultLocalStack(), "namespaces": charts.DefaultNamespaces(),
 	} {
-		assert.Equal(t, mustRender(t, chart, map[string]any{}), mustRender(t, chart, values), chart)
+		assert.Equal(t, mustRender(t, chart, least(chart)), mustRender(t, chart, values), chart)
 	}
 }
 
 // Ensure a list that is nil leaves the chart's default, and one that is empty takes its place.
 func TestMap(t *testing.T) {
 	t.Parallel()
-	v := charts.DefaultPrimaAPI()
+	v := defaultAPI()
 	v.TopologySpread = nil
 	m, err := charts.Map(v)
 	require.NoError(t, err)

@@ -15,7 +15,8 @@ import (
 )
 
 // environment returns what the container of the API is started with: its ConfigMap, and what its
-// env takes from Secrets. A Secret that the chart does not make holds "existing" under every key.
+// env takes from Secrets. A Secret that the chart does not make holds "existing" under every key, and
+// the entry of one token under ACCESS_TOKENS.
 func environment(t *testing.T, list []runtime.Object) map[string]string {
 	t.Helper()
 	container := apiContainer(t, list)
@@ -29,12 +30,18 @@ func environment(t *testing.T, list []runtime.Object) map[string]string {
 	}
 	for _, variable := range container.Env {
 		assert.NotContains(t, variables, variable.Name, "set twice")
+		require.NotNil(t, variable.ValueFrom, variable.Name)
 		reference := variable.ValueFrom.SecretKeyRef
+		assert.Equal(t, variable.Name, reference.Key)
 		value := "existing"
+		if variable.Name == "ACCESS_TOKENS" {
+			value = ciEntry
+		}
 		for _, secret := range find[*corev1.Secret](list) {
-			require.Equal(t, secret.Name, reference.Name)
-			require.Contains(t, secret.Data, reference.Key)
-			value = string(secret.Data[reference.Key])
+			if secret.Name == reference.Name {
+				require.Contains(t, secret.Data, reference.Key)
+				value = string(secret.Data[reference.Key])
+			}
 		}
 		variables[variable.Name] = value
 	}
@@ -43,13 +50,24 @@ func environment(t *testing.T, list []runtime.Object) map[string]string {
 
 func apiContainer(t *testing.T, list []runtime.Object) corev1.Container {
 	t.Helper()
+	return containerOf(t, list, "Deployment")
+}
+
+func sweepContainer(t *testing.T, list []runtime.Object) corev1.Container {
+	t.Helper()
+	return containerOf(t, list, "CronJob")
+}
+
+// containerOf returns the only container of the pods of one kind.
+func containerOf(t *testing.T, list []runtime.Object, kind string) corev1.Container {
+	t.Helper()
 	for _, pod := range pods(list) {
-		if pod.name == "Deployment" {
+		if pod.name == kind {
 			require.Len(t, pod.spec.Containers, 1)
 			return pod.spec.Containers[0]
 		}
 	}
-	require.Fail(t, "no Deployment")
+	require.Fail(t, "no "+kind)
 	return corev1.Container{}
 }
 
@@ -67,11 +85,12 @@ func TestEnvironmentIsTheContract(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		values charts.PrimaAPI
+		tokens []string
 		beside []string // variables beside the settings
 	}{
-		"default":         {charts.DefaultPrimaAPI(), []string{"GOMEMLIMIT"}},
-		"local":           {localAPI(), []string{"AWS_ACCESS_KEY_ID", "AWS_EC2_METADATA_DISABLED", "AWS_SECRET_ACCESS_KEY", "GOMEMLIMIT"}},
-		"existing secret": {extremeAPI(), []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "GOGC", "GOMEMLIMIT"}},
+		"default":         {defaultAPI(), []string{ciEntry, adminEntry}, []string{"GOMEMLIMIT"}},
+		"local":           {localAPI(), nil, []string{"AWS_ACCESS_KEY_ID", "AWS_EC2_METADATA_DISABLED", "AWS_SECRET_ACCESS_KEY", "GOMEMLIMIT"}},
+		"existing secret": {extremeAPI(), []string{ciEntry}, []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "GOGC", "GOMEMLIMIT"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -94,6 +113,7 @@ func TestEnvironmentIsTheContract(t *testing.T) {
 			require.NoError(t, err)
 			assert.Empty(t, deprecations)
 			assert.Equal(t, test.values.Config, charts.ConfigValues(loaded))
+			assert.Equal(t, test.tokens, charts.AccessTokens(loaded))
 		})
 	}
 }
@@ -105,27 +125,84 @@ func TestEverySettingReachesTheContainer(t *testing.T) {
 		"PORT": "8080", "AWS_REGION": "eu-central-1", "AWS_ENDPOINT_URL": "http://localstack:4566",
 		"AWS_ENDPOINT_URL_DYNAMODB": "http://dynamodb:8000", "AWS_ENDPOINT_URL_S3": "https://minio.example.com/s3",
 		"DYNAMODB_TABLE": "people", "S3_BUCKET": "faces", "PUBLIC_BASE_URL": "https://api.example.com/v1",
-		"CORS_ALLOWED_ORIGINS": "https://a.example.com,http://localhost:3000", "LOG_LEVEL": "debug", "LOG_FORMAT": "text",
-		"MAX_AVATAR_BYTES": "1234567", "MAX_AVATAR_PIXELS": "1024", "MAX_JSON_BYTES": "32KiB", "REQUEST_TIMEOUT": "250ms",
+		"CORS_ALLOWED_ORIGINS": "https://a.example.com,http://localhost:3000", "ACCESS_TOKENS": adminEntry + "," + ciEntry, "LOG_LEVEL": "debug", "LOG_FORMAT": "text",
+		"MAX_AVATAR_BYTES": "1234567", "MAX_AVATAR_PIXELS": "1024", "MAX_JSON_BYTES": "32KiB",
+		"REQUEST_MEMORY": "32MiB", "MAX_CONNECTIONS": "512", "REQUEST_TIMEOUT": "250ms",
 		"READ_TIMEOUT": "3s", "WRITE_TIMEOUT": "1h", "IDLE_TIMEOUT": "1h0m0.5s", "DRAIN_TIME": "0s", "SHUTDOWN_TIMEOUT": "6s",
 	}
 	for _, s := range config.Settings() {
 		assert.Contains(t, want, s.Variable, "no sample")
 	}
-	v := charts.DefaultPrimaAPI()
-	v.Config = want
+	v := defaultAPI()
+	v.Config = maps.Clone(want)
+	delete(v.Config, "ACCESS_TOKENS")
+	v.Access.Tokens = []string{adminEntry, ciEntry}
 	got := environment(t, objects(t, mustRender(t, "prima-api", v)))
 	delete(got, "GOMEMLIMIT")
 	assert.Equal(t, want, got)
 }
 
-// Ensure that a role is not shadowed: without static credentials there is no variable and no Secret for them.
+// Ensure that a role is not shadowed: without static credentials there is no variable and no Secret for them, guard or not.
 func TestRoleIsNotShadowed(t *testing.T) {
 	t.Parallel()
-	list := objects(t, mustRender(t, "prima-api", charts.DefaultPrimaAPI()))
-	assert.Empty(t, find[*corev1.Secret](list))
+	open := charts.DefaultPrimaAPI()
+	open.Access.Mode = charts.AccessOpen
+	for _, v := range []charts.PrimaAPI{open, defaultAPI()} {
+		list := objects(t, mustRender(t, "prima-api", v))
+		for _, secret := range find[*corev1.Secret](list) {
+			assert.Equal(t, []string{"ACCESS_TOKENS"}, slices.Collect(maps.Keys(secret.Data)))
+		}
+		for _, pod := range pods(list) {
+			for _, variable := range pod.spec.Containers[0].Env {
+				assert.NotContains(t, variable.Name, "AWS_", pod.name)
+			}
+		}
+	}
+}
+
+// Ensure the guard is on unless it is said to be off, and that the probes need no token.
+func TestAccess(t *testing.T) {
+	t.Parallel()
+	list := objects(t, mustRender(t, "prima-api", defaultAPI()))
+	secret := one[*corev1.Secret](t, list)
+	assert.Equal(t, map[string][]byte{"ACCESS_TOKENS": []byte(ciEntry + "," + adminEntry)}, secret.Data)
 	container := apiContainer(t, list)
-	assert.Empty(t, container.Env)
+	for _, probe := range []*corev1.Probe{container.StartupProbe, container.LivenessProbe, container.ReadinessProbe} {
+		assert.Empty(t, probe.HTTPGet.HTTPHeaders)
+	}
+
+	v := defaultAPI()
+	v.Access = charts.Access{Mode: charts.AccessToken, ExistingSecret: "tokens"}
+	list = objects(t, mustRender(t, "prima-api", v))
+	assert.Empty(t, find[*corev1.Secret](list))
+	reference := apiContainer(t, list).Env[0].ValueFrom.SecretKeyRef
+	assert.Equal(t, "tokens", reference.Name)
+	assert.Nil(t, reference.Optional, "without its Secret the API must not start: it would let everybody in")
+
+	v.Access = charts.Access{Mode: charts.AccessOpen}
+	list = objects(t, mustRender(t, "prima-api", v))
+	assert.Empty(t, find[*corev1.Secret](list))
+	assert.NotContains(t, environment(t, list), "ACCESS_TOKENS")
+}
+
+// Ensure helm test has a test that can pass: with a token where the API asks for one, and none where there is no token.
+func TestHelmTest(t *testing.T) {
+	t.Parallel()
+	v := defaultAPI()
+	files := mustRender(t, "prima-api", v)
+	assert.Empty(t, find[*corev1.Pod](objects(t, files)))
+	assert.Contains(t, files["NOTES.txt"], "access.checkSecret")
+
+	v.Access.CheckSecret = "check"
+	files = mustRender(t, "prima-api", v)
+	check := one[*corev1.Pod](t, objects(t, files)).Spec.Containers[0]
+	assert.Equal(t, []string{"check", "http://prima-api:80"}, check.Args)
+	assert.Equal(t, []corev1.EnvVar{{Name: "API_TOKEN", ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
+		LocalObjectReference: corev1.LocalObjectReference{Name: "check"}, Key: "API_TOKEN",
+	}}}}, check.Env)
+	assert.NotContains(t, files["NOTES.txt"], "access.checkSecret")
+
+	assert.Empty(t, one[*corev1.Pod](t, objects(t, mustRender(t, "prima-api", localAPI()))).Spec.Containers[0].Env)
 }
 
 // Ensure the probes ask the contract's paths, at the port that the API listens on, each its own question.

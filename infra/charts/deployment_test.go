@@ -2,6 +2,7 @@ package charts_test
 
 import (
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -24,7 +26,7 @@ import (
 // Ensure the number of pods has one owner: the autoscaler where it is on, the Deployment where it is off.
 func TestReplicasHaveOneOwner(t *testing.T) {
 	t.Parallel()
-	v := charts.DefaultPrimaAPI()
+	v := defaultAPI()
 	list := objects(t, mustRender(t, "prima-api", v))
 	scaler := one[*autoscalingv2.HorizontalPodAutoscaler](t, list)
 	d := one[*appsv1.Deployment](t, list)
@@ -48,14 +50,14 @@ func TestGracePeriod(t *testing.T) {
 		drain, shutdown time.Duration
 		preStop         int
 	}{
-		{config.Default().DrainTime, config.Default().ShutdownTimeout, charts.DefaultPrimaAPI().Rollout.PreStopSleepSeconds},
+		{config.Default().DrainTime, config.Default().ShutdownTimeout, defaultAPI().Rollout.PreStopSleepSeconds},
 		{0, 0, 0},
 		{1500 * time.Millisecond, time.Millisecond, 3},
 		{10 * time.Minute, 90 * time.Second, 600},
 	} {
 		c := config.Default()
 		c.DrainTime, c.ShutdownTimeout = test.drain, test.shutdown
-		v := charts.DefaultPrimaAPI()
+		v := defaultAPI()
 		v.Config, v.Rollout.PreStopSleepSeconds = charts.ConfigValues(c), test.preStop
 		spec := deployment(t, "prima-api", v).Spec.Template.Spec
 
@@ -71,11 +73,37 @@ func TestGracePeriod(t *testing.T) {
 	}
 }
 
+// Ensure the defaults fit together: what requests may hold at once is less than what Go keeps to, and that
+// less than what the container is given.
+func TestMemoryOfTheDefaults(t *testing.T) {
+	t.Parallel()
+	list := objects(t, mustRender(t, "prima-api", defaultAPI()))
+	variables := environment(t, list)
+	bytesOf := func(amount string) int64 {
+		quantity, err := resource.ParseQuantity(strings.TrimSuffix(amount, "B")) // MiB here, Mi there
+		require.NoError(t, err)
+		return quantity.Value()
+	}
+	for _, container := range []corev1.Container{apiContainer(t, list), sweepContainer(t, list)} {
+		goLimit := bytesOf(variables["GOMEMLIMIT"])
+		if container.Name == "sweep" {
+			require.Equal(t, "GOMEMLIMIT", container.Env[0].Name)
+			goLimit = bytesOf(container.Env[0].Value)
+		}
+		request, limit := container.Resources.Requests.Memory().Value(), container.Resources.Limits.Memory().Value()
+		assert.Less(t, goLimit, request, container.Name)
+		assert.Less(t, request, limit, container.Name)
+	}
+	requests := bytesOf(variables["REQUEST_MEMORY"])
+	assert.Less(t, requests, bytesOf(variables["GOMEMLIMIT"]))
+	assert.Equal(t, config.Default().RequestMemory, requests, "read as the API reads it")
+}
+
 // Ensure Go's memory limit follows from the request and stays below what makes the autoscaler add pods.
 func TestMemoryLimit(t *testing.T) {
 	t.Parallel()
 	for _, request := range []string{"64Mi", "128Mi", "131072Ki", "2Gi"} {
-		v := charts.DefaultPrimaAPI()
+		v := defaultAPI()
 		v.Resources.Requests.Memory, v.Resources.Limits.Memory = request, "4Gi"
 		limit := environment(t, objects(t, mustRender(t, "prima-api", v)))["GOMEMLIMIT"]
 		require.Regexp(t, `^[0-9]+MiB$`, limit)
@@ -103,13 +131,22 @@ func TestChangesRollOut(t *testing.T) {
 		"memory":      func(v *charts.PrimaAPI) { v.GoMemoryPercent = 60 },
 		"credentials": func(v *charts.PrimaAPI) { v.Credentials.SecretAccessKey = "changed" },
 		"image":       func(v *charts.PrimaAPI) { v.Image.Tag = "changed" },
+		"guard": func(v *charts.PrimaAPI) {
+			v.Access = charts.Access{Mode: charts.AccessToken, Tokens: []string{ciEntry}}
+		},
 	} {
 		assert.NotEqual(t, before, template(change), name)
 	}
+	guarded := func(access charts.Access) corev1.PodTemplateSpec {
+		return template(func(v *charts.PrimaAPI) { v.Access = access })
+	}
+	assert.NotEqual(t, guarded(charts.Access{Mode: charts.AccessToken, Tokens: []string{ciEntry}}),
+		guarded(charts.Access{Mode: charts.AccessToken, Tokens: []string{ciEntry, adminEntry}}), "tokens")
 	for name, change := range map[string]func(v *charts.PrimaAPI){
 		"service":     func(v *charts.PrimaAPI) { v.Service.NodePort = 30001 },
 		"autoscaling": func(v *charts.PrimaAPI) { v.Autoscaling.MaxReplicas = 9 },
 		"ingress":     func(v *charts.PrimaAPI) { v.Ingress.Host = "changed.example.com" },
+		"sweep":       func(v *charts.PrimaAPI) { v.Sweep.Schedule = "@daily" },
 	} {
 		assert.Equal(t, before, template(change), name)
 	}
@@ -125,7 +162,7 @@ func TestChangesRollOut(t *testing.T) {
 // for Pulumi to name the reason.
 func TestRollout(t *testing.T) {
 	t.Parallel()
-	d := deployment(t, "prima-api", charts.DefaultPrimaAPI())
+	d := deployment(t, "prima-api", defaultAPI())
 	assert.Zero(t, d.Spec.Strategy.RollingUpdate.MaxUnavailable.IntValue())
 	assert.Equal(t, 1, d.Spec.Strategy.RollingUpdate.MaxSurge.IntValue())
 	assert.Equal(t, "110", d.Annotations["pulumi.com/timeoutSeconds"])
@@ -136,7 +173,7 @@ func TestRollout(t *testing.T) {
 	assert.Equal(t, appsv1.RecreateDeploymentStrategyType, deployment(t, "localstack", charts.DefaultLocalStack()).Spec.Strategy.Type)
 }
 
-// Ensure everything that selects pods selects those of the Deployment, and nothing but the test's own policy the test's.
+// Ensure everything that selects pods selects those of the Deployment, and nothing the test's and the sweep's but a policy of their own.
 func TestSelectors(t *testing.T) {
 	t.Parallel()
 	forEach(t, func(t *testing.T, chart string, values any) {
@@ -159,10 +196,13 @@ func TestSelectors(t *testing.T) {
 			for _, b := range find[*policyv1.PodDisruptionBudget](list) {
 				assert.Equal(t, deployed, matches(b.Spec.Selector.MatchLabels), "PodDisruptionBudget")
 			}
+			var policies []string
 			for _, p := range find[*networkingv1.NetworkPolicy](list) {
-				test := p.Annotations["helm.sh/hook"] == "test"
-				assert.Equal(t, deployed != test, matches(p.Spec.PodSelector.MatchLabels), "NetworkPolicy "+p.Name)
+				if matches(p.Spec.PodSelector.MatchLabels) {
+					policies = append(policies, p.Spec.PodSelector.MatchLabels["app.kubernetes.io/component"])
+				}
 			}
+			assert.Equal(t, []string{pod.labels["app.kubernetes.io/component"]}, policies, "NetworkPolicies of the "+pod.name)
 		}
 	})
 }
@@ -207,7 +247,7 @@ func TestWaysIn(t *testing.T) {
 	require.NoError(t, err)
 	assert.Greater(t, size, config.Default().MaxAvatarBytes, "nginx must pass on every avatar that the API accepts")
 
-	service = one[*corev1.Service](t, objects(t, mustRender(t, "prima-api", charts.DefaultPrimaAPI())))
+	service = one[*corev1.Service](t, objects(t, mustRender(t, "prima-api", defaultAPI())))
 	assert.Equal(t, corev1.ServiceTypeClusterIP, service.Spec.Type)
 	assert.Zero(t, service.Spec.Ports[0].NodePort)
 }
@@ -238,7 +278,7 @@ func TestLocalStackEnvironment(t *testing.T) {
 
 // A pod is what the Pod Security Standards and the selectors look at.
 type pod struct {
-	name   string // Deployment or Pod
+	name   string // Deployment, CronJob or Pod
 	labels map[string]string
 	meta   *metav1.ObjectMeta
 	spec   corev1.PodSpec
@@ -249,6 +289,10 @@ func pods(list []runtime.Object) []pod {
 	var found []pod
 	for _, d := range find[*appsv1.Deployment](list) {
 		found = append(found, pod{"Deployment", d.Spec.Template.Labels, &d.Spec.Template.ObjectMeta, d.Spec.Template.Spec})
+	}
+	for _, c := range find[*batchv1.CronJob](list) {
+		template := c.Spec.JobTemplate.Spec.Template
+		found = append(found, pod{"CronJob", template.Labels, &template.ObjectMeta, template.Spec})
 	}
 	for _, p := range find[*corev1.Pod](list) {
 		found = append(found, pod{"Pod", p.Labels, &p.ObjectMeta, p.Spec})

@@ -100,7 +100,9 @@ func schemaOf(t *testing.T, chart string, values any) *jsonschema.Schema {
 		settings.AdditionalProperties = jsonschema.FalseSchema
 		settings.Properties = jsonschema.NewProperties()
 		for _, setting := range config.Settings() {
-			settings.Properties.Set(setting.Variable, schemaOfSetting(setting))
+			if !setting.Secret {
+				settings.Properties.Set(setting.Variable, schemaOfSetting(setting))
+			}
 		}
 		// What the templates compute with.
 		settings.Required = []string{"PORT", "MAX_AVATAR_BYTES", "DRAIN_TIME", "SHUTDOWN_TIMEOUT"}
@@ -157,6 +159,9 @@ func writeValues(t *testing.T, b *strings.Builder, s *jsonschema.Schema, v refle
 		case key == "config":
 			b.WriteString(indent + key + ":\n")
 			for _, setting := range config.Settings() {
+				if setting.Secret {
+					continue
+				}
 				writeComment(b, property.Properties.Value(setting.Variable).Description, indent+"  ")
 				line := fmt.Sprintf("%s: %q\n", setting.Variable, setting.Default)
 				if setting.Default == "" {

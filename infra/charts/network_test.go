@@ -1,6 +1,7 @@
 package charts_test
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
@@ -150,17 +151,17 @@ func cluster(t *testing.T, api charts.PrimaAPI, localStack charts.LocalStack) (n
 // Ensure who may talk to whom, on the local stack, inside of a cluster, and on AWS.
 func TestNetworkPolicies(t *testing.T) {
 	t.Parallel()
-	const api, test, localStack = "prima-api Deployment", "prima-api Pod", "localstack Deployment"
+	const api, sweep, test, localStack = "prima-api Deployment", "prima-api CronJob", "prima-api Pod", "localstack Deployment"
 	address := func(a string) host { return host{address: a} }
 	inCluster := localAPI()
 	inCluster.Service.Type = "ClusterIP"
 	noIngress := inCluster
 	noIngress.Ingress.Enabled = false
-	elsewhere := charts.DefaultPrimaAPI()
+	elsewhere := defaultAPI()
 	c := config.Default()
 	c.Endpoint = "http://192.0.2.7:4566"
 	elsewhere.Config = charts.ConfigValues(c)
-	off := charts.DefaultPrimaAPI()
+	off := defaultAPI()
 	off.NetworkPolicy.Enabled = false
 
 	for name, values := range map[string]struct {
@@ -181,8 +182,23 @@ func TestNetworkPolicies(t *testing.T) {
 				{outside: address("192.0.2.1"), to: api, port: 5000},        // a client of the NodePort, or a probe
 				{outside: address("192.0.2.1"), to: localStack, port: 4566}, // Pulumi
 				{from: localStack, to: "dns", port: 53, udp: true},
+				{from: sweep, to: localStack, port: 4566},
+				{from: sweep, to: "dns", port: 53},
+				{from: sweep, to: "dns", port: 53, udp: true},
 			},
 			[]connection{
+				{from: sweep, to: api, port: 5000},
+				{from: sweep, to: localStack, port: 22},
+				{from: sweep, to: "other", port: 4566},
+				{from: sweep, to: "metrics", port: 53},
+				{from: sweep, host: address("203.0.113.1"), port: 443},
+				{from: sweep, host: address("169.254.169.254"), port: 80},
+				{from: api, to: sweep, port: 5000},
+				{from: test, to: sweep, port: 5000},
+				{from: "beside", to: sweep, port: 5000},
+				{from: "nginx", to: sweep, port: 5000},
+				{from: localStack, to: sweep, port: 5000},
+				{outside: address("192.0.2.1"), to: sweep, port: 5000},
 				{from: api, host: address("203.0.113.1"), port: 443},
 				{from: api, host: address("169.254.169.254"), port: 80},
 				{from: api, to: localStack, port: 22},
@@ -199,7 +215,12 @@ func TestNetworkPolicies(t *testing.T) {
 		"in a cluster": {
 			inCluster, charts.DefaultLocalStack(),
 			[]connection{{from: "nginx", to: api, port: 5000}, {from: test, to: api, port: 5000}, {from: "beside", to: api, port: 5000}},
-			[]connection{{from: "other", to: api, port: 5000}, {outside: address("192.0.2.1"), to: api, port: 5000}},
+			[]connection{
+				{from: "other", to: api, port: 5000},
+				{outside: address("192.0.2.1"), to: api, port: 5000},
+				{from: sweep, to: api, port: 5000},
+				{from: "beside", to: sweep, port: 5000},
+			},
 		},
 		"without an Ingress": {
 			noIngress, extremeLocalStack(),
@@ -215,14 +236,24 @@ func TestNetworkPolicies(t *testing.T) {
 			},
 		},
 		"AWS": {
-			charts.DefaultPrimaAPI(), charts.DefaultLocalStack(),
+			defaultAPI(), charts.DefaultLocalStack(),
 			[]connection{
 				{from: api, host: address("203.0.113.1"), port: 443},
 				{from: api, host: address("2001:db8::1"), port: 443},
 				{from: api, host: address("169.254.170.23"), port: 80},
 				{from: api, to: "dns", port: 53, udp: true},
+				{from: sweep, host: address("203.0.113.1"), port: 443},
+				{from: sweep, host: address("169.254.170.23"), port: 80},
+				{from: sweep, to: "dns", port: 53, udp: true},
 			},
 			[]connection{
+				{from: sweep, host: address("203.0.113.1"), port: 80},
+				{from: sweep, host: address("169.254.169.254"), port: 80},
+				{from: sweep, to: api, port: 5000},
+				{from: sweep, to: localStack, port: 4566},
+				{from: api, to: sweep, port: 443},
+				{from: "beside", to: sweep, port: 443},
+				{from: "other", to: sweep, port: 443},
 				{from: api, host: address("203.0.113.1"), port: 80},
 				{from: api, host: address("169.254.169.254"), port: 80}, // the role of the node
 				{from: api, host: address("169.254.169.254"), port: 443},
@@ -233,8 +264,12 @@ func TestNetworkPolicies(t *testing.T) {
 		},
 		"an emulator elsewhere": {
 			elsewhere, charts.DefaultLocalStack(),
-			[]connection{{from: api, host: address("192.0.2.7"), port: 4566}},
-			[]connection{{from: api, host: address("192.0.2.8"), port: 4566}, {from: api, host: address("203.0.113.1"), port: 443}},
+			[]connection{{from: api, host: address("192.0.2.7"), port: 4566}, {from: sweep, host: address("192.0.2.7"), port: 4566}},
+			[]connection{
+				{from: api, host: address("192.0.2.8"), port: 4566},
+				{from: api, host: address("203.0.113.1"), port: 443},
+				{from: sweep, host: address("192.0.2.8"), port: 4566},
+			},
 		},
 		"off": {
 			off, charts.DefaultLocalStack(),
@@ -252,6 +287,32 @@ func TestNetworkPolicies(t *testing.T) {
 				assert.False(t, c.allowed(t, n, pod), "%+v must be forbidden", c)
 			}
 		})
+	}
+}
+
+// Ensure the API and the sweep reach DNS and AWS and no other pod, and that nobody reaches the sweep, whatever the
+// port, even where LocalStack is for one namespace alone.
+func TestNothingElseIsReached(t *testing.T) {
+	t.Parallel()
+	localStack := charts.DefaultLocalStack()
+	localStack.NetworkPolicy.From = extremeLocalStack().NetworkPolicy.From
+	n, pod := cluster(t, localAPI(), localStack)
+	for _, from := range []string{"prima-api Deployment", "prima-api CronJob"} {
+		var reached []string
+		for name, to := range pod {
+			for _, port := range []int32{22, 53, 80, 443, 4566, 5000, 10250} {
+				if n.allows(t, pod[from], to, corev1.ProtocolTCP, port) {
+					reached = append(reached, fmt.Sprintf("%s:%d", name, port))
+				}
+			}
+		}
+		assert.ElementsMatch(t, []string{"dns:53", "localstack Deployment:4566"}, reached, from)
+	}
+	pod["outside"] = host{address: "192.0.2.1"}
+	for name, from := range pod {
+		for _, port := range []int32{22, 53, 80, 443, 4566, 5000, 10250} {
+			assert.False(t, n.allows(t, from, pod["prima-api CronJob"], corev1.ProtocolTCP, port), "%s to port %d of the sweep", name, port)
+		}
 	}
 }
 
@@ -301,7 +362,7 @@ func TestEgressFollowsTheEndpoint(t *testing.T) {
 	} {
 		c := config.Default()
 		c.Endpoint = endpoint
-		v := charts.DefaultPrimaAPI()
+		v := defaultAPI()
 		v.Config = charts.ConfigValues(c)
 		n, pod := cluster(t, v, charts.DefaultLocalStack())
 		assert.True(t, n.allows(t, pod["prima-api Deployment"], test.to, corev1.ProtocolTCP, test.port), endpoint)

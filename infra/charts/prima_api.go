@@ -18,6 +18,8 @@ type PrimaAPI struct {
 	Runtime map[string]string `json:"runtime,omitzero"`
 	// Static credentials for AWS or an emulator. None: the AWS SDK takes the role of the service account.
 	Credentials Credentials `json:"credentials" jsonschema:"required"`
+	// Who may call the API. Somebody must be named before it is installed, or everybody be let in by mode open.
+	Access Access `json:"access" jsonschema:"required"`
 
 	// How the API is reached inside the cluster and, by a NodePort, from outside.
 	Service Service `json:"service" jsonschema:"required"`
@@ -43,16 +45,18 @@ type PrimaAPI struct {
 	Rollout Rollout `json:"rollout" jsonschema:"required"`
 	// How many pods a drained node may take away at once.
 	PodDisruptionBudget PodDisruptionBudget `json:"podDisruptionBudget" jsonschema:"required"`
-	// Who may talk to the API, and whom it may talk to.
+	// The regular removal of avatars that no user names, such as one whose user could not be stored.
+	Sweep Sweep `json:"sweep" jsonschema:"required"`
+	// Who may talk to the API, and whom it may talk to. The pods of the sweep talk to the same, and nobody to them.
 	NetworkPolicy APINetworkPolicy `json:"networkPolicy" jsonschema:"required"`
 	// Identity of the pods. Its token is not mounted: the API does not talk to Kubernetes.
 	ServiceAccount ServiceAccount `json:"serviceAccount" jsonschema:"required"`
 
 	// Labels of nodes that the pods are spread over as far as possible.
 	TopologySpread []string `json:"topologySpread,omitzero"`
-	// Additional annotations of the pods.
+	// Additional annotations of the pods, those of the sweep too.
 	PodAnnotations map[string]string `json:"podAnnotations,omitzero"`
-	// Additional labels of the pods.
+	// Additional labels of the pods, those of the sweep too.
 	PodLabels map[string]string `json:"podLabels,omitzero"`
 	Scheduling
 }
@@ -66,6 +70,29 @@ type Credentials struct {
 	// Name of a Secret to use instead, with the keys AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and,
 	// if they expire, AWS_SESSION_TOKEN.
 	ExistingSecret string `json:"existingSecret"`
+}
+
+// The values of [Access].Mode.
+const (
+	AccessToken = "token"
+	AccessOpen  = "open"
+)
+
+// Access is who may call the API.
+type Access struct {
+	// Who is let in: token asks every caller for a bearer token, but for the probes; open lets everybody
+	// do everything.
+	Mode string `json:"mode" jsonschema:"required,enum=token,enum=open"`
+	// Who has a token, as entries name:scope:hash that prima-api token NAME SCOPE prints beside the token.
+	// They are put into a Secret of the release. Several may be valid at a time; who is taken out is not let in any more.
+	Tokens []string `json:"tokens,omitzero" jsonschema:"uniqueItems=true,pattern=^[a-z0-9]([a-z0-9-]{0\\,61}[a-z0-9])?:(read|write|read[+]write):[0-9a-f]{64}$"`
+	// Name of a Secret to use instead, with such entries, separated by commas, under the key ACCESS_TOKENS.
+	// The API does not start on an empty one. Pods read it when they start: restart them after a change.
+	ExistingSecret string `json:"existingSecret"`
+	// Name of a Secret with a token itself, of the scope read+write, under the key API_TOKEN, for helm test.
+	// The chart knows only hashes; where mode is token and this is empty, there is no test to run, and
+	// helm test says TEST SUITE: None.
+	CheckSecret string `json:"checkSecret"`
 }
 
 // Ingress is the way in through an Ingress controller.
@@ -131,6 +158,21 @@ type PodDisruptionBudget struct {
 	MaxUnavailable int `json:"maxUnavailable" jsonschema:"required,minimum=1"`
 }
 
+// Sweep is a CronJob that removes avatars.
+type Sweep struct {
+	// Whether there is a CronJob.
+	Enabled bool `json:"enabled" jsonschema:"required"`
+	// When it runs, in the notation of cron and in UTC.
+	Schedule string `json:"schedule" jsonschema:"required,pattern=^(@(hourly|daily|midnight|weekly|monthly)|[^ ]+( [^ ]+){4})$"`
+	// Age below which an avatar stays, such as 1h or 90m: while a request is served, its avatar is stored and
+	// no user names it yet. Less than what REQUEST_TIMEOUT allows for is refused by the sweep.
+	OlderThan string `json:"olderThan" jsonschema:"required,pattern=^([0-9]+([.][0-9]+)?(s|m|h))+$"`
+	// Seconds after which a run is ended, its retries included.
+	TimeoutSeconds int `json:"timeoutSeconds" jsonschema:"required,minimum=60"`
+	// Requests and limits of the container. GOMEMLIMIT follows from them as it does for the API.
+	Resources Resources `json:"resources" jsonschema:"required"`
+}
+
 // APINetworkPolicy is what the pods of the API may send and receive. Where they may send to follows
 // from the endpoints in the settings: a Service in the cluster, an address, or AWS itself.
 type APINetworkPolicy struct {
@@ -160,6 +202,7 @@ func DefaultPrimaAPI() PrimaAPI {
 	return PrimaAPI{
 		Image:       Image{Repository: "prima-api", PullPolicy: "IfNotPresent"},
 		Config:      ConfigValues(config.Default()),
+		Access:      Access{Mode: AccessToken},
 		Service:     Service{Type: "ClusterIP", Port: 80, NodePort: 30000, Annotations: skipAwait()},
 		Ingress:     Ingress{ClassName: "nginx", Host: "prima-api.local", Annotations: skipAwait(), ControllerNamespace: "ingress-nginx"},
 		HTTPRoute:   HTTPRoute{Annotations: skipAwait()},
@@ -177,19 +220,37 @@ func DefaultPrimaAPI() PrimaAPI {
 		},
 		Rollout:             Rollout{TimeoutSeconds: 110, MinReadySeconds: 3, RevisionHistoryLimit: 3, PreStopSleepSeconds: 5},
 		PodDisruptionBudget: PodDisruptionBudget{Enabled: true, MaxUnavailable: 1},
-		NetworkPolicy:       APINetworkPolicy{Enabled: true, DNS: clusterDNS()},
-		ServiceAccount:      ServiceAccount{Create: true},
-		TopologySpread:      []string{"kubernetes.io/hostname", "topology.kubernetes.io/zone"},
+		Sweep: Sweep{
+			Enabled: true, Schedule: "17 3 * * *", OlderThan: "1h", TimeoutSeconds: 3600,
+			Resources: Resources{
+				Requests: Quantities{CPU: "50m", Memory: "64Mi", EphemeralStorage: "16Mi"},
+				Limits:   Quantities{CPU: "500m", Memory: "128Mi", EphemeralStorage: "64Mi"},
+			},
+		},
+		NetworkPolicy:  APINetworkPolicy{Enabled: true, DNS: clusterDNS()},
+		ServiceAccount: ServiceAccount{Create: true},
+		TopologySpread: []string{"kubernetes.io/hostname", "topology.kubernetes.io/zone"},
 	}
 }
 
-// ConfigValues returns a configuration as the chart's value config.
+// ConfigValues returns a configuration, but for its secrets, as the chart's value config.
 func ConfigValues(c config.Config) map[string]string {
 	values := map[string]string{}
 	for _, v := range c.Environ() {
-		values[v.Name] = v.Value
+		if !v.Secret {
+			values[v.Name] = v.Value
+		}
 	}
 	return values
+}
+
+// AccessTokens returns those whom a configuration lets in as the chart's value access.tokens.
+func AccessTokens(c config.Config) []string {
+	var entries []string
+	for _, t := range c.AccessTokens {
+		entries = append(entries, t.String())
+	}
+	return entries
 }
 
 // clusterDNS is CoreDNS by the labels that kubeadm, Minikube, EKS, GKE and AKS give it, and the

@@ -1,10 +1,12 @@
 package charts_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"helm.sh/helm/v3/pkg/chartutil"
 	"sigs.k8s.io/yaml"
 )
 
@@ -37,6 +39,26 @@ func TestWrongValues(t *testing.T) {
 		{"prima-api", `runtime: {AWS_SECRET_ACCESS_KEY: hunter2}`, []string{"/runtime", "'AWS_SECRET_ACCESS_KEY' not allowed"}},
 		{"prima-api", `credentials: {accessKeyID: a}`, []string{"credentials.secretAccessKey is missing"}},
 		{"prima-api", `credentials: {secretAccessKey: a}`, []string{"credentials.accessKeyID is missing"}},
+		{"prima-api", `config: {ACCESS_TOKENS: ""}`, []string{"/config", "'ACCESS_TOKENS' not allowed"}},
+		{"prima-api", `runtime: {ACCESS_TOKENS: ""}`, []string{"/runtime", "'ACCESS_TOKENS' not allowed"}},
+		{"prima-api", `access: {tokens: []}`, []string{"prima-api token NAME SCOPE", "access.tokens", "access.existingSecret", "access.mode=open lets everybody in"}},
+		{"prima-api", `access: {mode: none}`, []string{"/access/mode", "'token', 'open'"}},
+		{"prima-api", `access: {mode: open}`, []string{"access.mode open lets everybody in, whatever access.tokens", "set access.mode=token"}},
+		{"prima-api", `access: {mode: open, tokens: [], existingSecret: a}`, []string{"access.mode open lets everybody in"}},
+		{"prima-api", `access: {mode: open, tokens: [], checkSecret: a}`, []string{"access.mode open lets everybody in"}},
+		{"prima-api", `access: {existingSecret: a}`, []string{"access.tokens and access.existingSecret are both set"}},
+		{"prima-api", `access: {tokens: [prima_a]}`, []string{"/access/tokens/0", "does not match pattern"}},
+		{"prima-api", `access: {tokens: ["` + strings.Replace(ciEntry, "ci", "CI", 1) + `"]}`, []string{"/access/tokens/0", "does not match pattern"}},
+		{"prima-api", `access: {tokens: ["` + strings.Replace(ciEntry, "read", "admin", 1) + `"]}`, []string{"/access/tokens/0", "does not match pattern"}},
+		{"prima-api", `access: {tokens: ["` + ciEntry + `0"]}`, []string{"/access/tokens/0", "does not match pattern"}},
+		{"prima-api", `access: {tokens: ["` + ciEntry + `", "` + ciEntry + `"]}`, []string{"/access/tokens", "items at 0 and 1 are equal"}},
+		{"prima-api", `access: {tokens: ["` + ciEntry + `", "` + strings.Replace(adminEntry, "admin", "ci", 1) + `"]}`, []string{"ci and ci have one name or one token"}},
+		{"prima-api", `access: {tokens: ["` + ciEntry + `", "` + strings.Replace(ciEntry, "ci", "us", 1) + `"]}`, []string{"ci and us have one name or one token"}},
+		{"prima-api", `sweep: {schedule: daily}`, []string{"/sweep/schedule", "does not match pattern"}},
+		{"prima-api", `sweep: {schedule: "17 3 * *"}`, []string{"/sweep/schedule", "does not match pattern"}},
+		{"prima-api", `sweep: {olderThan: 1d}`, []string{"/sweep/olderThan", "does not match pattern"}},
+		{"prima-api", `sweep: {olderThan: "1h -force"}`, []string{"/sweep/olderThan", "does not match pattern"}},
+		{"prima-api", `sweep: {timeoutSeconds: 1}`, []string{"/sweep/timeoutSeconds", "minimum: got 1, want 60"}},
 		{"prima-api", `resources: {requests: {memory: lots}}`, []string{"/resources/requests/memory", "does not match pattern"}},
 		{"prima-api", `resources: {requests: {disk: 1Gi}}`, []string{"/resources/requests", "'disk' not allowed"}},
 		{"prima-api", `goMemoryPercent: 80`, []string{"goMemoryPercent 80 must be below autoscaling.memoryPercent 80"}},
@@ -56,7 +78,7 @@ func TestWrongValues(t *testing.T) {
 	} {
 		var values map[string]any
 		require.NoError(t, yaml.Unmarshal([]byte(test.values), &values))
-		_, err := render(t, test.chart, values)
+		_, err := render(t, test.chart, chartutil.CoalesceTables(values, least(test.chart)))
 		for _, word := range test.words {
 			assert.ErrorContains(t, err, word, test.values)
 		}
@@ -67,7 +89,9 @@ func TestWrongValues(t *testing.T) {
 func TestGlobalValues(t *testing.T) {
 	t.Parallel()
 	for chart := range deployments() {
-		_, err := render(t, chart, map[string]any{"global": map[string]any{"imageRegistry": "registry.example.com"}})
+		values := least(chart)
+		values["global"] = map[string]any{"imageRegistry": "registry.example.com"}
+		_, err := render(t, chart, values)
 		assert.NoError(t, err, chart)
 	}
 }

@@ -2,6 +2,7 @@ package charts_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -53,6 +54,47 @@ func TestAPIIsLockedDown(t *testing.T) {
 	}
 }
 
+// Ensure a secret is in a Secret, and in nothing else that the chart makes: no ConfigMap, no argument, no plain
+// variable, no annotation, and not in what Helm prints.
+func TestSecretsAreInSecrets(t *testing.T) {
+	t.Parallel()
+	v := defaultAPI()
+	v.Credentials = charts.Credentials{AccessKeyID: "AKIAIOSFODNN7EXAMPLE", SecretAccessKey: "wJalrXUtnFEMI"}
+	secrets := map[string]string{"ACCESS_TOKENS": ciEntry + "," + adminEntry, "AWS_ACCESS_KEY_ID": v.Credentials.AccessKeyID, "AWS_SECRET_ACCESS_KEY": v.Credentials.SecretAccessKey}
+	files := mustRender(t, "prima-api", v)
+	list := objects(t, files)
+	kept := map[string]string{}
+	texts := []string{files["NOTES.txt"]}
+	for _, object := range list {
+		if secret, ok := object.(*corev1.Secret); ok {
+			for key, value := range secret.Data {
+				kept[key] = string(value)
+			}
+			continue
+		}
+		data, err := json.Marshal(object)
+		require.NoError(t, err)
+		texts = append(texts, string(data))
+	}
+	assert.Equal(t, secrets, kept)
+	_, ciHash, _ := strings.Cut(ciEntry, "write:")
+	_, adminHash, _ := strings.Cut(adminEntry, "read:")
+	for _, secret := range []string{ciHash, adminHash, v.Credentials.AccessKeyID, v.Credentials.SecretAccessKey} {
+		for _, form := range []string{secret, base64.StdEncoding.EncodeToString([]byte(secret))} {
+			for _, text := range texts {
+				assert.NotContains(t, text, form)
+			}
+		}
+	}
+	for _, pod := range pods(list) {
+		for _, variable := range pod.spec.Containers[0].Env {
+			if _, secret := secrets[variable.Name]; secret {
+				assert.Empty(t, variable.Value, variable.Name)
+			}
+		}
+	}
+}
+
 // Ensure kube-score finds nothing critical but what is meant to be so. It is run as a program: as a
 // library it does not compile against k8s.io/apimachinery v0.34.
 func TestKubeScore(t *testing.T) {
@@ -71,7 +113,7 @@ func TestKubeScore(t *testing.T) {
 		},
 	}
 	for chart, ignored := range meant {
-		files := mustRender(t, chart, map[string]any{})
+		files := mustRender(t, chart, least(chart))
 		command := exec.CommandContext(t.Context(), "go", "run", "github.com/zegl/kube-score/cmd/kube-score@v1.20.0",
 			"score", "--output-format", "json", "--output-version", "v2", "-")
 		command.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=")

@@ -41,3 +41,25 @@ A Service's port must be that of its pods, which is what a policy sees.
         cidr: fd00:ec2::23/128
 {{- end }}
 {{- end }}
+
+{{- /* What the pods that use the table and the bucket may reach: DNS, the endpoints, and what is added to them. */}}
+{{- define "prima-api.egressRules" -}}
+{{- with .Values.networkPolicy.dns }}
+- ports:
+    - protocol: UDP
+      port: 53
+    - protocol: TCP
+      port: 53
+  to:
+    {{- toYaml . | nindent 4 }}
+{{- end }}
+{{- $common := .Values.config.AWS_ENDPOINT_URL | default "" }}
+{{- $dynamodb := .Values.config.AWS_ENDPOINT_URL_DYNAMODB | default $common }}
+{{- $s3 := .Values.config.AWS_ENDPOINT_URL_S3 | default $common }}
+{{- range list $dynamodb $s3 | uniq }}
+{{ include "prima-api.egress" . }}
+{{- end }}
+{{- with .Values.networkPolicy.egress }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}

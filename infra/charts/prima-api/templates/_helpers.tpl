@@ -14,6 +14,11 @@
 {{- end -}}
 {{- end }}
 
+{{- /* A CronJob's name has at most 52 characters: a Job's is 11 more. */}}
+{{- define "prima-api.sweep" -}}
+{{- include "prima-api.fullname" . | trunc 46 | trimSuffix "-" -}}-sweep
+{{- end }}
+
 {{- /* What a Service, a Deployment and a NetworkPolicy select pods by; it must never change. */}}
 {{- define "prima-api.selector" -}}
 app.kubernetes.io/name: {{ include "prima-api.name" . }}
@@ -77,6 +82,12 @@ failureThreshold: {{ .failureThreshold }}
 {{- add .Values.rollout.preStopSleepSeconds (include "prima-api.seconds" .Values.config.DRAIN_TIME) (include "prima-api.seconds" .Values.config.SHUTDOWN_TIMEOUT) 5 -}}
 {{- end }}
 
+{{- /* GOMEMLIMIT of a container: (dict "resources" … "percent" …). */}}
 {{- define "prima-api.goMemoryLimit" -}}
-{{- div (mul (include "prima-api.bytes" .Values.resources.requests.memory) .Values.goMemoryPercent) 104857600 -}}MiB
+{{- div (mul (include "prima-api.bytes" .resources.requests.memory) .percent) 104857600 -}}MiB
+{{- end }}
+
+{{- /* Whether helm test can run: a guarded API takes a token. */}}
+{{- define "prima-api.testable" -}}
+{{- if or (eq .Values.access.mode "open") .Values.access.checkSecret -}}true{{- end -}}
 {{- end }}
