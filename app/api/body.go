@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 
 	"github.com/gofiber/fiber/v2"
 )
@@ -24,8 +25,10 @@ type bodyReader struct {
 // newBody returns the body of the request, of which at most limit bytes can be read. The memory for
 // it is taken of a share, until the request has been answered, and before any of it is read.
 func newBody(c *fiber.Ctx, limit int64, from share) (*bodyReader, error) {
-	if encoding := c.Get(fiber.HeaderContentEncoding); encoding != "" && encoding != "identity" {
-		return nil, errMediaType.with("a request body is not compressed", nil)
+	for _, encoding := range c.Request().Header.PeekAll(fiber.HeaderContentEncoding) {
+		if len(encoding) > 0 && !strings.EqualFold(string(encoding), "identity") {
+			return nil, errMediaType.with("a request body is not compressed", nil)
+		}
 	}
 	b := &bodyReader{stream: c.Context().RequestBodyStream(), declared: int64(c.Request().Header.ContentLength()), limit: limit}
 	b.client, _ = c.Context().Conn().(*connection)

@@ -35,10 +35,29 @@ type listener struct {
 	// patience is how long a client may go on sending what was refused. A sixth of it without a byte
 	// is enough to be taken for gone.
 	patience time.Duration
+	// most bounds what is read of one request, in bytes.
+	most int64
 	// full answers, for one that is too many, a request for a path: status and body.
 	full func(path string) (int, []byte)
 
 	open, refusing, lingering atomic.Int64
+
+	mu     sync.Mutex
+	silent map[*connection]time.Time // since when: connections that have not sent a byte
+}
+
+// silence is how long a connection that says nothing holds up the end of the process. fasthttp would give it 5 s.
+const silence = time.Second
+
+// closeSilent closes the connections that have had the time to say something.
+func (l *listener) closeSilent() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c, since := range l.silent {
+		if time.Since(since) >= silence {
+			_ = c.Conn.Close()
+		}
+	}
 }
 
 // Accept implements [net.Listener]. It does not end for a want of file descriptors, as fasthttp
@@ -54,7 +73,11 @@ func (l *listener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		if l.open.Add(1) <= l.limit {
-			return &connection{Conn: c, listener: l}, nil
+			accepted := &connection{Conn: c, listener: l}
+			l.mu.Lock()
+			l.silent[accepted] = time.Now()
+			l.mu.Unlock()
+			return accepted, nil
 		}
 		l.open.Add(-1)
 		if l.refusing.Add(1) > maxRefusals {
@@ -117,14 +140,35 @@ type connection struct {
 	net.Conn
 	listener *listener
 	refused  bool
+	spoken   bool // only Read touches it, and one goroutine reads
 	ended    atomic.Bool
 	unread   atomic.Bool
+	received atomic.Int64 // bytes, since the last request was answered
 	once     sync.Once
+}
+
+var errTooMuch = errors.New("there is more of the request than any can have")
+
+// mostOfARequest is a bound that no request comes near: in chunks of one byte, a body takes six times
+// its length. It is for what fasthttp reads without an end, such as the extension of a chunk.
+func mostOfARequest(c config.Config) int64 {
+	return 8*max(c.MaxAvatarBytes+maxMultipartExtra, c.MaxJSONBytes) + maxHeaderBytes
 }
 
 // Read implements [net.Conn].
 func (c *connection) Read(p []byte) (int, error) {
+	if c.received.Load() > c.listener.most {
+		c.ended.Store(true) // nobody waits for more of it
+		return 0, errTooMuch
+	}
 	n, err := c.Conn.Read(p)
+	c.received.Add(int64(n))
+	if !c.spoken {
+		c.spoken = true
+		c.listener.mu.Lock()
+		delete(c.listener.silent, c)
+		c.listener.mu.Unlock()
+	}
 	if errors.Is(err, io.EOF) {
 		c.ended.Store(true)
 	}
@@ -144,6 +188,9 @@ func (c *connection) Close() error {
 			c.linger()
 		}
 		err = c.Conn.Close()
+		c.listener.mu.Lock()
+		delete(c.listener.silent, c)
+		c.listener.mu.Unlock()
 		if !c.refused {
 			c.listener.open.Add(-1)
 		}

@@ -31,7 +31,9 @@ func TestRefusalIsSeen(t *testing.T) {
 	token := config.AccessToken{Name: "ci", Read: true, Write: true, Hash: config.HashToken("ci")}
 	open := start(t, nil)
 	guarded := start(t, func(c *config.Config) { c.AccessTokens = []config.AccessToken{token} })
-	busy := start(t, func(c *config.Config) { c.RequestMemory, c.RequestTimeout, c.ReadTimeout = 1<<20, 500*time.Millisecond, 10*time.Minute })
+	busy := start(t, func(c *config.Config) {
+		c.RequestMemory, c.RequestTimeout, c.ReadTimeout = 1<<20, 500*time.Millisecond, 10*time.Minute
+	})
 	fill(t, busy)
 
 	const size = 20 << 20

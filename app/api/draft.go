@@ -191,6 +191,12 @@ func parseMultipart(body io.Reader, boundary string, limits user.Limits, sizeHin
 			return fields{}, errInvalidForm.with("there are too many parts", nil)
 		}
 		switch part.FormName() {
+		case "":
+			// Without a name it is one of those that are skipped; with one that cannot be read, it may have
+			// been the avatar.
+			if _, _, wrong := mime.ParseMediaType(part.Header.Get(fiber.HeaderContentDisposition)); wrong != nil {
+				err = errInvalidForm.with("the header of a part cannot be read", wrong)
+			}
 		case "name":
 			err = readText(part, &f.name)
 		case "email":

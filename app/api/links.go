@@ -1,6 +1,9 @@
 package api
 
 import (
+	"net/netip"
+	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
@@ -27,14 +30,30 @@ func (s *Server) baseURL(c *fiber.Ctx) string {
 	return scheme + "://" + host
 }
 
+// hostPattern is a name or an IPv4 address, or an IPv6 address in brackets, and a port or none. An underscore is
+// in no name of the DNS, but in those of containers.
+var hostPattern = regexp.MustCompile(`^(?:[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*|\[([0-9A-Fa-f:.]+)\])(?::([0-9]{1,5}))?$`)
+
+// maxHost is the longest name that the DNS has, and a port.
+const maxHost = 253 + len(":65535")
+
 // validHost reports whether a host, with or without a port, can stand in a URL and in a header.
 func validHost(host string) bool {
-	for _, b := range []byte(host) {
-		letter := b|0x20 >= 'a' && b|0x20 <= 'z'
-		digit := b >= '0' && b <= '9'
-		if !letter && !digit && !strings.ContainsRune(".-_:[]", rune(b)) {
+	if len(host) > maxHost {
+		return false
+	}
+	parts := hostPattern.FindStringSubmatch(host)
+	if parts == nil {
+		return false
+	}
+	if parts[1] != "" {
+		if _, err := netip.ParseAddr(parts[1]); err != nil {
 			return false
 		}
 	}
-	return host != ""
+	if parts[2] != "" {
+		port, err := strconv.ParseUint(parts[2], 10, 16)
+		return err == nil && port > 0
+	}
+	return true
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -52,9 +53,11 @@ func (s *Server) observe(c *fiber.Ctx) error {
 // onParseError answers what no handler has seen: requests that the parser gave up on.
 func (s *Server) onParseError(c *fiber.Ctx, err error) error {
 	e := s.begin(c)
-	asProblem(err).send(c.Response())
+	p := asProblem(err)
+	p.send(c.Response())
 	leaveUnread(c)
-	s.finish(c, e, err)
+	// What the parser says quotes the request: a token could be in it.
+	s.finish(c, e, errors.New(p.error))
 	return nil
 }
 
@@ -63,6 +66,11 @@ func (s *Server) onParseError(c *fiber.Ctx, err error) error {
 func leaveUnread(c *fiber.Ctx) {
 	if client, ok := c.Context().Conn().(*connection); ok {
 		client.unread.Store(c.Response().StatusCode() != http.StatusRequestTimeout)
+	}
+	if c.Request().Header.ContentLength() < 0 {
+		// fasthttp reads a rest of which it does not know the length for a while, and may end the connection
+		// then. Said too late, that costs the client its next request.
+		c.Context().SetConnectionClose()
 	}
 }
 

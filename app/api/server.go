@@ -3,7 +3,6 @@ package api
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"math"
 	"net"
@@ -63,6 +62,7 @@ func New(c config.Config, directory *user.Directory, dependencies []Dependency, 
 	server.ConnState = func(c net.Conn, state fasthttp.ConnState) {
 		if client, ok := c.(*connection); ok && state == fasthttp.StateIdle {
 			client.unread.Store(false) // fasthttp has read the rest
+			client.received.Store(0)
 		}
 	}
 
@@ -109,7 +109,7 @@ func (s *Server) Serve(l net.Listener) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go s.readiness.watch(ctx)
-	limited := &listener{Listener: l, limit: int64(s.config.MaxConnections), patience: s.config.ReadTimeout, full: s.overloaded}
+	limited := &listener{Listener: l, limit: int64(s.config.MaxConnections), patience: s.config.ReadTimeout, most: mostOfARequest(s.config), full: s.overloaded, silent: map[*connection]time.Time{}}
 	s.listener.Store(limited)
 	return s.app.Listener(limited)
 }
@@ -123,24 +123,34 @@ func (s *Server) Drain() { s.draining.Store(true) }
 // process must exit, since the connections that are left would go on being served.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.Drain()
-	if err := s.app.ShutdownWithContext(ctx); err != nil {
-		return err
+	l := s.listener.Load()
+	if l == nil {
+		return s.app.ShutdownWithContext(ctx)
 	}
-	for l := s.listener.Load(); l != nil && l.lingering.Load() > 0; {
+	done := make(chan error, 1)
+	go func() { done <- s.app.ShutdownWithContext(ctx) }()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
 		select {
-		case <-ctx.Done():
-			return nil // every request has been answered
-		case <-time.After(10 * time.Millisecond):
+		case err := <-done:
+			if err != nil {
+				return err
+			}
+			for l.lingering.Load() > 0 && ctx.Err() == nil { // every request has been answered
+				<-tick.C
+			}
+			return nil
+		case <-tick.C:
+			l.closeSilent()
 		}
 	}
-	return nil
 }
 
-// frameworkLog takes fasthttp's own lines: clients that hang up or talk nonsense.
+// frameworkLog takes fasthttp's own lines: clients that hang up or talk nonsense. What they said is left
+// out: a token could be in it.
 type frameworkLog struct{ log *slog.Logger }
 
-func (l frameworkLog) Printf(format string, args ...any) {
-	if l.log.Enabled(context.Background(), slog.LevelDebug) {
-		l.log.Debug(fmt.Sprintf(format, args...), "source", "fasthttp")
-	}
+func (l frameworkLog) Printf(format string, _ ...any) {
+	l.log.Debug(format, "source", "fasthttp")
 }

@@ -25,6 +25,13 @@ type Options struct {
 	MaxAvatarPixels int // the API's MAX_AVATAR_PIXELS, a side; 8192 if zero
 	MaxJSONBytes    int // the API's MAX_JSON_BYTES; 64 KiB if zero
 
+	// Token is a bearer token with the scopes read and write, for an API that has ACCESS_TOKENS.
+	// Every request carries it, unless a test is about those that do not.
+	Token string
+	// ReadToken and WriteToken are bearer tokens with one scope each. Together with Token they turn
+	// on the tests of who may do what.
+	ReadToken, WriteToken string
+
 	// ReadTimeout is the API's READ_TIMEOUT, where it is short enough to wait for. It turns on the
 	// tests of clients that are too slow.
 	ReadTimeout time.Duration
@@ -82,10 +89,27 @@ func Run(t *testing.T, baseURL string, o Options) {
 	t.Run("methods that are not allowed", s.methodNotAllowed)
 	t.Run("every answer", s.everyAnswer)
 	t.Run("bodies that go on", s.endlessBodies)
+	t.Run("JSON that is hostile", s.hostileJSON)
+	t.Run("names and emails that are hostile", s.hostileText)
+	t.Run("forms that are hostile", s.hostileForms)
+	t.Run("bodies that are encoded", s.encodedBodies)
+	t.Run("images that are hostile", s.hostileImages)
+	t.Run("headers that ask for more than there is", s.hostileHeaders)
+	if s.Token == "" {
+		t.Run("an API that is open", s.open)
+	}
+	if s.Token != "" && s.ReadToken != "" && s.WriteToken != "" {
+		t.Run("who may do what", s.access)
+	}
 	if !s.Proxied {
 		t.Run("requests that are malformed", s.malformed)
 		t.Run("requests inside of requests", s.smuggling)
 		t.Run("requests that break off", s.brokenOff)
+		t.Run("requests without an end", s.endlessRequests)
+		t.Run("paths, ids and cursors that are made up", s.madeUp)
+		t.Run("targets that are no path", s.targets)
+		t.Run("hosts that are made up", s.hosts)
+		t.Run("line breaks that are smuggled in", s.lineBreaks)
 	}
 	if s.ReadTimeout > 0 && !s.Proxied {
 		t.Run("clients that are too slow", s.slow)

@@ -91,6 +91,7 @@ type Response struct {
 	Status int
 	Header http.Header
 	Body   []byte
+	Close  bool // the connection ends with it
 }
 
 // String returns the answer as a failing test prints it.
@@ -123,8 +124,8 @@ func (r *Response) String() string {
 }
 
 // Do sends a request and returns its answer, whatever its status. Each header is one line, "Name:
-// value". Without a line for Content-Type there is none. A body whose length net/http cannot tell
-// is sent in chunks.
+// value". Without a line for Content-Type there is none; without one for Authorization it is that of
+// Options.Token. A body whose length net/http cannot tell is sent in chunks.
 func (c *Client) Do(t *testing.T, method, path string, body io.Reader, header ...string) *Response {
 	t.Helper()
 	r, err := c.send(method, path, body, header...)
@@ -140,10 +141,16 @@ func (c *Client) send(method, path string, body io.Reader, header ...string) (*R
 	if err != nil {
 		return nil, err
 	}
+	if c.Token != "" && !slices.ContainsFunc(header, func(line string) bool { return strings.HasPrefix(line, "Authorization: ") }) {
+		req.Header.Set("Authorization", "Bearer "+c.Token)
+	}
 	for _, line := range header {
 		name, value, ok := strings.Cut(line, ": ")
 		if !ok {
 			return nil, fmt.Errorf("header %q is not of the form “Name: value”", line)
+		}
+		if line == noToken {
+			continue
 		}
 		if name == "Host" {
 			req.Host = value
@@ -155,11 +162,34 @@ func (c *Client) send(method, path string, body io.Reader, header ...string) (*R
 		return nil, err
 	}
 	defer res.Body.Close()
-	r := &Response{Method: method, Path: path, Sent: header, Status: res.StatusCode, Header: res.Header}
+	sent := slices.Clone(header)
+	for i, line := range sent {
+		if strings.HasPrefix(line, bearer("")) { // also half a token is not for a log
+			sent[i] = bearer("(hidden)")
+		}
+		sent[i] = c.hide(sent[i])
+	}
+	r := &Response{Method: method, Path: path, Sent: sent, Status: res.StatusCode, Header: res.Header, Close: res.Close}
 	if r.Body, err = io.ReadAll(res.Body); err != nil {
 		return nil, fmt.Errorf("reading the body of %s: %w", r, err)
 	}
 	return r, nil
+}
+
+// noToken in place of a header has a request sent without the token.
+const noToken = "Authorization: "
+
+// bearer returns the header that carries a token.
+func bearer(token string) string { return "Authorization: Bearer " + token }
+
+// hide takes the tokens out of what a failing test prints: they may be those of an API that others use.
+func (c *Client) hide(s string) string {
+	for _, token := range []string{c.Token, c.ReadToken, c.WriteToken} {
+		if token != "" {
+			s = strings.ReplaceAll(s, token, "(token)")
+		}
+	}
+	return s
 }
 
 // together makes n calls at once and returns their answers.
@@ -185,6 +215,10 @@ func (c *Client) together(t *testing.T, n int, call func(i int) (*Response, erro
 	return responses
 }
 
+// injected is a header that no answer has. Tests that try to put one of their own into an answer
+// call it so.
+const injected = "X-Injected"
+
 var requestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`)
 
 // check has a created user removed at the end of the test, also one that should not have been
@@ -209,6 +243,7 @@ func (c *Client) check(t *testing.T, r *Response) {
 	}
 
 	assert.Equal(t, []string{"nosniff"}, r.Header.Values("X-Content-Type-Options"), r)
+	assert.Empty(t, r.Header.Values(injected), r)
 	assert.Len(t, r.Header.Values("X-Request-Id"), 1, r)
 	assert.Regexp(t, requestID, r.Header.Get("X-Request-Id"), r)
 	switch {

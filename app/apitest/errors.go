@@ -199,7 +199,7 @@ func (s *suite) endlessBodies(t *testing.T) {
 
 		// Ensure a body that does not end is not read for ever, whether it says so or not.
 		t.Run(row.method+" of far too much "+row.contentType+" is refused", func(t *testing.T) {
-			head := row.method + " " + row.path + " HTTP/1.1\r\nHost: " + s.host() + "\r\nContent-Type: " + row.contentType + "\r\n"
+			head := row.method + " " + row.path + " HTTP/1.1\r\n" + s.headers() + "Content-Type: " + row.contentType + "\r\n"
 			more := strings.Repeat("m", 4*s.MaxAvatarBytes)
 			for _, raw := range []string{
 				head + fmt.Sprintf("Content-Length: %d\r\n\r\n", 1<<50) + row.start + more,

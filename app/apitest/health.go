@@ -48,7 +48,7 @@ func (s *suite) requireHeadLikeGet(t *testing.T, path string) {
 		assert.Equal(t, get.Header.Get("Content-Length"), length, head)
 	}
 	if !s.Proxied {
-		answers, usable := s.converse(t, "HEAD "+path+" HTTP/1.1\r\nHost: "+s.host()+"\r\n\r\n")
+		answers, usable := s.converse(t, "HEAD "+path+" HTTP/1.1\r\n"+s.headers()+"\r\n")
 		require.Len(t, answers, 1, "%v", answers)
 		assert.True(t, usable, answers[0])
 	}

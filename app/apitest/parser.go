@@ -20,7 +20,7 @@ import (
 )
 
 func (s *suite) malformed(t *testing.T) {
-	host := "Host: " + s.host() + "\r\n"
+	host := s.headers()
 
 	// Ensure errors of the parser are problems like every error, and come on a connection that then ends or goes on well.
 	for _, row := range []struct {
@@ -85,21 +85,6 @@ func (s *suite) malformed(t *testing.T) {
 // smuggling is about bodies that look like requests. To take one for a request would let a client
 // put words into the mouth of the next one on a connection that a proxy shares among them.
 func (s *suite) smuggling(t *testing.T) {
-	const innerID = "inner-request"
-	// run sends a request in which %s stands for another that deletes a user, and requires at most
-	// one answer, and the user to be there still.
-	run := func(t *testing.T, raw func(inner string) string) (answer *Response, usable bool) {
-		t.Helper()
-		victim := s.CreateJSON(t, "Ann", Email()).ID
-		answers, usable := s.converse(t, raw("DELETE /users/"+victim+" HTTP/1.1\r\nHost: "+s.host()+"\r\nX-Request-Id: "+innerID+"\r\n\r\n"))
-		for _, r := range answers {
-			assert.NotEqual(t, innerID, r.Header.Get("X-Request-Id"), r)
-		}
-		s.Get(t, victim)
-		require.Len(t, answers, 1)
-		return answers[0], usable
-	}
-
 	nobody := unknownID()
 	for _, row := range []struct {
 		what, line, header string
@@ -123,16 +108,16 @@ func (s *suite) smuggling(t *testing.T) {
 		{"a body on GET of a list", "GET /users?limit=0", "", []int{400}},
 		{"a method that nobody knows", "BREW /users", "", []int{501}},
 	} {
-		head := row.line + " HTTP/1.1\r\nHost: " + s.host() + "\r\n" + row.header
-		// Longer than any buffer that a body is read through, and longer than what JSON may be.
-		for what, padding := range map[string]string{"": "", " behind 4 KiB": strings.Repeat("p", 4<<10), " behind 100 KiB": strings.Repeat("p", 100<<10)} {
+		head := row.line + " HTTP/1.1\r\n" + s.headers() + row.header
+		// Longer than any buffer that a body is read through, longer than what JSON may be, and longer than what fasthttp still reads of a body that is left.
+		for what, padding := range map[string]string{"": "", " behind 4 KiB": strings.Repeat("p", 4<<10), " behind 100 KiB": strings.Repeat("p", 100<<10), " behind 300 KiB": strings.Repeat("p", 300<<10)} {
 			// Ensure the body of a request that is answered before it has been read is never taken for the next request.
 			t.Run(row.what+what+" does not let its body be served", func(t *testing.T) {
-				answer, _ := run(t, func(inner string) string {
+				answer := s.smuggle(t, func(inner string) string {
 					return fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s%s", head, len(padding)+len(inner), padding, inner)
 				})
 				assert.Contains(t, row.statuses, answer.Status, answer)
-				answer, _ = run(t, func(inner string) string {
+				answer = s.smuggle(t, func(inner string) string {
 					return head + "Transfer-Encoding: chunked\r\n\r\n" + chunk(padding+inner) + chunk(inner) + "0\r\n\r\n"
 				})
 				assert.Contains(t, row.statuses, answer.Status, answer)
@@ -140,8 +125,8 @@ func (s *suite) smuggling(t *testing.T) {
 		}
 	}
 
-	post := "POST /users HTTP/1.1\r\nHost: " + s.host() + "\r\nContent-Type: application/json\r\n"
-	get := "GET /health HTTP/1.1\r\nHost: " + s.host() + "\r\n"
+	post := "POST /users HTTP/1.1\r\n" + s.headers() + "Content-Type: application/json\r\n"
+	get := "GET /health HTTP/1.1\r\n" + s.headers()
 	hex := func(s string) string { return fmt.Sprintf("%x", len(s)) }
 	for _, row := range []struct {
 		what string
@@ -206,7 +191,7 @@ func (s *suite) smuggling(t *testing.T) {
 			return fmt.Sprintf("%sX-Y: x\r\n Content-Length: 0\r\nContent-Length: %d\r\n\r\n%s", post, len(inner), inner)
 		}},
 		{"a folded first header", func(inner string) string {
-			return fmt.Sprintf("POST /users HTTP/1.1\r\n X-Y: x\r\nHost: %s\r\nContent-Length: %d\r\n\r\n%s", s.host(), len(inner), inner)
+			return fmt.Sprintf("POST /users HTTP/1.1\r\n X-Y: x\r\n%sContent-Length: %d\r\n\r\n%s", s.headers(), len(inner), inner)
 		}},
 		{"a chunk with an extension", func(inner string) string {
 			return post + "Transfer-Encoding: chunked\r\n\r\n" + hex(inner) + ";x=y\r\n" + inner + "\r\n0;last\r\n\r\n"
@@ -235,7 +220,7 @@ func (s *suite) smuggling(t *testing.T) {
 	} {
 		// Ensure there is one reading of where a request ends, or none.
 		t.Run(row.what+" makes one answer and no more", func(t *testing.T) {
-			answer, _ := run(t, row.raw)
+			answer := s.smuggle(t, row.raw)
 			assert.Contains(t, []int{200, 400, 501, 505}, answer.Status, answer)
 		})
 	}
@@ -259,13 +244,28 @@ func (s *suite) smuggling(t *testing.T) {
 	})
 }
 
+// smuggle sends a request in which inner stands for another, which deletes a user, and requires at
+// most one answer, and the user to be there still.
+func (s *suite) smuggle(t *testing.T, raw func(inner string) string) *Response {
+	t.Helper()
+	const innerID = "inner-request"
+	victim := s.CreateJSON(t, "Ann", Email()).ID
+	answers, _ := s.converse(t, raw("DELETE /users/"+victim+" HTTP/1.1\r\n"+s.headers()+"X-Request-Id: "+innerID+"\r\n\r\n"))
+	for _, r := range answers {
+		assert.NotEqual(t, innerID, r.Header.Get("X-Request-Id"), r)
+	}
+	s.Get(t, victim)
+	require.Len(t, answers, 1)
+	return answers[0]
+}
+
 func (s *suite) brokenOff(t *testing.T) {
 	marker := Marker()
 	email := marker + "@example.com"
 	json := object("name", marker, "email", email)
 	contentType, form := Form(Field("name", marker), Field("email", email), File("avatar", "a.png", PNG(2, 2)))
 	head := func(line, contentType, framing string) string {
-		return line + " HTTP/1.1\r\nHost: " + s.host() + "\r\nContent-Type: " + contentType + "\r\n" + framing + "\r\n\r\n"
+		return line + " HTTP/1.1\r\n" + s.headers() + "Content-Type: " + contentType + "\r\n" + framing + "\r\n\r\n"
 	}
 
 	// Ensure what has not wholly arrived is not stored, even where it would do.
@@ -278,7 +278,7 @@ func (s *suite) brokenOff(t *testing.T) {
 		"a form cut in its avatar":    head("POST /user", contentType, fmt.Sprintf("Content-Length: %d", len(form))) + string(form[:len(form)-60]),
 		"a form without a last chunk": head("POST /users", contentType, "Transfer-Encoding: chunked") + chunk(string(form)),
 		"a urlencoded form cut":       head("POST /users", "application/x-www-form-urlencoded", "Content-Length: 1000") + "name=" + marker + "&email=" + email,
-		"a header cut":                "POST /users HTTP/1.1\r\nHost: " + s.host() + "\r\nContent-Type: appl",
+		"a header cut":                "POST /users HTTP/1.1\r\n" + s.headers() + "Content-Type: appl",
 		"nothing but a connection":    "",
 	} {
 		t.Run(what+" is not stored", func(t *testing.T) {
@@ -312,29 +312,57 @@ func (s *suite) brokenOff(t *testing.T) {
 }
 
 func (s *suite) slow(t *testing.T) {
-	// Ensure a client cannot hold a connection by sending no end of a body.
-	t.Run("a body that does not come is a 408", func(t *testing.T) {
-		marker := Marker()
-		body := object("name", marker, "email", marker+"@example.com")
-		for _, framing := range []string{fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(body)+1, body), "Transfer-Encoding: chunked\r\n\r\n" + chunk(body)} {
-			conn := s.dial(t)
-			_, err := io.WriteString(conn, "POST /users HTTP/1.1\r\nHost: "+s.host()+"\r\nContent-Type: application/json\r\n"+framing)
-			require.NoError(t, err)
-			answers := s.readAnswers(t, conn, "POST", "")
+	marker := Marker()
+	body := object("name", marker, "email", marker+"@example.com")
+	contentType, form := Form(Field("name", marker), Field("email", marker+"@example.com"))
+	head := func(line string) string { return line + " HTTP/1.1\r\n" + s.headers() }
+	id := s.CreateJSON(t, "Ann", Email()).ID
+	post := head("POST /users") + "Content-Type: application/json\r\n"
+
+	// A client sends start at once. Behind it comes drip, again and again, or nothing.
+	type client struct {
+		what, start, drip string
+		cut               bool // the API may end the connection without a word
+		conn              net.Conn
+	}
+	clients := []*client{
+		{what: "a body that does not come", start: post + fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(body)+1, body)},
+		{what: "a chunk that does not come", start: post + "Transfer-Encoding: chunked\r\n\r\n" + chunk(body)},
+		{what: "a form that does not come", start: head("POST /user") + fmt.Sprintf("Content-Type: %s\r\nContent-Length: %d\r\n\r\n%s", contentType, len(form)+1, form)},
+		{what: "an avatar that does not come", start: head("PUT /users/"+id+"/avatar") + "Content-Length: 1000\r\n\r\n" + string(PNG(1, 1))},
+		{what: "a patch that does not come", start: head("PATCH /users/"+id) + "Content-Length: 1000\r\n\r\n" + body},
+		{what: "a body that drips", start: post + "Content-Length: 60000\r\n\r\n" + body, drip: " "},
+		{what: "chunks that drip", start: post + "Transfer-Encoding: chunked\r\n\r\n" + chunk(body), drip: chunk(" ")},
+		{what: "a request line that does not come", start: "GET /hea", cut: true},
+		{what: "a header that does not come", start: head("GET /health") + "X-Y: ", cut: true},
+		{what: "a header that drips", start: head("GET /health") + "X-Y: ", drip: "x", cut: true},
+		{what: "headers that drip", start: head("GET /health"), drip: "X: y\r\n", cut: true},
+	}
+	for _, c := range clients { // all at once, so that their time is spent once
+		c.conn = s.dial(t)
+		go func() {
+			for _, err := io.WriteString(c.conn, c.start); err == nil && c.drip != ""; _, err = io.WriteString(c.conn, c.drip) {
+				time.Sleep(s.ReadTimeout / 100)
+			}
+		}()
+	}
+	for _, c := range clients {
+		// Ensure a client cannot hold a connection by sending no end of a request, neither by a pause nor little by little.
+		t.Run(c.what+" ends the connection", func(t *testing.T) {
+			method, _, _ := strings.Cut(c.start, " ")
+			answers := s.readAnswers(t, c.conn, method, c.start)
+			if c.cut && len(answers) == 0 {
+				return
+			}
 			require.Len(t, answers, 1)
 			assert.Equal(t, http.StatusRequestTimeout, answers[0].Status, answers[0])
-		}
-		s.requireNotStored(t, marker)
-	})
+		})
+	}
 
-	// Ensure a client cannot hold a connection by sending no end of a header.
-	t.Run("a header that does not come ends the connection", func(t *testing.T) {
-		conn := s.dial(t)
-		_, err := io.WriteString(conn, "GET /health HTTP/1.1\r\nHost: "+s.host()+"\r\nX-Y: ")
-		require.NoError(t, err)
-		for _, r := range s.readAnswers(t, conn, "GET", "") {
-			assert.Equal(t, http.StatusRequestTimeout, r.Status, r)
-		}
+	// Ensure none of it has been taken for a request.
+	t.Run("nothing of it is stored", func(t *testing.T) {
+		s.requireNotStored(t, marker)
+		assert.Equal(t, "Ann", s.Get(t, id).Name)
 	})
 }
 
@@ -342,6 +370,18 @@ func (s *suite) slow(t *testing.T) {
 func (c *Client) host() string {
 	_, host, _ := strings.Cut(c.base, "://")
 	return host
+}
+
+// headers returns the lines that every request of the suite has where it is written by hand: Host,
+// and the token, if there is one.
+func (c *Client) headers() string { return c.headersOf("Host: " + c.host() + "\r\n") }
+
+// headersOf is headers with other lines in place of Host.
+func (c *Client) headersOf(lines string) string {
+	if c.Token != "" {
+		lines += bearer(c.Token) + "\r\n"
+	}
+	return lines
 }
 
 // chunk returns data as one chunk of a body, "" for none.
@@ -399,20 +439,23 @@ func (c *Client) exchange(t *testing.T, raw string) []*Response {
 }
 
 // converse is exchange of raw and, behind it, a request that is known to be good. It returns the
-// answers to raw, and whether the good request was answered as well.
+// answers to raw, and whether the good request was answered as well. Where it was not, the last
+// answer must say that the connection ends: a client would lose its next request on it otherwise.
 func (c *Client) converse(t *testing.T, raw string) (answers []*Response, usable bool) {
 	t.Helper()
 	const id = "the-request-behind"
-	answers = c.exchange(t, raw+"GET /health HTTP/1.1\r\nHost: "+c.host()+"\r\nX-Request-Id: "+id+"\r\nConnection: close\r\n\r\n")
+	answers = c.exchange(t, raw+"GET /health HTTP/1.1\r\n"+c.headers()+"X-Request-Id: "+id+"\r\nConnection: close\r\n\r\n")
 	if n := len(answers); n > 0 && answers[n-1].Header.Get("X-Request-Id") == id {
 		answers[n-1].JSON(t, http.StatusOK, `{"status":"ok"}`)
 		return answers[:n-1], true
+	} else if n > 0 {
+		assert.True(t, answers[n-1].Close, "a connection that is not kept, and an answer that does not say so: %s", answers[n-1])
 	}
 	return answers, false
 }
 
 // readAnswers reads answers until the connection ends. The first is to a request of this method.
-func (c *Client) readAnswers(t *testing.T, conn net.Conn, method, raw string) []*Response {
+func (c *Client) readAnswers(t *testing.T, conn io.Reader, method, raw string) []*Response {
 	t.Helper()
 	var answers []*Response
 	for in := bufio.NewReader(conn); ; {
@@ -428,7 +471,7 @@ func (c *Client) readAnswers(t *testing.T, conn net.Conn, method, raw string) []
 		if res.StatusCode == http.StatusContinue {
 			continue
 		}
-		r := &Response{Method: method, Path: fmt.Sprintf("(raw) %.300q", raw), Status: res.StatusCode, Header: res.Header, Body: body}
+		r := &Response{Method: method, Path: fmt.Sprintf("(raw) %.300q", c.hide(raw)), Status: res.StatusCode, Header: res.Header, Body: body, Close: res.Close}
 		c.check(t, r)
 		answers = append(answers, r)
 		method = http.MethodGet

@@ -51,7 +51,6 @@ func (s *suite) user(t *testing.T) {
 }
 
 func (s *suite) patch(t *testing.T) {
-	const mergePatch = "Content-Type: application/merge-patch+json"
 	patch := func(t *testing.T, id, body string, header ...string) *Response {
 		t.Helper()
 		return s.Do(t, "PATCH", "/users/"+id, strings.NewReader(body), header...)

@@ -248,7 +248,7 @@ func (s *suite) largeTable(t *testing.T) {
 		// Ensure a client that does not know chunks, which are of HTTP/1.1, is not sent any: RFC 9112 §6.1.
 		t.Run("a client of HTTP/1.0 gets it in one piece", func(t *testing.T) {
 			conn := s.dial(t)
-			_, err := io.WriteString(conn, "GET /users HTTP/1.0\r\n\r\n")
+			_, err := io.WriteString(conn, "GET /users HTTP/1.0\r\n"+s.headers()+"\r\n")
 			require.NoError(t, err)
 			res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 			require.NoError(t, err)

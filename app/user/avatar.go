@@ -2,6 +2,7 @@ package user
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"image"
 	_ "image/gif" // the accepted formats register their decoders
@@ -48,6 +49,11 @@ func ParseImage(data []byte, limits Limits) (*Image, error) {
 		return nil, limits.TooLarge()
 	}
 	header, format, err := image.DecodeConfig(bytes.NewReader(data))
+	if err == nil && format == "gif" {
+		// Browsers make the image as large as its first frame, whatever the header says.
+		width, height := gifFrames(data)
+		header.Width, header.Height = max(header.Width, width), max(header.Height, height)
+	}
 	contentType, accepted := contentTypes[format]
 	if err != nil || !accepted {
 		return nil, &Error{Code: NotAnImage, Message: "Avatar is not an image", Detail: "an avatar is a PNG, JPEG, GIF or WebP image", Err: err}
@@ -59,4 +65,57 @@ func ParseImage(data []byte, limits Limits) (*Image, error) {
 		}
 	}
 	return &Image{ContentType: contentType, Data: data}, nil
+}
+
+// gifFrames returns the width and the height that the frames of a GIF take, as far as it can be read. No pixel is decoded.
+// Source: https://www.w3.org/Graphics/GIF/spec-gif89a.txt, §17-25.
+func gifFrames(data []byte) (width, height int) {
+	const (
+		signature, screen, descriptor = 6, 7, 9
+		extension, frame              = 0x21, 0x2C
+		tableFlag, tableSize          = 0x80, 0x07
+	)
+	take := func(n int) []byte {
+		if n > len(data) {
+			data = nil
+			return nil
+		}
+		taken := data[:n]
+		data = data[n:]
+		return taken
+	}
+	colours := func(flags byte) {
+		if flags&tableFlag != 0 {
+			take(3 << (flags&tableSize + 1))
+		}
+	}
+	blocks := func() {
+		for size := take(1); size != nil && size[0] != 0; size = take(1) {
+			take(int(size[0]))
+		}
+	}
+	take(signature)
+	if header := take(screen); header != nil {
+		colours(header[4])
+	}
+	for kind := take(1); kind != nil; kind = take(1) {
+		switch kind[0] {
+		case extension:
+			take(1)
+			blocks()
+		case frame:
+			d := take(descriptor)
+			if d == nil {
+				return width, height
+			}
+			at := func(i int) int { return int(binary.LittleEndian.Uint16(d[i:])) }
+			width, height = max(width, at(0)+at(4)), max(height, at(2)+at(6))
+			colours(d[8])
+			take(1) // the size of the codes
+			blocks()
+		default: // the end, or what is no GIF any more
+			return width, height
+		}
+	}
+	return width, height
 }

@@ -29,17 +29,19 @@ func TestParseName(t *testing.T) {
 func TestParseNameRefuses(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]user.Code{
-		"":                       user.Missing,
-		"   ":                    user.Invalid,
-		strings.Repeat("é", 201): user.Invalid,
-		"a\x00b":                 user.Invalid,
-		"a\nb":                   user.Invalid,
-		"a\u0085b":               user.Invalid,
-		"a\u2028b":               user.Invalid,
-		"\u202egnp.exe":          user.Invalid,
-		"a\u2066b":               user.Invalid,
-		"a\xffb":                 user.Invalid,
-		"a\ufffdb":               user.Invalid,
+		"":                          user.Missing,
+		"   ":                       user.Invalid,
+		strings.Repeat("é", 201):    user.Invalid,
+		"a\x00b":                    user.Invalid,
+		"a\nb":                      user.Invalid,
+		"a\u0085b":                  user.Invalid,
+		"a\u2028b":                  user.Invalid,
+		"\u202egnp.exe":             user.Invalid,
+		"a\u2066b":                  user.Invalid,
+		"a\xffb":                    user.Invalid,
+		"a\ufffdb":                  user.Invalid,
+		"\u200b":                    user.Invalid,
+		" \u200d\u2060\u3000\ufeff": user.Invalid,
 	} {
 		_, err := user.ParseName(in)
 		assert.Equal(t, want, user.CodeOf(err), "%q: %v", in, err)
@@ -81,6 +83,7 @@ func TestParseEmailRefuses(t *testing.T) {
 		"a\xff@example.com":             user.Invalid,
 		"ada @example.com":              user.Invalid,
 		".ada@example.com":              user.Invalid,
+		"\u200bada@example.com":         user.Invalid,
 		strings.Repeat("a", 64) + "@" + strings.Repeat("b", 186) + ".com": user.Invalid,
 	} {
 		_, err := user.ParseEmail(in)

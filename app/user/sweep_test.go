@@ -109,13 +109,18 @@ func TestSweepInParts(t *testing.T) {
 	}
 	all.Wait()
 	// As many again in a second part of the listing: those before them in it have no user.
-	for range 1001 - 2*users {
-		require.NoError(t, d.Avatars.Put(t.Context(), "0", uuid.NewString(), face(t)))
+	for range 4 {
+		all.Go(func() {
+			for range (1004 - 2*users) / 4 {
+				assert.NoError(t, d.Avatars.Put(t.Context(), "0", uuid.NewString(), face(t)))
+			}
+		})
 	}
+	all.Wait()
 	a.Pass(2 * hour)
 	swept, err := sweeper(a).Sweep(t.Context(), a.Now().Add(-hour), true)
 	require.NoError(t, err)
-	assert.Equal(t, user.Swept{Seen: 1001, Orphans: 1001 - users, Removed: 1001 - users}, swept)
+	assert.Equal(t, user.Swept{Seen: 1004, Orphans: 1004 - users, Removed: 1004 - users}, swept)
 	assert.Len(t, a.Objects(t), users)
 	assert.GreaterOrEqual(t, batches.Load(), int64(3))
 }
@@ -215,6 +220,7 @@ func TestSweepAmongUploads(t *testing.T) {
 				swept, err := s.Sweep(t.Context(), a.Now().Add(-hour), true)
 				assert.NoError(t, err)
 				removed.Add(int64(swept.Removed))
+				time.Sleep(10 * time.Millisecond) // the uploads are what matters
 			}
 		}
 	})
@@ -222,7 +228,7 @@ func TestSweepAmongUploads(t *testing.T) {
 	var users []user.User
 	// In each round less than an hour passes, so that no upload takes one; in the second, what the
 	// first has left grows older than that.
-	const rounds, clients, uploads, step = 2, 8, 40, 11 * time.Second
+	const rounds, clients, uploads, step = 2, 8, 20, 22 * time.Second
 	require.Less(t, clients*uploads*step, hour)
 	for range rounds {
 		for range clients {

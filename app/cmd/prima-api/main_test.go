@@ -368,3 +368,43 @@ func (o *output) String() string {
 	defer o.mu.Unlock()
 	return o.buffer.String()
 }
+
+// Ensure connections on which nothing is asked do not hold up the exit: neither one that is kept between two
+// requests, nor one on which none was ever made, nor one whose client was refused and lingers.
+func TestStopWithIdleConnections(t *testing.T) {
+	t.Parallel()
+	a := awstest.Start(t)
+	p := start(t, "AWS_ENDPOINT_URL="+a.Config.Endpoint, "DRAIN_TIME=0s", "SHUTDOWN_TIMEOUT=4s", "READ_TIMEOUT=10m", "IDLE_TIMEOUT=1h")
+	dial := func() net.Conn {
+		c, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(p.url, "http://"))
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = c.Close() })
+		return c
+	}
+	ask := func(c net.Conn, request string) int {
+		_, err := io.WriteString(c, request)
+		require.NoError(t, err)
+		response, err := http.ReadResponse(bufio.NewReader(c), nil)
+		require.NoError(t, err)
+		defer response.Body.Close()
+		_, err = io.Copy(io.Discard, response.Body)
+		require.NoError(t, err)
+		return response.StatusCode
+	}
+	for range 50 {
+		assert.Equal(t, http.StatusOK, ask(dial(), "GET /health HTTP/1.1\r\nHost: a\r\n\r\n"))
+	}
+	for range 50 {
+		dial()
+	}
+	// The last of them has been accepted when one after them is answered.
+	kept := dial()
+	assert.Equal(t, http.StatusOK, ask(kept, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n"))
+	p.signal(t, syscall.SIGTERM)
+	assert.Equal(t, 0, p.wait(t), "%s", p.log)
+	_, err := kept.Write([]byte("GET /health HTTP/1.1\r\nHost: a\r\n\r\n"))
+	if err == nil {
+		_, err = http.ReadResponse(bufio.NewReader(kept), nil)
+	}
+	assert.Error(t, err, "no request is accepted after the exit")
+}

@@ -1,0 +1,96 @@
+package api_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"prima.internal/app/apitest"
+	"prima.internal/app/config"
+)
+
+// Ensure the API keeps its contract behind the guard too, and that the guard keeps its own.
+func TestContractGuarded(t *testing.T) {
+	t.Parallel()
+	both, reader, writer := config.NewToken(), config.NewToken(), config.NewToken()
+	s := start(t, func(c *config.Config) {
+		c.AccessTokens = []config.AccessToken{
+			{Name: "both", Read: true, Write: true, Hash: config.HashToken(both)},
+			{Name: "reader", Read: true, Hash: config.HashToken(reader)},
+			{Name: "writer", Write: true, Hash: config.HashToken(writer)},
+		}
+	})
+	apitest.Run(t, s.url, apitest.Options{Token: both, ReadToken: reader, WriteToken: writer})
+	for _, secret := range []string{both, reader, writer} {
+		assert.NotContains(t, s.log.String(), secret)
+	}
+}
+
+// Ensure a page of an origin that is allowed can ask what it may send, which a browser does without a token.
+func TestGuardLetsPreflightsPass(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(c *config.Config) {
+		c.CORSOrigins = []string{"https://app.example.com"}
+		c.AccessTokens = []config.AccessToken{{Name: "a", Read: true, Hash: config.HashToken("a")}}
+	})
+	got := s.do(t, http.MethodOptions, "/users", "", "Origin", "https://app.example.com", "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization")
+	assert.Equal(t, http.StatusNoContent, got.StatusCode)
+	assert.Contains(t, got.Header.Get("Access-Control-Allow-Headers"), "Authorization")
+	got = s.do(t, http.MethodGet, "/users", "", "Origin", "https://app.example.com")
+	assert.Equal(t, http.StatusUnauthorized, got.StatusCode)
+	assert.Equal(t, "https://app.example.com", got.Header.Get("Access-Control-Allow-Origin"), "a page can read the refusal")
+	got = s.do(t, http.MethodOptions, "/users", "", "Origin", "https://evil.example.com", "Access-Control-Request-Method", "POST")
+	assert.Empty(t, got.Header.Get("Access-Control-Allow-Origin"))
+}
+
+// Ensure a token in a request that cannot be read does not reach the log with what the parser says of it.
+func TestNoTokenInTheLog(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil)
+	token := config.NewToken()
+	for _, request := range []string{
+		"GET /users HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\x00\r\n\r\n",
+		"GET /users HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer\r%s\r\n\r\n",
+		"GET /users\r\nHost: a\r\nAuthorization: Bearer %s\r\n\r\n",
+		"GET /users HTTP/1.1\r\nHost: a\r\nAuthorization : Bearer %s\r\n\r\n",
+		"GET /users HTTP/1.1\r\nHost: a\r\nBearer %s\r\n\r\n",
+		"GET /users HTTP/1.1\r\nHost: %s\x01\r\n\r\n",
+		"GET /users HTTP/1.1 %s\r\nHost: a\r\n\r\n",
+		"%s\r\n\r\n",
+		"POST /users HTTP/1.1\r\nHost: a\r\nContent-Length: %s\r\n\r\n",
+		"POST /users HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: %s\r\n\r\n",
+		"POST /users HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n%s\r\n",
+		"GET /users HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\r\n",
+		"BREW /users HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\r\n\r\n",
+		"GET /users HTTP/1.1\r\nHost: a\r\nX-Request-Id: %s!\r\n\r\n",
+	} {
+		before := len(s.log.String())
+		c := s.dial(t)
+		_, err := fmt.Fprintf(c, request, token)
+		require.NoError(t, err)
+		require.NoError(t, c.(interface{ CloseWrite() error }).CloseWrite())
+		_, err = io.ReadAll(c)
+		require.NoError(t, err)
+		require.Eventually(t, func() bool { return len(s.log.String()) > before }, time.Minute, time.Millisecond, "%q", request)
+	}
+	// The last request's line comes when all others have been written.
+	s.do(t, http.MethodGet, "/users/last", "")
+	s.log.requests(t, "/users/last")
+	assert.NotContains(t, s.log.String(), token)
+	assert.NotContains(t, s.log.String(), strings.TrimPrefix(token, "prima_"))
+}
+
+// Ensure nothing that is for operators is on the port that clients reach.
+func TestNothingForOperatorsOnThePublicPort(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil)
+	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/pprof/heap", "/debug/vars", "/debug/requests", "/config", "/env", "/.env", "/buildinfo", "/version"} {
+		assert.Equal(t, http.StatusNotFound, s.do(t, http.MethodGet, path, "").StatusCode, path)
+	}
+}

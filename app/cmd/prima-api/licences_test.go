@@ -1,0 +1,97 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/licensecheck"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// allowed are the licences, by their SPDX names, under which a module may be linked: all let a program be
+// given away under a licence of its own.
+var allowed = []string{"0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MPL-2.0", "Unicode-DFS-2016", "Unlicense", "Zlib"}
+
+// Ensure every module that is linked into the API or into the Pulumi program is under a licence that
+// is allowed, and that this can be told from the whole of its licence.
+func TestLicences(t *testing.T) {
+	t.Parallel()
+	for folder, program := range map[string]string{"../..": "./cmd/prima-api", "../../../infra": "."} {
+		list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-json=Module", program)
+		list.Dir = folder
+		list.Env = append(os.Environ(), "CGO_ENABLED=0")
+		out, err := list.Output()
+		require.NoError(t, err)
+		modules := map[string]string{}
+		for decoder := json.NewDecoder(strings.NewReader(string(out))); ; {
+			var listed struct {
+				Module *struct {
+					Path, Dir string
+					Main      bool
+				}
+			}
+			if err := decoder.Decode(&listed); errors.Is(err, io.EOF) {
+				break
+			} else {
+				require.NoError(t, err)
+			}
+			if m := listed.Module; m != nil && !m.Main && !strings.HasPrefix(m.Path, "prima.internal/") {
+				modules[m.Path] = m.Dir
+			}
+		}
+		assert.Greater(t, len(modules), 10, program)
+		for module, dir := range modules {
+			for licence, covered := range licences(t, dir) {
+				assert.Contains(t, allowed, licence, "%s in %s", module, dir)
+				assert.Greater(t, covered, 75.0, "%s: so much of it is %s", module, licence)
+			}
+			assert.NotEmpty(t, licences(t, dir), "%s has no licence in %s", module, dir)
+		}
+	}
+}
+
+// Ensure what cannot be told to be one of those licences is found out.
+func TestLicencesUnknown(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	assert.Empty(t, licences(t, dir))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "LICENSE.md"), []byte("All rights reserved."), 0o600))
+	found := licences(t, dir)
+	require.Len(t, found, 1)
+	for licence := range found {
+		assert.NotContains(t, allowed, licence)
+	}
+}
+
+var licenceFile = regexp.MustCompile(`(?i)^(un)?(licen[cs]e|copying)([.-].*)?$`)
+
+// licences returns the licences of the module in a folder, and how much of their text, in percent, is known to be theirs.
+func licences(t *testing.T, dir string) map[string]float64 {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	found := map[string]float64{}
+	for _, entry := range entries {
+		if entry.IsDir() || !licenceFile.MatchString(entry.Name()) || filepath.Ext(entry.Name()) == ".go" {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(dir, entry.Name()))
+		require.NoError(t, err)
+		coverage := licensecheck.Scan(text)
+		if len(coverage.Match) == 0 {
+			found["unknown"] = 0
+		}
+		for _, match := range coverage.Match {
+			found[match.ID] = coverage.Percent
+		}
+	}
+	return found
+}
