@@ -84,3 +84,29 @@ func TestTagIsOfTheContext(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []string{"*", "!go.work", "!app", "**/*_test.go", "**/testdata"}, strings.Fields(string(ignore)))
 }
+
+// Ensure the image holds the program and the certificates of well-known authorities, and nothing else that could be a
+// secret: no file, no variable, and no argument of the build that is one.
+func TestImageHoldsNoSecret(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("../../Dockerfile")
+	require.NoError(t, err)
+	_, final, ok := strings.Cut(string(data), "\nFROM scratch\n")
+	require.True(t, ok, "the image starts from nothing")
+	var copied []string
+	for line := range strings.Lines(final) {
+		fields := strings.Fields(line)
+		if len(fields) == 0 {
+			continue
+		}
+		switch fields[0] {
+		case "COPY":
+			copied = append(copied, fields[len(fields)-1])
+		case "ARG":
+			assert.Equal(t, []string{"ARG", "VERSION=development", "REVISION=unknown"}, fields)
+		default:
+			assert.NotContains(t, []string{"ENV", "ADD", "RUN", "ONBUILD"}, fields[0], line)
+		}
+	}
+	assert.Equal(t, []string{"/etc/ssl/certs/", "/prima-api"}, copied)
+}

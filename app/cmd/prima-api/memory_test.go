@@ -255,15 +255,21 @@ func TestLongLists(t *testing.T) {
 	assert.Less(t, peak, limit)
 }
 
+// needConnections skips the test where the system does not allow so many.
+func needConnections(t *testing.T, n uint64) {
+	t.Helper()
+	var files syscall.Rlimit
+	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files))
+	if files.Cur < n+100 {
+		t.Skipf("this system lets a process open %d files, and not %d connections", files.Cur, n)
+	}
+}
+
 // Ensure as many idle connections as there may be, and more that want to come, leave the limit alone.
 func TestConnectionsAtOnce(t *testing.T) {
 	t.Parallel()
-	var files syscall.Rlimit
-	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files))
 	const n = 2300
-	if files.Cur < 2*n {
-		t.Skip("this system does not let the test open so many connections")
-	}
+	needConnections(t, n)
 	limit, goLimit := chartMemory(t)
 	a := awstest.Start(t)
 	p := startBuilt(t, "AWS_ENDPOINT_URL="+a.Config.Endpoint, fmt.Sprint("GOMEMLIMIT=", goLimit))
@@ -293,5 +299,47 @@ func TestConnectionsAtOnce(t *testing.T) {
 	assert.Greater(t, served, a.Config.MaxConnections-16, "the test's own connections are among them")
 	peak := p.peak(t)
 	t.Logf("figure: %d connections kept, %d refused with 503; peak memory %.1f MiB of %d MiB", served, refused, float64(peak)/(1<<20), limit>>20)
+	assert.Less(t, peak, limit)
+}
+
+// Ensure as many requests as there may be connections, all waiting for a DynamoDB that takes calls and does not answer, leave
+// the limit alone, and each end with a 503.
+func TestStalledRequestsAtOnce(t *testing.T) {
+	t.Parallel()
+	const n = 2000
+	needConnections(t, 4*n) // of clients, of the API to its DynamoDB, and those of attempts that have just ended
+	limit, goLimit := chartMemory(t)
+	a := awstest.Start(t)
+	p := startBuilt(t, "AWS_ENDPOINT_URL="+a.Config.Endpoint, fmt.Sprint("GOMEMLIMIT=", goLimit))
+	a.Intercede("DynamoDB.PutItem", func(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-r.Context().Done()
+	})
+	a.Intercede("DynamoDB.GetItem", func(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-r.Context().Done()
+	})
+	transport := &http.Transport{MaxIdleConnsPerHost: n}
+	defer transport.CloseIdleConnections()
+	var all sync.WaitGroup
+	for range n {
+		all.Go(func() {
+			request, err := http.NewRequest(http.MethodPost, p.url+"/users", strings.NewReader(`{"name":"Ada","email":"ada@example.com"}`))
+			if !assert.NoError(t, err) {
+				return
+			}
+			request.Header.Set("Content-Type", "application/json")
+			response, err := transport.RoundTrip(request)
+			if !assert.NoError(t, err) {
+				return
+			}
+			defer response.Body.Close()
+			_, _ = io.Copy(io.Discard, response.Body)
+			assert.Equal(t, http.StatusServiceUnavailable, response.StatusCode)
+		})
+	}
+	all.Wait()
+	peak := p.peak(t)
+	t.Logf("figure: %d requests at once to a DynamoDB that does not answer, each a 503; peak memory %.1f MiB of %d MiB", n, float64(peak)/(1<<20), limit>>20)
 	assert.Less(t, peak, limit)
 }
