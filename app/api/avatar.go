@@ -1,10 +1,12 @@
 package api
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -61,6 +63,20 @@ func (s *Server) getAvatar(c *fiber.Ctx) error {
 		c.Status(http.StatusNotModified)
 		return nil
 	}
+	// The first of it before anything is sent: its failure has a status.
+	begin := bufio.NewReader(stored.ReadCloser)
+	if _, err := begin.Peek(1); err != nil && stored.Size > 0 {
+		deadline.Stop()
+		cancel()
+		_ = stored.Close()
+		c.Response().Header.Del(fiber.HeaderETag)
+		c.Response().Header.Del(fiber.HeaderCacheControl)
+		return &problem{status: http.StatusServiceUnavailable, error: "Failed to read avatar", cause: err}
+	}
+	stored.ReadCloser = struct {
+		io.Reader
+		io.Closer
+	}{begin, stored.ReadCloser}
 	deadline.Reset(s.config.WriteTimeout)
 	c.Set(fiber.HeaderContentType, stored.ContentType)
 	if !user.IsImageType(stored.ContentType) { // somebody else wrote to the bucket

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -149,4 +150,44 @@ func newClient(t *testing.T, change func(*config.Config)) *dynamodb.Client {
 
 func staticCredentials(context.Context) (aws.Credentials, error) {
 	return aws.Credentials{AccessKeyID: "test", SecretAccessKey: "test"}, nil
+}
+
+// Ensure connections that are kept for later are dropped when a call fails, as those behind a network that has
+// forgotten them all: the attempt after the next does not meet another dead one.
+func TestFreshConnections(t *testing.T) {
+	t.Parallel()
+	const kept = 16
+	var connections, silent atomic.Int64
+	var begun sync.WaitGroup
+	begun.Add(kept)
+	var dead sync.Map // connections that say nothing any more
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		if _, ok := dead.Load(r.RemoteAddr); ok {
+			silent.Add(1)
+			<-r.Context().Done()
+			return
+		}
+		if connections.Add(1) <= kept {
+			begun.Done()
+			begun.Wait() // so that each takes a connection of its own
+			dead.Store(r.RemoteAddr, true)
+		}
+		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+		_, _ = io.WriteString(w, `{}`)
+	}))
+	server.Start()
+	defer server.Close()
+	client := newClient(t, func(c *config.Config) { c.Endpoint, c.RequestTimeout = server.URL, 3*time.Second })
+	var calls sync.WaitGroup
+	for range kept {
+		calls.Go(func() {
+			_, err := client.ListTables(t.Context(), &dynamodb.ListTablesInput{})
+			assert.NoError(t, err)
+		})
+	}
+	calls.Wait()
+	_, err := client.ListTables(t.Context(), &dynamodb.ListTablesInput{})
+	require.NoError(t, err)
+	assert.EqualValues(t, 1, silent.Load(), "attempts that met a dead connection")
 }

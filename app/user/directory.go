@@ -2,23 +2,23 @@ package user
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"time"
 
 	"github.com/google/uuid"
 )
 
-// cleanupTimeout bounds the removal of an image that nobody names any more. It runs on a context of
-// its own: the request's may be what failed.
-const cleanupTimeout = 5 * time.Second
+// cleanupTimeout bounds the removal of an image that nobody names any more, and the question what became of a
+// write. They run on a context of their own: the request's may be what failed. What is not removed
+// in time a [Sweeper] finds, so nobody waits long for it.
+const cleanupTimeout = time.Second
 
 // A Directory keeps users and their avatars. It is safe for concurrent use, also by several
 // processes on the same stores.
 //
 // The item of a user is the truth. An image is stored before the item that names it and removed
 // after, so that a crash in between leaves an image that nobody can see, never a user without
-// the image it names.
+// the image it names. Where a write may still take effect, its image is left too.
 type Directory struct {
 	Users   Store
 	Avatars Avatars
@@ -92,7 +92,7 @@ func (d *Directory) Create(ctx context.Context, draft Draft) (User, error) {
 }
 
 // resolve finds out whether a create took effect whose answer never came. It returns what
-// Store.Create would have; an error that is still uncertain if that cannot be told either.
+// Store.Create would have; the cause, as uncertain as it was, unless the record is there.
 func (d *Directory) resolve(ctx context.Context, record Record, cause error) (*Record, error) {
 	// The request's own time may be used up.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
@@ -104,7 +104,9 @@ func (d *Directory) resolve(ctx context.Context, record Record, cause error) (*R
 		return nil, cause
 	}
 	if existing == nil {
-		return nil, certain(cause)
+		// As it is now. The write may be on its way still, held up by the network, and then its user
+		// must find the image.
+		return nil, cause
 	}
 	return existing, nil
 }
@@ -205,7 +207,7 @@ func (d *Directory) resolveAvatar(ctx context.Context, id, avatarID string, seen
 	case now == nil:
 		return User{}, ErrNoUser
 	case now.AvatarID != avatarID:
-		return User{}, certain(cause)
+		return User{}, cause // as it is now: see resolve
 	}
 	return seen, nil
 }
@@ -277,15 +279,4 @@ func (d *Directory) discard(ctx context.Context, userID, avatarID string) {
 	if err := d.Avatars.Delete(ctx, userID, avatarID); err != nil {
 		d.Log.WarnContext(ctx, "an image that no user names stays in the bucket", "user", userID, "avatar", avatarID, "error", err)
 	}
-}
-
-// certain returns err without its doubt.
-func certain(err error) error {
-	var e *Error
-	if !errors.As(err, &e) {
-		return err
-	}
-	sure := *e
-	sure.Uncertain = false
-	return &sure
 }

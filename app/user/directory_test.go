@@ -1,12 +1,16 @@
 package user_test
 
 import (
+	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -111,7 +115,7 @@ func TestForeignAvatar(t *testing.T) {
 }
 
 // Ensure that when a user cannot be written, whichever call fails and however, there is an error, no user,
-// and no image in the bucket.
+// and no image in the bucket; but that of a write which may come late, until it is swept.
 func TestCreateFails(t *testing.T) {
 	t.Parallel()
 	for _, operation := range []string{"S3.PutObject", "DynamoDB.PutItem", "DynamoDB.GetItem"} {
@@ -136,6 +140,10 @@ func TestCreateFails(t *testing.T) {
 					require.Error(t, err)
 					assert.Contains(t, []user.Code{user.Unavailable, user.Internal}, user.CodeOf(err), "%v", err)
 					assert.Empty(t, items(t, a))
+					if operation == "DynamoDB.PutItem" && name != "refused" {
+						assert.Len(t, a.Objects(t), 1)
+						sweep(t, a)
+					}
 					assert.Empty(t, a.Objects(t))
 
 					// And the same request succeeds when the fault has passed.
@@ -284,10 +292,64 @@ func TestSetAvatarFails(t *testing.T) {
 				got, err := d.Get(t.Context(), u.ID)
 				require.NoError(t, err)
 				assert.Equal(t, u, got)
+				if operation == "DynamoDB.UpdateItem" && name != "refused" {
+					assert.Len(t, a.Objects(t), 2, "the write may come late")
+					sweep(t, a)
+				}
 				assert.Equal(t, []string{object(u)}, a.Objects(t))
 			})
 		}
 	}
+}
+
+// Ensure that a write which is carried out only when its request has failed, because the network held it up, finds
+// the image that it names: of a create, and of a replacement.
+func TestLateWrite(t *testing.T) {
+	t.Parallel()
+	for _, operation := range []string{"DynamoDB.PutItem", "DynamoDB.UpdateItem"} {
+		a, d := start(t)
+		id := ""
+		if operation == "DynamoDB.UpdateItem" {
+			u, err := d.Create(t.Context(), draft(t))
+			require.NoError(t, err)
+			id = u.ID
+		}
+		var held atomic.Pointer[func()]
+		a.Intercede(operation, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			body, err := io.ReadAll(r.Body)
+			assert.NoError(t, err)
+			late := r.Clone(context.WithoutCancel(r.Context()))
+			late.Body = io.NopCloser(bytes.NewReader(body))
+			carryOut := func() { next.ServeHTTP(httptest.NewRecorder(), late) }
+			held.CompareAndSwap(nil, &carryOut)
+			w.WriteHeader(http.StatusInternalServerError)
+		})
+		var err error
+		if id == "" {
+			_, err = d.Create(t.Context(), draft(t))
+		} else {
+			_, err = d.SetAvatar(t.Context(), id, face(t))
+		}
+		require.Equal(t, user.Unavailable, user.CodeOf(err), "%v", err)
+		(*held.Load())()
+
+		written := items(t, a)
+		require.Len(t, written, 1)
+		sweep(t, a)
+		u := written[0]["id"].(*types.AttributeValueMemberS).Value
+		stored, err := d.Avatar(t.Context(), u, func(string) bool { return true })
+		require.NoError(t, err, "%s: the user's image", operation)
+		assert.NoError(t, stored.Close())
+		assert.Len(t, a.Objects(t), 1)
+	}
+}
+
+// sweep removes every image that no user names.
+func sweep(t *testing.T, a *awstest.AWS) {
+	t.Helper()
+	a.Pass(2 * hour)
+	_, err := sweeper(a).Sweep(t.Context(), a.Now().Add(-hour), true)
+	require.NoError(t, err)
 }
 
 // Ensure an avatar that was set is set, whatever became of the answer, and the one before is gone.

@@ -42,9 +42,9 @@ func TestSweepCommand(t *testing.T) {
 	assert.Equal(t, 0, status, stderr)
 	assert.Contains(t, stdout, " 0 removed\n")
 
-	status, _, stderr = command(t, []string{"sweep", "-older-than=29s"}, endpoint)
+	status, _, stderr = command(t, []string{"sweep", "-older-than=21s"}, endpoint)
 	assert.Equal(t, 2, status)
-	assert.Contains(t, stderr, "-older-than must be at least 30s")
+	assert.Contains(t, stderr, "-older-than must be at least 22s")
 	status, _, stderr = command(t, []string{"sweep", "now"}, endpoint)
 	assert.Equal(t, 2, status)
 	assert.Contains(t, stderr, `unexpected argument "now"`)
