@@ -63,9 +63,10 @@ func (s *Server) getAvatar(c *fiber.Ctx) error {
 		c.Status(http.StatusNotModified)
 		return nil
 	}
-	// The first of it before anything is sent: its failure has a status.
-	begin := bufio.NewReader(stored.ReadCloser)
-	if _, err := begin.Peek(1); err != nil && stored.Size > 0 {
+	// The first of it before anything is sent: its failure has a status. It is as much as fasthttp holds
+	// back, so that what fails later breaks off an answer that has begun.
+	begin := bufio.NewReaderSize(stored.ReadCloser, writeBufferBytes)
+	if _, err := begin.Peek(int(min(stored.Size, writeBufferBytes))); err != nil {
 		deadline.Stop()
 		cancel()
 		_ = stored.Close()

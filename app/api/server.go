@@ -22,6 +22,9 @@ import (
 // maxHeaderBytes bounds the request line and the headers of a request; more is a 431.
 const maxHeaderBytes = 8 << 10
 
+// writeBufferBytes is what is held back of an answer until there is more.
+const writeBufferBytes = 4 << 10
+
 // A Server is the API on one listener.
 type Server struct {
 	config    config.Config
@@ -49,6 +52,7 @@ func New(c config.Config, directory *user.Directory, dependencies []Dependency, 
 		StreamRequestBody:            true,
 		DisablePreParseMultipartForm: true,
 		ReadBufferSize:               maxHeaderBytes,
+		WriteBufferSize:              writeBufferBytes,
 
 		ReadTimeout:  c.ReadTimeout,
 		WriteTimeout: c.WriteTimeout,
