@@ -322,6 +322,7 @@ func (s *suite) hostileForms(t *testing.T) {
 		{"20,000 headers of a part", formType, open + more(strings.Repeat("X: x\r\n", 20_000), "x") + end},
 		{"a header of a part that breaks off its line", formType, open + more("X: x\rY: y\r\n", "x") + end},
 		{"a header of a part with a NUL in its name", formType, open + more("X\x00: x\r\n", "x") + end},
+		{"a header of a part that cannot be read", formType, string(formOf(name, email)) + start + `Content-Disposition: form-data; name="avatar"; filename="a\"` + "\r\n\r\nx\r\n" + end},
 		{"a header of a part that is folded from nothing", formType, open + start + " X: x\r\n\r\nx\r\n" + end},
 		{"a name of a file with a NUL", formType, string(formOf(name, email, File("avatar", "a.png\x00.html", PNG(3, 3)))) + end},
 		{"a name of a file with a carriage return", formType, string(formOf(name, email, File("avatar", "a\rX-Injected: 1", PNG(3, 3)))) + end},
