@@ -18,10 +18,10 @@ const (
 	defaultLimit = 100 // where there is a cursor and no limit
 )
 
-// Memory that a list takes, measured with package dynamo and users of 260 bytes.
+// Memory that a list takes, about: 3,000 users of 260 bytes take 4.2 MB while they are read, and 0.8 MB as JSON.
 const (
 	listedBytes = 2 << 10 // a user while a page of the store is read
-	readFactor  = 4       // a page while it is read, of what it is as JSON
+	readFactor  = 4       // a page while it is read, beside what it is as JSON
 	// smallAnswer is what the kernel takes of an answer at once, so that a client that reads slowly
 	// has no memory of ours.
 	smallAnswer = 64 << 10
@@ -63,16 +63,15 @@ func (s *Server) listSome(c *fiber.Ctx) error {
 		}
 	}
 	url := s.usersURL(c)
-	if len(users) > limit {
-		users = users[:limit]
-		c.Set(fiber.HeaderLink, fmt.Sprintf(`<%s?limit=%d&cursor=%s>; rel="next"`, url, limit, encodeCursor(users[limit-1].ID)))
-	}
 	l := &list{server: s, exchange: exchangeOf(c), url: url, buffer: []byte{'['}, done: true}
-	l.buffer = append(appendUsers(l.buffer, users, url, true), ']')
+	l.buffer = append(appendUsers(l.buffer, users[:min(len(users), limit)], url, true), ']')
 	if len(l.buffer) > smallAnswer {
 		if l.exchange.release, err = s.budget.lists.take(int64(len(l.buffer))); err != nil {
 			return err
 		}
+	}
+	if len(users) > limit {
+		c.Set(fiber.HeaderLink, fmt.Sprintf(`<%s?limit=%d&cursor=%s>; rel="next"`, url, limit, encodeCursor(users[limit-1].ID)))
 	}
 	return l.send(c)
 }

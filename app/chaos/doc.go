@@ -9,7 +9,7 @@
 //   - A port that refuses is a proxy that does not listen.
 //   - Loss of packets is a small share of answers that stall or break off. What TCP sends again is late
 //     rather than lost; to the API only what comes too late makes a difference.
-//   - An hour's outage lasts as many times the longest time of a request as an hour does by default.
+//   - A long outage lasts hundreds of times as long as a request may take, which settings make short.
 //
 // Lines of the log that begin with “figure:” say what was seen.
 package chaos

@@ -172,7 +172,7 @@ func (l *load) limit(op string) time.Duration {
 // do makes a call and checks what is so for all of them.
 func (w *worker) do(op string, request func() answer) answer {
 	a := request()
-	excused := machine.stalledSince(a.began)
+	excused := a.excused(w.load.system.config.RequestTimeout)
 	w.load.mu.Lock()
 	spared := slices.Contains(w.load.spared, op) && !excused
 	status := a.status
@@ -183,7 +183,7 @@ func (w *worker) do(op string, request func() answer) answer {
 	w.load.mu.Unlock()
 	w.done.Add(1)
 
-	if limit := w.load.limit(op); a.took > limit && !excused {
+	if limit := w.load.limit(op) + a.allowance(); a.took > limit {
 		w.load.finding("%s took longer than %s: %s", op, limit, a)
 	}
 	switch {
@@ -283,7 +283,7 @@ func (l *load) probe() {
 
 func (l *load) ask(want int, method, path string, body []byte, header ...string) {
 	a := l.system.call(method, path, body, header...)
-	if a.err != nil || a.status != want || a.took > margin && !machine.stalledSince(a.began) {
+	if a.err != nil || a.status != want || a.took > margin+a.allowance() {
 		l.finding("%s %s, which takes no AWS: %s", method, path, a)
 	}
 	l.mu.Lock()

@@ -20,8 +20,8 @@ import (
 	"prima.internal/app/config"
 )
 
-// margin is how much longer than its own limit a request may take here, for a machine that is busy
-// with other things. It is less than any limit in the program that a request does not know of would add.
+// margin is how much longer than REQUEST_TIMEOUT a request may take here: up to two seconds to find out
+// what became of a write and to remove its image, and the rest for a machine that is busy.
 const margin = 3 * time.Second
 
 // A system is the API, an AWS of its own, and the links between them.
