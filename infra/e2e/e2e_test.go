@@ -5,20 +5,15 @@
 package e2e_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,6 +32,8 @@ type outputs struct {
 }
 
 // TestSystem is one test, because its parts follow each other: they change the one system that there is.
+//
+//nolint:paralleltest // for the same reason
 func TestSystem(t *testing.T) {
 	out := stackOutputs(t)
 	require.NotEmpty(t, out.URL, "the stack has no NodePort")
@@ -72,7 +69,7 @@ func TestSystem(t *testing.T) {
 				if _, err := os.Stat(root + "/" + file); os.IsNotExist(err) {
 					continue
 				}
-				run(t, "kubectl", "--context", kubeContext(), "apply", "--dry-run=server", "--validate=strict", "-f", file)
+				kubectl(t, "apply", "--dry-run=server", "--validate=strict", "-f", file)
 			}
 		}
 	})
@@ -103,20 +100,33 @@ func TestSystem(t *testing.T) {
 
 	// Ensure a changed setting rolls out, and that no request fails for it.
 	t.Run("a changed setting rolls out without a failed request", func(t *testing.T) {
+		w := newWorkload(out.URL)
+		w.rate = 100
+		defer w.remove(t)
+		w.seed(t)
 		before := podNames(t, out)
-		load := startLoad(t, out.URL)
+		load := w.start(t, "changed setting")
 		pulumi(t, "up", "--yes", "--skip-preview", "--config-file", settings(t, "LOG_LEVEL", "debug"))
 		pulumi(t, "up", "--yes", "--skip-preview")
 		load.stop()
-		assert.Zero(t, load.failed.Load(), "of %d requests: %v", load.sent.Load(), load.first())
-		assert.Greater(t, load.sent.Load(), int64(100))
+		load.assertUnharmed(t)
+		assert.Greater(t, w.requests, 100)
+		w.verify(t)
 		requireGone(t, out, before)
+	})
+
+	// Ensure the sweep, whose time is the night, does its work in the cluster.
+	t.Run("the sweep of avatars that no user names", func(t *testing.T) {
+		kubectl(t, "create", "job", "sweep-e2e", "-n", out.Namespace, "--from=cronjob/prima-api-sweep")
+		defer kubectl(t, "delete", "job", "sweep-e2e", "-n", out.Namespace, "--wait")
+		kubectl(t, "wait", "job", "sweep-e2e", "-n", out.Namespace, "--for=condition=complete", "--timeout=2m")
+		assert.Contains(t, kubectl(t, "logs", "job/sweep-e2e", "-n", out.Namespace), " images in "+out.Bucket)
 	})
 
 	// Ensure a LocalStack that has lost everything is repaired by the next task up.
 	t.Run("LocalStack loses its data", func(t *testing.T) {
-		run(t, "kubectl", "--context", kubeContext(), "delete", "pod", "-n", "localstack", "--all", "--wait")
-		run(t, "kubectl", "--context", kubeContext(), "rollout", "status", "-n", "localstack", "deployment", "--timeout=5m")
+		kubectl(t, "delete", "pod", "-n", "localstack", "--all", "--wait")
+		kubectl(t, "rollout", "status", "-n", "localstack", "deployment", "--timeout=5m")
 		require.Eventually(t, func() bool { return status(out.URL+"/readyz") == http.StatusServiceUnavailable }, time.Minute, time.Second, "readiness names what is missing")
 		run(t, root+"/scripts/stack", "up")
 		require.Eventually(t, func() bool { return status(out.URL+"/readyz") == http.StatusOK }, time.Minute, time.Second)
@@ -125,23 +135,18 @@ func TestSystem(t *testing.T) {
 }
 
 // TestDestroy takes the system away, and is for the end: task e2e runs it with E2E_DESTROY set.
+//
+//nolint:paralleltest // there is one system
 func TestDestroy(t *testing.T) {
 	if os.Getenv("E2E_DESTROY") == "" {
 		return
 	}
 	out := stackOutputs(t)
 	run(t, root+"/scripts/stack", "down")
-	namespaces := run(t, "kubectl", "--context", kubeContext(), "get", "namespaces", "-o", "name")
+	namespaces := kubectl(t, "get", "namespaces", "-o", "name")
 	assert.NotContains(t, namespaces, out.Namespace)
 	assert.NotContains(t, namespaces, "localstack")
-	assert.Empty(t, strings.TrimSpace(run(t, "kubectl", "--context", kubeContext(), "get", "all,configmaps,secrets,networkpolicies,poddisruptionbudgets", "-A", "-l", "app.kubernetes.io/name in (prima-api, localstack)", "-o", "name")))
-}
-
-func kubeContext() string {
-	if context := os.Getenv("MINIKUBE_PROFILE"); context != "" {
-		return context
-	}
-	return "minikube"
+	assert.Empty(t, strings.TrimSpace(kubectl(t, "get", "all,configmaps,secrets,networkpolicies,poddisruptionbudgets", "-A", "-l", "app.kubernetes.io/name in (prima-api, localstack)", "-o", "name")))
 }
 
 func stackOutputs(t *testing.T) outputs {
@@ -156,29 +161,10 @@ func pulumi(t *testing.T, args ...string) string {
 	return run(t, "pulumi", args...)
 }
 
-// run runs a command in the root of the checkout and returns what it prints.
-func run(t *testing.T, name string, args ...string) string {
-	t.Helper()
-	c := exec.CommandContext(t.Context(), strings.TrimPrefix(name, root+"/"), args...)
-	c.Dir = root
-	c.Env = append(os.Environ(), "PULUMI_CONFIG_PASSPHRASE="+os.Getenv("PULUMI_CONFIG_PASSPHRASE"), "PULUMI_SKIP_UPDATE_CHECK=true")
-	var stderr bytes.Buffer
-	c.Stderr = &stderr
-	out, err := c.Output()
-	require.NoError(t, err, "%s %v: %s%s", name, args, out, &stderr)
-	return string(out)
-}
-
-// read decodes what kubectl prints.
-func read(t *testing.T, into any, args ...string) {
-	t.Helper()
-	require.NoError(t, json.Unmarshal([]byte(run(t, "kubectl", append([]string{"--context", kubeContext()}, args...)...)), into))
-}
-
+// podNames returns the pods of the API that run, as pod/<name>.
 func podNames(t *testing.T, out outputs) []string {
 	t.Helper()
-	return strings.Fields(run(t, "kubectl", "--context", kubeContext(), "get", "pods", "-n", out.Namespace, "-l", "app.kubernetes.io/name=prima-api",
-		"--field-selector", "status.phase=Running", "-o", "name"))
+	return strings.Fields(kubectl(t, "get", "pods", "-n", out.Namespace, "-l", selector, "--field-selector", "status.phase=Running", "-o", "name"))
 }
 
 // requireGone waits until pods have ended: for a while after a rollout they still serve.
@@ -241,61 +227,4 @@ func status(url string) int {
 	}
 	defer response.Body.Close()
 	return response.StatusCode
-}
-
-// load is a number of clients that keep their connections and ask as fast as they are answered.
-type load struct {
-	sent, failed atomic.Int64
-	done         context.CancelFunc
-	clients      sync.WaitGroup
-	mu           sync.Mutex
-	errs         []string
-}
-
-func startLoad(t *testing.T, url string) *load {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	l := &load{done: cancel}
-	t.Cleanup(l.stop)
-	for range 4 {
-		l.clients.Go(func() {
-			client := &http.Client{Transport: new(http.Transport), Timeout: 30 * time.Second}
-			defer client.CloseIdleConnections()
-			for ctx.Err() == nil {
-				l.ask(client, url+"/users?limit=5")
-				time.Sleep(5 * time.Millisecond) // a steady load, not all that the machine can do
-			}
-		})
-	}
-	return l
-}
-
-func (l *load) ask(client *http.Client, url string) {
-	l.sent.Add(1)
-	response, err := client.Get(url)
-	if err == nil {
-		_, err = io.Copy(io.Discard, response.Body)
-		_ = response.Body.Close()
-		if err == nil && response.StatusCode != http.StatusOK {
-			err = fmt.Errorf("%s", response.Status)
-		}
-	}
-	if err != nil {
-		l.failed.Add(1)
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.errs = append(l.errs, err.Error())
-	}
-}
-
-func (l *load) stop() {
-	l.done()
-	l.clients.Wait()
-}
-
-// first returns the first errors.
-func (l *load) first() []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.errs[:min(len(l.errs), 5)]
 }
