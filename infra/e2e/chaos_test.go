@@ -107,6 +107,7 @@ func (c *chaos) calibrate(t *testing.T) {
 	time.Sleep(lead)
 	l.stop()
 	l.assertUnharmed(t)
+	c.requests = 0 // nothing happened to the system
 	c.rate = min(max(int(float64(l.metrics.Requests)/time.Since(l.began).Seconds())/5, least), most)
 	t.Logf("figure: calibration: %s; the loads are %d/s", l, c.rate)
 }
