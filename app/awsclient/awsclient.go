@@ -53,7 +53,7 @@ func Load(ctx context.Context, c config.Config, log *slog.Logger) (aws.Config, e
 		awsconfig.WithRetryer(func() aws.Retryer {
 			return retry.NewStandard(func(o *retry.StandardOptions) {
 				o.MaxAttempts = maxAttempts
-				o.Backoff = retry.BackoffDelayerFunc(fullJitter)
+				o.Backoff = retry.BackoffDelayerFunc(func(attempt int, _ error) (time.Duration, error) { return Backoff(attempt), nil })
 			})
 		}),
 		awsconfig.WithLogger(sdkLogger{log}),
@@ -77,11 +77,11 @@ func Load(ctx context.Context, c config.Config, log *slog.Logger) (aws.Config, e
 // firstBackoff is the longest wait before the second attempt; each one after that is twice as long.
 const firstBackoff = 50 * time.Millisecond
 
-// fullJitter waits a random time up to a bound that doubles, so that clients whose calls failed together do not come
-// again together. The SDK's own has none from the second wait on where MaxBackoff is a second: seen in v1.47.7.
+// Backoff returns how long to wait after an attempt, of which the first is 0: a random time up to a bound that doubles, so
+// that clients whose calls failed together do not come again together. The SDK's own has no chance in it from the second wait on where MaxBackoff is a second: seen in v1.47.7.
 // Source: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/.
-func fullJitter(attempt int, _ error) (time.Duration, error) {
-	return rand.N(min(MaxBackoff, firstBackoff<<min(attempt, 10))), nil //nolint:gosec // nobody gains by guessing it
+func Backoff(attempt int) time.Duration {
+	return rand.N(min(MaxBackoff, firstBackoff<<min(attempt, 10))) //nolint:gosec // nobody gains by guessing it
 }
 
 // freshConnections drops the connections that are kept for later when a call fails. A network that has forgotten

@@ -130,7 +130,7 @@ func (w *worker) patch(u *account) {
 
 func (w *worker) putAvatar(u *account) {
 	if u.nextAvatar == nil {
-		u.nextAvatar = newImage(imageBytes)
+		u.nextAvatar = w.avatar()
 	}
 	a := w.do(opPutAvatar, func() answer {
 		return w.load.system.call(http.MethodPut, u.path()+"/avatar", u.nextAvatar)

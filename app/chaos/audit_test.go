@@ -3,6 +3,7 @@ package chaos_test
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +15,8 @@ import (
 // after each of them has made again what it had no good answer to.
 func (l *load) audit(t *testing.T) {
 	t.Helper()
-	for _, w := range l.workers {
+	everyone := slices.Concat(l.workers, l.uploaders)
+	for _, w := range everyone {
 		l.running.Go(w.audit)
 	}
 	l.running.Wait()
@@ -23,7 +25,7 @@ func (l *load) audit(t *testing.T) {
 	counts := map[state]int{}
 	accounted := map[string]bool{}
 	repeated := 0
-	for _, w := range l.workers {
+	for _, w := range everyone {
 		w.lists(w.accounts, users)
 		for _, u := range w.accounts {
 			counts[u.state]++

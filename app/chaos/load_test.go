@@ -40,8 +40,10 @@ var (
 type load struct {
 	system  *system
 	workers []*worker
-	stop    chan struct{}
-	running sync.WaitGroup
+	// uploaders are further clients, which are there for a time.
+	uploaders []*worker
+	stop      chan struct{}
+	running   sync.WaitGroup
 
 	mu     sync.Mutex
 	calls  []call
@@ -69,6 +71,7 @@ type worker struct {
 	accounts []*account
 	done     atomic.Int64 // calls
 	pause    time.Duration
+	image    []byte // every avatar; nil: a new one each time
 }
 
 // startLoad starts a load with this pause of each worker between two calls, on average. It ends with
@@ -226,9 +229,9 @@ func (w *worker) step() {
 	case 2:
 		w.create(newAccount(nil, ""))
 	case 3:
-		w.create(newAccount(newImage(imageBytes), rand.Text()))
+		w.create(newAccount(w.avatar(), rand.Text()))
 	case 4:
-		w.create(newAccount(newImage(imageBytes), ""))
+		w.create(newAccount(w.avatar(), ""))
 	case 5, 6:
 		w.with(w.get, alive)
 	case 7:
@@ -248,6 +251,14 @@ func (w *worker) step() {
 	}
 }
 
+// avatar returns an image to send.
+func (w *worker) avatar() []byte {
+	if w.image != nil {
+		return w.image
+	}
+	return newImage(imageBytes)
+}
+
 // with does something with one of the users that are in these states.
 func (w *worker) with(do func(*account), states ...state) {
 	var some []*account
@@ -257,7 +268,7 @@ func (w *worker) with(do func(*account), states ...state) {
 		}
 	}
 	if len(some) == 0 {
-		u := newAccount(newImage(imageBytes), rand.Text())
+		u := newAccount(w.avatar(), rand.Text())
 		w.create(u)
 		return
 	}

@@ -1,6 +1,7 @@
 package chaos_test
 
 import (
+	"crypto/rand"
 	"net/http"
 	"testing"
 	"time"
@@ -46,13 +47,8 @@ func longOutage(t *testing.T, p place) {
 	l.mark()(t, 6)
 	before := s.api.vitals(t)
 
-	u := newAccount(nil, "uploads")
-	await(t, "a user for uploads", func() bool {
-		u.id = createdID(u.create(s))
-		return u.id != ""
-	})
 	ended := make(chan struct{})
-	uploads := s.upload(t, u, ended)
+	uploader := l.upload(t, ended)
 	struck := time.Now()
 	for _, strike := range []func(*testing.T, *system, place){poisoned(blackHole...), refused, throttled(1)} {
 		s.heal(t)
@@ -60,53 +56,51 @@ func longOutage(t *testing.T, p place) {
 		time.Sleep(outage / 3)
 	}
 	close(ended)
-	failed := <-uploads
 	held := s.api.vitals(t)
 	s.heal(t)
 	healed := time.Now()
-	await(t, "an upload succeeds", func() bool {
-		return s.call(http.MethodPut, u.path()+"/avatar", newImage(imageBytes)).status == http.StatusOK
-	})
+	first := newAccount(newImage(imageBytes), rand.Text())
+	await(t, "a creation succeeds", func() bool { return first.create(s).status == http.StatusCreated })
 	recovered := time.Since(healed)
 	assert.Less(t, recovered, recovery+5*machine.stalledSince(healed))
-	await(t, "the user for uploads goes", func() bool {
-		status := s.call(http.MethodDelete, u.path(), nil).status
-		return status == http.StatusNoContent || status == http.StatusNotFound
-	})
 	l.mark()(t, 3)
 	l.end()
 
 	during := tally(l.between(struck, healed))
 	assert.Greater(t, during.statuses[http.StatusServiceUnavailable], 30, "%s", during)
-	assert.Greater(t, failed, 50, "uploads")
+	assert.Greater(t, uploader.done.Load(), int64(100), "uploads")
+	uploader.accounts = append(uploader.accounts, first)
 	l.audit(t)
 	l.verdict(t)
-	t.Logf("figure: an outage of %d × REQUEST_TIMEOUT: %s, beside %d uploads of %d KiB that failed; the first upload succeeded %s after it; %d requests that take no AWS answered; %s at its end",
-		outage/timeout, during, failed, uploadBytes>>10, recovered.Round(time.Millisecond), l.probes, held)
+	t.Logf("figure: an outage of %d × REQUEST_TIMEOUT: %s, of which %d were uploads of %d KiB; a creation succeeded %s after it; %d requests that take no AWS answered; %s at its end",
+		outage/timeout, during, uploader.done.Load(), uploadBytes>>10, recovered.Round(time.Millisecond), l.probes, held)
 	s.resources(t, before, 2*clients)
 }
 
 // uploadBytes is much, so that in the memory of the process the bodies of hundreds of requests would be seen.
 const uploadBytes = 512 << 10
 
-// upload replaces the avatar of a user again and again until ended is closed, and then tells how often that has failed.
-func (s *system) upload(t *testing.T, u *account, ended <-chan struct{}) (failed <-chan int) {
+// upload has one more client replace the avatar of a user, and try to create others with one, until ended is closed.
+func (l *load) upload(t *testing.T, ended <-chan struct{}) *worker {
 	t.Helper()
-	count, image := make(chan int, 1), newImage(uploadBytes)
-	go func() {
-		for n := 0; ; {
-			a := s.call(http.MethodPut, u.path()+"/avatar", image)
-			if assert.NoError(t, a.err) && a.status != http.StatusOK {
-				assert.NoError(t, a.unavailable(), "%s", a)
-				n++
-			}
+	w, u := &worker{load: l, image: newImage(uploadBytes)}, newAccount(nil, rand.Text())
+	await(t, "a user for uploads", func() bool {
+		w.create(u)
+		return u.state == alive
+	})
+	l.uploaders = append(l.uploaders, w)
+	l.running.Go(func() {
+		for {
+			w.putAvatar(u)
+			w.create(newAccount(w.image, ""))
 			select {
 			case <-ended:
-				count <- n
 				return
-			case <-time.After(20 * time.Millisecond):
+			case <-l.stop:
+				return
+			case <-time.After(pause / 2):
 			}
 		}
-	}()
-	return count
+	})
+	return w
 }

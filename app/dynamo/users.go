@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
@@ -189,7 +188,6 @@ func (u *Users) AvatarIDs(ctx context.Context, users []string) (map[string]strin
 }
 
 func (u *Users) avatarIDs(ctx context.Context, keys []map[string]types.AttributeValue, into map[string]string) error {
-	backoff := retry.NewExponentialJitterBackoff(awsclient.MaxBackoff)
 	for attempt := 0; len(keys) > 0; attempt++ {
 		tracked, call := awsclient.Track(ctx)
 		out, err := u.client.BatchGetItem(tracked, &dynamodb.BatchGetItemInput{RequestItems: map[string]types.KeysAndAttributes{*u.table: {
@@ -214,21 +212,14 @@ func (u *Users) avatarIDs(ctx context.Context, keys []map[string]types.Attribute
 		if len(keys) == 0 {
 			return nil
 		}
-		delay, err := backoff.BackoffDelay(min(attempt, maxDoublings), nil)
-		if err != nil {
-			return call.Fault(err)
-		}
 		select {
 		case <-ctx.Done():
 			return call.Fault(ctx.Err())
-		case <-time.After(delay):
+		case <-time.After(awsclient.Backoff(attempt)):
 		}
 	}
 	return nil
 }
-
-// maxDoublings bounds the exponent of a delay, which then is as long as it may be.
-const maxDoublings = 10
 
 // Check asks whether the table is there and can be used. The error is user.ErrResourceMissing
 // where it is known not to be.
