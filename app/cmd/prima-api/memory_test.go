@@ -113,7 +113,7 @@ func TestUploadsAtOnce(t *testing.T) {
 		storing.Add(-1)
 		w.Header().Set("ETag", `"0"`)
 	})
-	p := startBuilt(t, "AWS_ENDPOINT_URL="+a.Config.Endpoint, fmt.Sprint("GOMEMLIMIT=", goLimit), "REQUEST_TIMEOUT=1m", "READ_TIMEOUT=5m")
+	p := startBuilt(t, "AWS_ENDPOINT_URL="+a.Config.Endpoint, fmt.Sprint("GOMEMLIMIT=", goLimit), "REQUEST_TIMEOUT=2m", "READ_TIMEOUT=10m")
 	contentType, body := apitest.Form(apitest.Field("name", "Ada"), apitest.Field("email", "ada@example.com"), apitest.File("avatar", "a.png", apitest.PaddedPNG(size)))
 
 	// What the default of REQUEST_MEMORY holds of them.
