@@ -167,6 +167,32 @@ func TestListsBeyondTheBudget(t *testing.T) {
 	assert.Equal(t, http.StatusOK, s.do(t, http.MethodGet, "/health", "").StatusCode)
 }
 
+// Ensure a list of which only the head is asked for gives back what it took, and has its line in the log, whether it is
+// sent at once, in one piece or while it is read.
+func TestBudgetOfHeads(t *testing.T) {
+	t.Parallel()
+	users := make([]user.User, 1000)
+	for i := range users {
+		users[i] = user.User{ID: fmt.Sprint(i), Name: strings.Repeat("n", 200)}
+	}
+	for name, store := range map[string]pages{
+		"one page":   {page: func(string) ([]user.User, string, error) { return users, "", nil }},
+		"many pages": {page: func(after string) ([]user.User, string, error) { return users, after + "1", nil }},
+	} {
+		c := config.Default()
+		c.RequestMemory, c.RequestTimeout = 1<<20, time.Second
+		s := serve(t, c, store, nil, nil)
+		for _, path := range []string{"/users", "/users?limit=1000"} {
+			for range 20 {
+				got, err := s.send(http.MethodHead, path, nil)
+				require.NoError(t, err, name)
+				assert.Equal(t, http.StatusOK, got.StatusCode, "%s %s", name, path)
+			}
+		}
+		require.Eventually(t, func() bool { return len(s.log.requests(t, "/users")) == 40 }, time.Minute, time.Millisecond, name)
+	}
+}
+
 // Ensure a client of HTTP/1.0, which knows no chunks, gets a list in one piece, or is told that it is
 // too long for that.
 func TestListInOnePiece(t *testing.T) {

@@ -78,7 +78,8 @@ func Load(ctx context.Context, c config.Config, log *slog.Logger) (aws.Config, e
 const firstBackoff = 50 * time.Millisecond
 
 // Backoff returns how long to wait after an attempt, of which the first is 0: a random time up to a bound that doubles, so
-// that clients whose calls failed together do not come again together. The SDK's own has no chance in it from the second wait on where MaxBackoff is a second: seen in v1.47.7.
+// that clients whose calls failed together do not come again together. The SDK's own wait is random only before the second
+// attempt, where the most that it may be is a second: seen in v1.47.7.
 // Source: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/.
 func Backoff(attempt int) time.Duration {
 	return rand.N(min(MaxBackoff, firstBackoff<<min(attempt, 10))) //nolint:gosec // nobody gains by guessing it
