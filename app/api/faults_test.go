@@ -104,8 +104,21 @@ type pages struct {
 	page func(after string) ([]user.User, string, error)
 }
 
-func (p pages) Page(_ context.Context, after string, _ int) ([]user.User, string, error) {
-	return p.page(after)
+func (p pages) Page(_ context.Context, dst []byte, usersURL string, q user.PageQuery) (user.Page, error) {
+	users, next, err := p.page(q.After)
+	page := user.Page{JSON: dst, Next: next}
+	for i, u := range users {
+		if q.Limit > 0 && i == q.Limit {
+			page.Next, page.More = users[i-1].ID, true
+			break
+		}
+		if i > 0 {
+			page.JSON = append(page.JSON, ',')
+		}
+		page.JSON = u.AppendJSON(page.JSON, usersURL)
+		page.Users++
+	}
+	return page, err
 }
 
 // Ensure a panic is a 500 without its text, that the log has its stack, and that the process goes on.

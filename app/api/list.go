@@ -1,10 +1,7 @@
 package api
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 
@@ -18,14 +15,18 @@ const (
 	defaultLimit = 100 // where there is a cursor and no limit
 )
 
-// Memory that a list takes, about: 3,000 users of 260 bytes take 4.2 MB while they are read, and 0.8 MB as JSON.
+// Memory that a list takes, about: 3,000 users of 260 bytes are 0.8 MB in DynamoDB's words while they are read, and 0.8 MB as
+// JSON of ours.
 const (
-	listedBytes = 2 << 10 // a user while a page of the store is read
-	readFactor  = 4       // a page while it is read, beside what it is as JSON
+	listedBytes = 2 << 10 // a user while a part is read
+	readFactor  = 2       // a page while it is read, beside what it is as JSON
 	// smallAnswer is what the kernel takes of an answer at once, so that a client that reads slowly
 	// has no memory of ours.
 	smallAnswer = 64 << 10
 )
+
+// listFailed is the text for a list that could not be read.
+const listFailed = "Failed to list users"
 
 // listUsers answers GET /users: everything, or with a limit or a cursor a part of it.
 func (s *Server) listUsers(c *fiber.Ctx) error {
@@ -42,38 +43,21 @@ func (s *Server) listSome(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	release, err := s.budget.reads.take(int64(limit+1) * listedBytes)
-	if err != nil {
-		return err
-	}
-	defer release()
+	e, url := exchangeOf(c), s.usersURL(c)
 	ctx, cancel := s.work(c)
 	defer cancel()
-	// One more than asked for tells whether any follow; that a page of the store was the last does not.
-	users := make([]user.User, 0, limit+1)
-	for next := after; len(users) <= limit; {
-		var page []user.User
-		page, next, err = s.directory.Page(ctx, next, limit+1-len(users))
-		if err != nil {
-			return failed(listFailed, err)
-		}
-		users = append(users, page...)
-		if next == "" {
-			break
-		}
+	l := &list{server: s, exchange: e, url: url}
+	e.release = l.dispose
+	l.page, err = s.shared.get(ctx, fmt.Sprint(url, " ", limit, " ", after), func() (*page, error) {
+		return s.readPart(e.context, url, limit, after)
+	})
+	if err != nil {
+		return failed(listFailed, err)
 	}
-	url := s.usersURL(c)
-	l := &list{server: s, exchange: exchangeOf(c), url: url, buffer: []byte{'['}, done: true}
-	l.buffer = append(appendUsers(l.buffer, users[:min(len(users), limit)], url, true), ']')
-	if len(l.buffer) > smallAnswer {
-		if l.exchange.release, err = s.budget.lists.take(int64(len(l.buffer))); err != nil {
-			return err
-		}
+	if l.page.more {
+		c.Set(fiber.HeaderLink, fmt.Sprintf(`<%s?limit=%d&cursor=%s>; rel="next"`, url, limit, encodeCursor(l.page.next)))
 	}
-	if len(users) > limit {
-		c.Set(fiber.HeaderLink, fmt.Sprintf(`<%s?limit=%d&cursor=%s>; rel="next"`, url, limit, encodeCursor(users[limit-1].ID)))
-	}
-	return l.send(c)
+	return s.sendWhole(c, l)
 }
 
 func parsePage(c *fiber.Ctx) (limit int, after string, err error) {
@@ -97,176 +81,135 @@ func parsePage(c *fiber.Ctx) (limit int, after string, err error) {
 	return limit, after, nil
 }
 
-// listFailed is the text for a list that could not be read.
-const listFailed = "Failed to list users"
-
-// listAll answers with every user. A list of more than one page of the store is sent while it is read,
-// a page in memory at a time.
+// listAll answers with every user. What is one page of the store is shared with others who ask for it; a longer list
+// is sent while it is read.
 func (s *Server) listAll(c *fiber.Ctx) error {
-	l := &list{server: s, exchange: exchangeOf(c), url: s.usersURL(c), buffer: []byte{'['}, first: true}
-	var err error
-	if l.exchange.release, err = s.budget.lists.take(s.budget.page.Load()); err != nil {
-		return err
+	e, url := exchangeOf(c), s.usersURL(c)
+	ctx, cancel := s.work(c)
+	defer cancel()
+	l := &list{server: s, exchange: e, url: url}
+	e.release = l.dispose
+	segments := s.segments(c)
+	if segments > 1 {
+		segments, l.extra = s.reserveSegments(segments)
 	}
 	// The first page before anything is sent: its failure has a status.
-	if err := l.read(); err != nil {
+	var err error
+	if segments > 1 {
+		l.page, err = s.readPage(e.context, url, user.PageQuery{Segments: segments})
+	} else {
+		l.page, err = s.shared.get(ctx, url, func() (*page, error) { return s.readPage(e.context, url, user.PageQuery{}) })
+	}
+	if err != nil {
 		return failed(listFailed, err)
 	}
-	if !l.done && !c.Request().Header.IsHTTP11() {
-		if err := l.readAll(); err != nil {
-			return failed(listFailed, err)
+	if segments <= 1 && l.page.next == "" {
+		s.pages.Store(1)
+		return s.sendWhole(c, l)
+	}
+
+	// What is sent while it is read has room for a page until its end.
+	if l.memory = l.page.takeMemory(); l.memory == nil {
+		if l.memory, err = s.budget.lists.take(s.budget.page.Load()); err != nil {
+			return err
 		}
 	}
-	return l.send(c)
+	if segments > 1 {
+		l.source = newParallel(l, segments)
+	} else {
+		l.source = &sequence{list: l, after: l.page.next}
+		if !c.Request().Header.IsHTTP11() {
+			return s.sendUnchunked(c, l)
+		}
+	}
+	c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
+	if c.Method() == fiber.MethodHead {
+		return c.SendStream(http.NoBody) // a length that is not known, rather than one of 0
+	}
+	e.streamed = true
+	return c.SendStream(l)
+}
+
+// sendWhole makes a list of one page the answer, or says that the client has it already.
+func (s *Server) sendWhole(c *fiber.Ctx, l *list) error {
+	c.Set(fiber.HeaderETag, `"`+l.page.etag+`"`)
+	c.Set(fiber.HeaderCacheControl, "private, no-cache") // a copy is asked about before it is used
+	if matches(c.Request().Header.PeekAll(fiber.HeaderIfNoneMatch), l.page.etag) {
+		c.Status(http.StatusNotModified)
+		return nil
+	}
+	if len(l.page.body) <= smallAnswer {
+		return sendJSON(c, l.page.body)
+	}
+	c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
+	if c.Method() == fiber.MethodHead {
+		return c.SendStream(http.NoBody)
+	}
+	l.exchange.streamed = true
+	return c.SendStream(l, len(l.page.body))
 }
 
 // maxUnchunked bounds, in bytes, a list that is sent in one piece because its client knows no chunks.
 const maxUnchunked = 8 << 20
 
-// readAll reads the rest for a client of HTTP/1.0: that has no chunks, and a body that ends with
+// sendUnchunked reads the rest of a list for a client of HTTP/1.0: that has no chunks, and a body that ends with
 // its connection could be half a list.
-func (l *list) readAll() error {
-	more, err := l.server.budget.lists.take(maxUnchunked)
+func (s *Server) sendUnchunked(c *fiber.Ctx, l *list) error {
+	more, err := s.budget.lists.take(maxUnchunked)
 	if err != nil {
 		return err
 	}
-	first := l.exchange.release
-	l.exchange.release = func() { first(); more() }
-	for !l.done {
-		if err := l.read(); err != nil {
-			return err
+	l.extra = more
+	body := make([]byte, 0, 2*len(l.page.body))
+	for {
+		chunk, err := l.chunk()
+		if err != nil {
+			return failed(listFailed, err)
 		}
-		if len(l.buffer) > maxUnchunked {
+		if chunk == nil {
+			break
+		}
+		body = append(body, chunk...)
+		if len(body) > maxUnchunked {
 			return &problem{
 				status: http.StatusHTTPVersionNotSupported, error: "HTTP version not supported",
 				detail: "so long a list is sent by HTTP/1.1 only; or ask for a part of it by limit",
 			}
 		}
 	}
-	return nil
+	whole := &page{body: body}
+	whole.readers.Store(1)
+	whole.seal()
+	l.stop()
+	*l = list{server: s, exchange: l.exchange, page: whole, memory: l.memory, extra: l.extra}
+	return s.sendWhole(c, l)
 }
 
-// send makes the list the answer.
-func (l *list) send(c *fiber.Ctx) error {
-	if l.done && len(l.buffer) <= smallAnswer {
-		return sendJSON(c, l.buffer)
+// segments returns the parts in which a list is read at the same time: 1 unless the latest list was so long that each
+// of them has pages enough.
+func (s *Server) segments(c *fiber.Ctx) int {
+	n := s.config.ListSegments
+	if s.pages.Load() < pagesForSegment*int64(n) || !c.Request().Header.IsHTTP11() || c.Method() == fiber.MethodHead {
+		return 1
 	}
-	c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
-	if c.Method() == fiber.MethodHead {
-		return c.SendStream(http.NoBody) // a length that is not known, rather than one of 0
-	}
-	l.exchange.streamed = true
-	if l.done {
-		return c.SendStream(l, len(l.buffer))
-	}
-	return c.SendStream(l)
+	return n
 }
 
-// A list is the body of an answer with every user. It is made while it is sent.
-type list struct {
-	server   *Server
-	exchange *exchange
-	url      string
-	buffer   []byte // what has been read of the store and not been sent
-	next     string
-	first    bool // no user has been written
-	done     bool // the whole list has been read
-	sent     int  // bytes
-	err      error
-}
+// pagesForSegment is how many pages a segment should have. DynamoDB divides a table by its keys, and with few users a part may
+// have none, whose read is paid for all the same.
+const pagesForSegment = 2
 
-// read appends a page of the store to the buffer.
-func (l *list) read() error {
-	ctx, cancel := context.WithTimeout(l.exchange.context, l.server.config.RequestTimeout)
-	defer cancel()
-	budget := l.server.budget
-	take := budget.reads.take // the first page may be refused
-	if !l.first {
-		take = func(n int64) (func(), error) { return budget.reads.within(ctx, n) }
-	}
-	release, err := take(readFactor * budget.page.Load())
-	if err != nil {
-		return err
-	}
-	defer release()
-	users, next, err := l.server.directory.Page(ctx, l.next, 0)
-	if err != nil {
-		return err
-	}
-	before := len(l.buffer)
-	defer func() { budget.saw(len(l.buffer) - before) }()
-	l.buffer = appendUsers(l.buffer, users, l.url, l.first)
-	l.first = l.first && len(users) == 0
-	l.next = next
-	if next == "" {
-		l.done = true
-		l.buffer = append(l.buffer, ']')
-	}
-	return nil
-}
-
-// SupportsBodyWriteTo tells fasthttp that WriteTo sends what Read would return.
-func (l *list) SupportsBodyWriteTo() bool { return true }
-
-// WriteTo sends the list, a page a write.
-func (l *list) WriteTo(w io.Writer) (int64, error) {
-	for {
-		if len(l.buffer) > 0 {
-			n, err := w.Write(l.buffer)
-			l.sent += n
-			if err != nil {
-				l.err = err
-				return int64(l.sent), err
-			}
-			l.buffer = l.buffer[:0]
+// reserveSegments sets memory aside for a page of each segment but one, or makes the segments as few as there is memory
+// for. A list in several parts is faster, and that is no reason to let another wait: room is left for the list's own page and
+// for one more.
+func (s *Server) reserveSegments(wanted int) (segments int, release func()) {
+	size, memory := s.budget.page.Load(), s.budget.lists.semaphore
+	segments = 1
+	if memory.TryAcquire(2 * size) {
+		for segments < wanted && memory.TryAcquire(size) {
+			segments++
 		}
-		if l.done {
-			return int64(l.sent), nil
-		}
-		if l.err = l.read(); l.err != nil {
-			// The connection is closed without an end to the body: no client takes half a list for a whole one.
-			return int64(l.sent), l.err
-		}
+		memory.Release(2 * size)
 	}
-}
-
-// Read is WriteTo for those who would rather read.
-func (l *list) Read(p []byte) (int, error) {
-	for len(l.buffer) == 0 {
-		if l.done {
-			return 0, io.EOF
-		}
-		if l.err = l.read(); l.err != nil {
-			return 0, l.err
-		}
-	}
-	n := copy(p, l.buffer)
-	l.buffer = l.buffer[n:]
-	l.sent += n
-	return n, nil
-}
-
-// Close is there for fasthttp to find CloseWithError.
-func (l *list) Close() error { return nil }
-
-// CloseWithError ends the exchange. err is what kept the answer from being written.
-func (l *list) CloseWithError(err error) error {
-	if l.err != nil {
-		err = l.err
-	}
-	if err == nil && (!l.done || len(l.buffer) > 0) {
-		err = errors.New("the list was not sent to its end")
-	}
-	l.server.end(l.exchange, http.StatusOK, l.sent, err)
-	return nil
-}
-
-func appendUsers(dst []byte, users []user.User, url string, first bool) []byte {
-	for i, u := range users {
-		if i > 0 || !first {
-			dst = append(dst, ',')
-		}
-		dst = u.AppendJSON(dst, url)
-	}
-	return dst
+	return segments, func() { memory.Release(size * int64(segments-1)) }
 }

@@ -31,6 +31,8 @@ type Server struct {
 	directory *user.Directory
 	readiness *readiness
 	budget    *budget
+	shared    *sharer
+	pages     atomic.Int64 // of the store, that the latest whole list had
 	log       *slog.Logger
 	app       *fiber.App
 	listener  atomic.Pointer[listener]
@@ -39,7 +41,7 @@ type Server struct {
 
 // New returns a server that is not listening yet. dependencies are what /readyz asks for.
 func New(c config.Config, directory *user.Directory, dependencies []Dependency, log *slog.Logger) *Server {
-	s := &Server{config: c, directory: directory, readiness: newReadiness(dependencies, log), budget: newBudget(c.RequestMemory, c.RequestTimeout/5), log: log}
+	s := &Server{config: c, directory: directory, readiness: newReadiness(dependencies, log), budget: newBudget(c.RequestMemory, c.RequestTimeout/5), shared: newSharer(c.ListSharing, c.RequestTimeout/50), log: log}
 	s.app = fiber.New(fiber.Config{
 		AppName:               "prima-api",
 		DisableStartupMessage: true,

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -41,6 +42,43 @@ func (s *suite) emptyTable(t *testing.T) {
 			}
 			assert.Equal(t, want, sizes, "limit %d", limit)
 		}
+	})
+
+	// Ensure a client that has the list is not sent it again, and is when the list has become another.
+	t.Run("a client that has the list is told so", func(t *testing.T) {
+		created := s.CreateJSON(t, "Ann", Email())
+		s.CreateJSON(t, "Bob", Email())
+		s.untilListed(t, func(users []User) bool { return len(users) == 2 })
+		for _, path := range []string{"/users", "/users?limit=1", "/users?limit=2"} {
+			first := s.Do(t, "GET", path, nil)
+			etag := first.Header.Get("Etag")
+			require.Regexp(t, strongETag, etag)
+			assert.Equal(t, []string{"private, no-cache"}, first.Header.Values("Cache-Control"), first)
+			for _, condition := range []string{etag, "W/" + etag, "*", `"x", ` + etag} {
+				for _, method := range []string{"GET", "HEAD"} {
+					r := s.Do(t, method, path, nil, "If-None-Match: "+condition)
+					require.Equal(t, http.StatusNotModified, r.Status, r)
+					assert.Empty(t, r.Body, r)
+					assert.Equal(t, etag, r.Header.Get("Etag"), r)
+					assert.Equal(t, first.Header.Values("Link"), r.Header.Values("Link"), r)
+				}
+			}
+			for _, condition := range []string{`"x"`, strings.Trim(etag, `"`), `W/"x"`} {
+				r := s.Do(t, "GET", path, nil, "If-None-Match: "+condition)
+				require.Equal(t, http.StatusOK, r.Status, r)
+				assert.Equal(t, first.Body, r.Body, r)
+			}
+		}
+		before := s.Do(t, "GET", "/users", nil).Header.Get("Etag")
+		r := s.Do(t, "PATCH", "/users/"+created.ID, strings.NewReader(`{"name":"Eve"}`), "Content-Type: application/json")
+		require.Equal(t, http.StatusOK, r.Status, r)
+		users := s.untilListed(t, func(users []User) bool {
+			return slices.ContainsFunc(users, func(u User) bool { return u.ID == created.ID && u.Name == "Eve" })
+		})
+		require.Len(t, users, 2)
+		r = s.Do(t, "GET", "/users", nil, "If-None-Match: "+before)
+		require.Equal(t, http.StatusOK, r.Status, r)
+		assert.NotEqual(t, before, r.Header.Get("Etag"), r)
 	})
 
 	// Ensure the client goes on where it was, when the user that its cursor names is deleted meanwhile.

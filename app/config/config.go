@@ -33,6 +33,10 @@ type Config struct {
 	RequestMemory   int64 // bytes
 	MaxConnections  int
 
+	ListSharing         bool
+	ListSegments        int
+	ListConsistentReads bool
+
 	RequestTimeout  time.Duration
 	ReadTimeout     time.Duration
 	WriteTimeout    time.Duration

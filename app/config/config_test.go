@@ -43,7 +43,7 @@ func TestLoadReadsEveryVariable(t *testing.T) {
 		"DYNAMODB_TABLE": "people", "S3_BUCKET": "faces", "PUBLIC_BASE_URL": "https://api.example.com/v1",
 		"CORS_ALLOWED_ORIGINS": "https://a.example.com,http://localhost:3000", "LOG_LEVEL": "debug", "LOG_FORMAT": "text",
 		"MAX_AVATAR_BYTES": "1MiB", "MAX_AVATAR_PIXELS": "1024", "MAX_JSON_BYTES": "32KiB", "REQUEST_TIMEOUT": "2s",
-		"REQUEST_MEMORY": "96MiB", "MAX_CONNECTIONS": "100", "ACCESS_TOKENS": "ci:read:" + strings.Repeat("0f", 32) + ",ops:read+write:" + strings.Repeat("1e", 32),
+		"REQUEST_MEMORY": "96MiB", "MAX_CONNECTIONS": "100", "LIST_SHARING": "false", "LIST_SEGMENTS": "8", "LIST_CONSISTENT_READS": "true", "ACCESS_TOKENS": "ci:read:" + strings.Repeat("0f", 32) + ",ops:read+write:" + strings.Repeat("1e", 32),
 		"READ_TIMEOUT": "3s", "WRITE_TIMEOUT": "4s", "IDLE_TIMEOUT": "1m30s", "DRAIN_TIME": "0s", "SHUTDOWN_TIMEOUT": "6s",
 	}
 	for _, s := range config.Settings() {
@@ -114,6 +114,8 @@ func TestLoadRefuses(t *testing.T) {
 			":read:" + digest, "CI:read:" + digest, "ci:read:" + digest + ",", "ci:read:" + digest + ",ops:write:" + digest, "ci::" + digest, "ci:read:" + digest + ":",
 		},
 		"MAX_CONNECTIONS": {"0", "15"},
+		"LIST_SHARING":    {"yes", "1", "TRUE"},
+		"LIST_SEGMENTS":   {"0", "65"},
 		"REQUEST_MEMORY":  {"0", "1KiB"},
 		"REQUEST_TIMEOUT": {"0", "1", "-1s", "99ms", "11m", "soon", "NaN"},
 	} {
@@ -255,17 +257,21 @@ func arbitrary(t *rapid.T) config.Config {
 		PublicURL:        address("public", `(/[a-z]{1,5})?`),
 		RequestMemory:    rapid.Int64Range(1<<20, 16<<30).Draw(t, "memory"),
 		MaxConnections:   rapid.IntRange(16, 1<<18).Draw(t, "connections"),
-		LogLevel:         rapid.SampledFrom([]string{"debug", "info", "warn", "error"}).Draw(t, "level"),
-		LogFormat:        rapid.SampledFrom([]string{"json", "text"}).Draw(t, "format"),
-		MaxAvatarBytes:   rapid.Int64Range(1<<10, 64<<20).Draw(t, "avatar"),
-		MaxAvatarPixels:  rapid.Int64Range(1, 65535).Draw(t, "pixels"),
-		MaxJSONBytes:     rapid.Int64Range(1<<10, 16<<20).Draw(t, "json"),
-		RequestTimeout:   duration("request", moment, 10*time.Minute),
-		ReadTimeout:      duration("read", moment, 10*time.Minute),
-		WriteTimeout:     duration("write", moment, time.Hour),
-		IdleTimeout:      duration("idle", moment, time.Hour),
-		DrainTime:        duration("drain", 0, 10*time.Minute),
-		ShutdownTimeout:  duration("shutdown", 0, 10*time.Minute),
+
+		ListConsistentReads: rapid.Bool().Draw(t, "consistent"),
+		ListSharing:         rapid.Bool().Draw(t, "sharing"),
+		ListSegments:        rapid.IntRange(1, 64).Draw(t, "segments"),
+		LogLevel:            rapid.SampledFrom([]string{"debug", "info", "warn", "error"}).Draw(t, "level"),
+		LogFormat:           rapid.SampledFrom([]string{"json", "text"}).Draw(t, "format"),
+		MaxAvatarBytes:      rapid.Int64Range(1<<10, 64<<20).Draw(t, "avatar"),
+		MaxAvatarPixels:     rapid.Int64Range(1, 65535).Draw(t, "pixels"),
+		MaxJSONBytes:        rapid.Int64Range(1<<10, 16<<20).Draw(t, "json"),
+		RequestTimeout:      duration("request", moment, 10*time.Minute),
+		ReadTimeout:         duration("read", moment, 10*time.Minute),
+		WriteTimeout:        duration("write", moment, time.Hour),
+		IdleTimeout:         duration("idle", moment, time.Hour),
+		DrainTime:           duration("drain", 0, 10*time.Minute),
+		ShutdownTimeout:     duration("shutdown", 0, 10*time.Minute),
 	}
 	if n := rapid.IntRange(0, 3).Draw(t, "origins"); n > 0 {
 		for range n {

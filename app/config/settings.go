@@ -154,6 +154,28 @@ func (c *Config) fields() []field {
 
 		{
 			Setting{
+				Variable: "LIST_SHARING", Default: "true",
+				Meaning: "whether requests for the same page of users that come while one is read share the next read, which starts after they came. It costs a request at most one more read's time, and saves the capacity of all but one",
+			},
+			boolean(&c.ListSharing),
+		},
+		{
+			Setting{
+				Variable: "LIST_SEGMENTS", Default: "4",
+				Meaning: "parts of a long list that are read at the same time, in no order among each other, where there is memory for it; 1 reads one page after the other",
+			},
+			integer(&c.ListSegments, 1, 64),
+		},
+		{
+			Setting{
+				Variable: "LIST_CONSISTENT_READS", Default: "false",
+				Meaning: "whether lists show every write that finished before they were asked for. Without, DynamoDB may leave out those of the last second; with it, a list costs twice the read capacity",
+			},
+			boolean(&c.ListConsistentReads),
+		},
+
+		{
+			Setting{
 				Variable: "REQUEST_TIMEOUT", Default: "10s",
 				Meaning: "longest wait for DynamoDB and S3 on behalf of one request, retries included; in a long list, for one page",
 			},

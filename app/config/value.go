@@ -34,6 +34,20 @@ func integer[T int | int64](p *T, least, most T) value {
 	}
 }
 
+func boolean(p *bool) value {
+	return value{
+		allowed: "true or false",
+		parse: func(s string) error {
+			if s != "true" && s != "false" {
+				return errValue
+			}
+			*p = s == "true"
+			return nil
+		},
+		format: func() string { return strconv.FormatBool(*p) },
+	}
+}
+
 func duration(p *time.Duration, least, most time.Duration) value {
 	return value{
 		allowed: fmt.Sprintf("a duration from %s to %s, such as 500ms, 10s or 1m30s", brief(least), brief(most)),

@@ -23,8 +23,9 @@ const tableMissing = "ResourceNotFoundException"
 
 // Users is a [user.Store] in a DynamoDB table. It is safe for concurrent use.
 type Users struct {
-	client *dynamodb.Client
-	table  *string
+	client          *dynamodb.Client
+	table           *string
+	consistentLists *bool
 }
 
 // New returns the users of the table that c names.
@@ -34,8 +35,11 @@ func New(cfg aws.Config, c config.Config) *Users {
 			if endpoint := c.DynamoDB(); endpoint != "" {
 				o.BaseEndpoint = aws.String(endpoint)
 			}
+			o.Protocol = protocol{o.Protocol}
+			o.DisableValidateResponseChecksum = true // protocol does it
 		}),
-		table: aws.String(c.Table),
+		table:           aws.String(c.Table),
+		consistentLists: aws.Bool(c.ListConsistentReads),
 	}
 }
 
@@ -145,27 +149,6 @@ func notFound(call *awsclient.Call, err error) error {
 		return user.ErrNoUser
 	}
 	return call.Fault(err, tableMissing)
-}
-
-// Page implements [user.Store] with one Scan: up to 1 MB of items, eventually consistent.
-func (u *Users) Page(ctx context.Context, after string, limit int) ([]user.User, string, error) {
-	in := &dynamodb.ScanInput{TableName: u.table}
-	if limit > 0 {
-		in.Limit = aws.Int32(int32(limit)) //nolint:gosec // callers ask for thousands at most
-	}
-	if after != "" {
-		in.ExclusiveStartKey = key(after)
-	}
-	ctx, call := awsclient.Track(ctx)
-	out, err := u.client.Scan(ctx, in)
-	if err != nil {
-		return nil, "", call.Fault(err, tableMissing)
-	}
-	users := make([]user.User, len(out.Items))
-	for i, item := range out.Items {
-		users[i] = fromItem(item).User
-	}
-	return users, textOf(out.LastEvaluatedKey, config.KeyAttribute), nil
 }
 
 // maxBatch is how many items DynamoDB reads in one call.

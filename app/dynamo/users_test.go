@@ -1,9 +1,7 @@
 package dynamo_test
 
 import (
-	"fmt"
 	"net/http"
-	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -187,63 +185,6 @@ func TestDelete(t *testing.T) {
 	got, err := users.Get(t.Context(), r.ID)
 	require.NoError(t, err)
 	assert.Nil(t, got)
-}
-
-// Ensure a table of several megabytes is read with every user exactly once, in pages of any size.
-func TestPage(t *testing.T) {
-	t.Parallel()
-	a, users := start(t)
-	const n = 3000
-	filler := strings.Repeat("x", 1000) // 3 MB in all
-	want := map[string]bool{}
-	for i := range n {
-		id := uuid.NewString()
-		want[id] = true
-		put(t, a, id, map[string]types.AttributeValue{"name": s(fmt.Sprint("user ", i)), "email": s("u@example.com"), "filler": s(filler)})
-	}
-
-	for _, limit := range []int{0, 1000, 7} {
-		seen, next, pages := map[string]bool{}, "", 0
-		for {
-			var page []user.User
-			var err error
-			page, next, err = users.Page(t.Context(), next, limit)
-			require.NoError(t, err)
-			pages++
-			if limit > 0 {
-				require.LessOrEqual(t, len(page), limit)
-			}
-			for _, u := range page {
-				require.False(t, seen[u.ID], "%s came twice", u.ID)
-				seen[u.ID] = true
-			}
-			if next == "" {
-				break
-			}
-		}
-		assert.Equal(t, want, seen, "limit %d", limit)
-		if limit == 0 {
-			assert.Greater(t, pages, 2, "DynamoDB answers with 1 MB at most")
-		}
-	}
-}
-
-// Ensure a page can follow a user who has been deleted meanwhile.
-func TestPageAfterDeleted(t *testing.T) {
-	t.Parallel()
-	_, users := start(t)
-	for range 10 {
-		_, err := users.Create(t.Context(), record("ada"))
-		require.NoError(t, err)
-	}
-	all, _, err := users.Page(t.Context(), "", 0)
-	require.NoError(t, err)
-	_, _, err = users.Delete(t.Context(), all[4].ID)
-	require.NoError(t, err)
-	rest, next, err := users.Page(t.Context(), all[4].ID, 0)
-	require.NoError(t, err)
-	assert.Empty(t, next)
-	assert.Equal(t, all[5:], rest)
 }
 
 // Ensure a write whose answer was lost is repeated, and is known to have been.

@@ -134,8 +134,8 @@ func (d *Directory) Get(ctx context.Context, id string) (User, error) {
 }
 
 // Page is [Store.Page].
-func (d *Directory) Page(ctx context.Context, after string, limit int) (users []User, next string, err error) {
-	return d.Users.Page(ctx, after, limit)
+func (d *Directory) Page(ctx context.Context, dst []byte, usersURL string, q PageQuery) (Page, error) {
+	return d.Users.Page(ctx, dst, usersURL, q)
 }
 
 // Update changes a user and returns it as it then is. NotFound.

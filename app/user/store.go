@@ -34,11 +34,30 @@ type Store interface {
 	// Delete removes the user and returns it as it was. NotFound. again is set where the call was
 	// repeated on the way, so that NotFound may be the echo of its own success.
 	Delete(ctx context.Context, id string) (before User, again bool, err error)
-	// Page returns the users that follow the id after, from the start if after is empty, in an
-	// order that stays the same while nobody writes: as many as the store gives at once, at most
-	// limit unless that is 0. next is what to pass as after for the following page, "" behind the
-	// last one. A page may be empty and not be the last. The id after need not exist any more.
-	Page(ctx context.Context, after string, limit int) (users []User, next string, err error)
+	// Page appends users to dst as [User.AppendJSON] writes them, with commas between and none around, in
+	// an order that stays the same while nobody writes. usersURL is as there.
+	Page(ctx context.Context, dst []byte, usersURL string, q PageQuery) (Page, error)
+}
+
+// A PageQuery says which users a page is to have.
+type PageQuery struct {
+	// After is the id that the page follows, "" for the first page. Its user need not exist any more.
+	After string
+	// Limit is the most users; 0: as many as the store gives at once.
+	Limit int
+	// Segment, from 0, of Segments: parts of all users that can be read at the same time. Segments 0 is all
+	// of them. After must be of the same part.
+	Segment, Segments int
+}
+
+// A Page is some users in the form that clients see. It may be empty and not be the last.
+type Page struct {
+	JSON  []byte // with what was there before
+	Users int
+	// Next is what to pass as After for the following page, "" behind the last one.
+	Next string
+	// More is set where at least one user is known to follow; without it, a Next may lead to an empty end.
+	More bool
 }
 
 // Avatars keeps the images. Every error is an [*Error], as with [Store].

@@ -1,0 +1,199 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cespare/xxhash/v2"
+
+	"prima.internal/app/user"
+)
+
+// A page is the JSON of some users, on its way to one client or, unchanged, to many.
+type page struct {
+	body []byte // begins with a bracket, and ends with one unless next is set
+	// next and more are as in [user.Page].
+	next string
+	more bool
+	etag string // without quotes; of a whole answer
+
+	buffer  *[]byte // that body is in; nil if it is of its own
+	readers atomic.Int64
+	memory  atomic.Pointer[func()] // gives back the memory that is set aside for it
+}
+
+// buffers hold pages while they are made and sent: about a megabyte each.
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// maxPooledPage is the largest buffer that is kept, in bytes.
+const maxPooledPage = 4 << 20
+
+func takeBuffer() *[]byte { return buffers.Get().(*[]byte) } //nolint:forcetypeassert // nothing else is put there
+
+func giveBuffer(buffer *[]byte) {
+	if cap(*buffer) <= maxPooledPage {
+		buffers.Put(buffer)
+	}
+}
+
+// newPage returns a page of one reader. It takes over the buffer.
+func newPage(buffer *[]byte, body []byte, next string, more bool) *page {
+	p := &page{body: body, next: next, more: more, buffer: buffer}
+	*buffer = body[:0]
+	if len(body) <= smallAnswer {
+		// fasthttp sends what is small when nobody can tell any more when it has been sent.
+		p.body, p.buffer = bytes.Clone(body), nil
+		giveBuffer(buffer)
+	}
+	p.readers.Store(1)
+	return p
+}
+
+// share makes it a page of n readers, of whom none has released it yet.
+func (p *page) share(n int) {
+	p.readers.Store(int64(n))
+	if n == 0 {
+		p.free()
+	}
+}
+
+// holds makes memory, which has been set aside for the page, something that is given back with it.
+func (p *page) holds(memory func()) { p.memory.Store(&memory) }
+
+// takeMemory takes that over for one of the readers, nil if another has. The page is in memory still, and has its room in what each of
+// those who read on sets aside.
+func (p *page) takeMemory() (release func()) {
+	if memory := p.memory.Swap(nil); memory != nil {
+		return *memory
+	}
+	return nil
+}
+
+// release is called once by each reader, who does not look at the page after it.
+func (p *page) release() {
+	if p.readers.Add(-1) == 0 {
+		p.free()
+	}
+}
+
+func (p *page) free() {
+	if p.buffer != nil {
+		giveBuffer(p.buffer)
+		p.body, p.buffer = nil, nil
+	}
+	if release := p.takeMemory(); release != nil {
+		release()
+	}
+}
+
+// seal gives a whole answer its entity tag: 64 bits of what it is made of.
+func (p *page) seal() {
+	sum := xxhash.Sum64(p.body)
+	if p.more { // the link to what follows is part of the answer
+		sum = ^sum
+	}
+	p.etag = strconv.FormatUint(sum, 16)
+}
+
+// readPage reads a page of the store. If it is all there is, it becomes a whole list.
+func (s *Server) readPage(parent context.Context, url string, q user.PageQuery) (*page, error) {
+	memory, err := s.budget.lists.take(s.budget.page.Load()) //nolint:contextcheck // it waits by itself, for a part of the request's time
+	if err != nil {
+		return nil, err
+	}
+	p, err := s.makePage(parent, func(ctx context.Context, dst []byte) (user.Page, error) {
+		release, err := s.budget.reads.take(readFactor * s.budget.page.Load()) //nolint:contextcheck // it waits by itself, for a part of the request's time
+		if err != nil {
+			return user.Page{}, err
+		}
+		defer release()
+		p, err := s.directory.Page(ctx, dst, url, q)
+		if err != nil {
+			return user.Page{}, err
+		}
+		s.budget.saw(len(p.JSON))
+		if p.Next == "" && q.Segments <= 1 {
+			p.JSON = append(p.JSON, ']')
+		}
+		return p, nil
+	})
+	if err != nil {
+		memory()
+		return nil, err
+	}
+	p.holds(memory)
+	if p.next == "" {
+		p.seal()
+	}
+	return p, nil
+}
+
+// readPart reads at most limit users, as a whole list, and learns whether any follow.
+func (s *Server) readPart(parent context.Context, url string, limit int, after string) (*page, error) {
+	p, err := s.makePage(parent, func(ctx context.Context, dst []byte) (user.Page, error) {
+		release, err := s.budget.reads.take(int64(limit+1) * listedBytes) //nolint:contextcheck // as above
+		if err != nil {
+			return user.Page{}, err
+		}
+		defer release()
+		p, err := s.appendPart(ctx, dst, url, limit, after)
+		p.JSON = append(p.JSON, ']')
+		return p, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(p.body) > smallAnswer {
+		memory, err := s.budget.lists.take(int64(len(p.body))) //nolint:contextcheck // it waits by itself, for a part of the request's time
+		if err != nil {
+			p.release()
+			return nil, err
+		}
+		p.holds(memory)
+	}
+	p.seal()
+	return p, nil
+}
+
+func (s *Server) appendPart(ctx context.Context, dst []byte, url string, limit int, after string) (user.Page, error) {
+	whole := user.Page{JSON: dst, Next: after}
+	for {
+		begin := len(whole.JSON)
+		if whole.Users > 0 {
+			whole.JSON = append(whole.JSON, ',')
+		}
+		// Where the page is full and the store does not say whether any follow, one more is looked for.
+		part, err := s.directory.Page(ctx, whole.JSON, url, user.PageQuery{After: whole.Next, Limit: max(limit-whole.Users, 1)})
+		if err != nil {
+			return user.Page{}, err
+		}
+		if part.Users > 0 && whole.Users == limit {
+			whole.JSON, whole.More = whole.JSON[:begin], true
+			return whole, nil
+		}
+		if part.Users == 0 {
+			part.JSON = part.JSON[:begin]
+		}
+		part.Users += whole.Users
+		whole = part
+		if whole.Next == "" || whole.More && whole.Users == limit {
+			return whole, nil
+		}
+	}
+}
+
+// makePage makes a page of what read appends to the opening bracket of a list.
+func (s *Server) makePage(parent context.Context, read func(ctx context.Context, dst []byte) (user.Page, error)) (*page, error) {
+	ctx, cancel := context.WithTimeout(parent, s.config.RequestTimeout)
+	defer cancel()
+	buffer := takeBuffer()
+	p, err := read(ctx, append((*buffer)[:0], '['))
+	if err != nil {
+		giveBuffer(buffer)
+		return nil, err
+	}
+	return newPage(buffer, p.JSON, p.Next, p.More), nil
+}
