@@ -9,8 +9,7 @@ import (
 // false, having made nothing, where the body is not what it knows: JSON that is wrong, or that DynamoDB does not
 // write. Then the SDK has the last word.
 //
-// What it writes is, byte for byte, what [listing.typed] writes. A string in which nothing is escaped is the
-// same in DynamoDB's JSON and in ours; every other one is decoded and encoded.
+// What it writes is, byte for byte, what [listing.typed] writes.
 func (l *listing) transcode(body []byte) bool {
 	t := transcoder{scanner: scanner{in: body}, listing: l, page: user.Page{JSON: l.begin}}
 	// The start of every avatar's URL: a JSON string that is still open.
@@ -169,30 +168,21 @@ func (t *transcoder) user(it *item) {
 	}
 	t.page.Users++
 	t.last = it[idField]
-	for i := range it {
-		if !it[i].verbatim() {
-			t.page.JSON = user.User{
-				ID: it[idField].String(), Name: it[nameField].String(), Email: it[emailField].String(),
-				AvatarID: it[avatarField].String(), ForeignAvatarURL: it[foreignField].String(),
-			}.AppendJSON(dst, t.url)
-			return
-		}
-	}
 	dst = append(dst, `{"id":"`...)
-	dst = append(dst, it[idField].raw...)
+	dst = it[idField].append(dst)
 	dst = append(dst, `","name":"`...)
-	dst = append(dst, it[nameField].raw...)
+	dst = it[nameField].append(dst)
 	dst = append(dst, `","email":"`...)
-	dst = append(dst, it[emailField].raw...)
+	dst = it[emailField].append(dst)
 	dst = append(dst, `","avatar_url":`...)
-	if avatar := it[avatarField].raw; len(avatar) > 0 {
+	if avatar := it[avatarField]; len(avatar.raw) > 0 {
 		dst = append(dst, t.prefix...)
-		dst = append(dst, it[idField].raw...)
+		dst = it[idField].append(dst)
 		dst = append(dst, `/avatar?v=`...)
-		dst = append(dst, avatar...)
+		dst = avatar.append(dst)
 	} else {
 		dst = append(dst, '"')
-		dst = append(dst, it[foreignField].raw...)
+		dst = it[foreignField].append(dst)
 	}
 	dst = append(dst, `"}`...)
 	t.page.JSON = dst
