@@ -31,6 +31,7 @@ type Server struct {
 	directory *user.Directory
 	readiness *readiness
 	budget    *budget
+	buffers   buffers
 	log       *slog.Logger
 	app       *fiber.App
 	listener  atomic.Pointer[listener]
@@ -40,6 +41,7 @@ type Server struct {
 // New returns a server that is not listening yet. dependencies are what /readyz asks for.
 func New(c config.Config, directory *user.Directory, dependencies []Dependency, log *slog.Logger) *Server {
 	s := &Server{config: c, directory: directory, readiness: newReadiness(dependencies, log), budget: newBudget(c.RequestMemory, c.RequestTimeout/5), log: log}
+	s.buffers.limit = s.budget.uploads.size
 	s.app = fiber.New(fiber.Config{
 		AppName:               "prima-api",
 		DisableStartupMessage: true,
