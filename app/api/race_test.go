@@ -1,0 +1,6 @@
+//go:build race
+
+package api_test
+
+// raceDetector: the detector allocates too.
+const raceDetector = true
