@@ -36,6 +36,7 @@ type Server struct {
 	app       *fiber.App
 	listener  atomic.Pointer[listener]
 	draining  atomic.Bool
+	lastHost  atomic.Pointer[string] // see host
 }
 
 // New returns a server that is not listening yet. dependencies are what /readyz asks for.

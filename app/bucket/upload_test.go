@@ -113,17 +113,20 @@ func TestPutSendsItsOwn(t *testing.T) {
 		w.Header().Set("ETag", `"0"`)
 	})
 	avatars := bucket.New(a.SDK, a.Config)
-	memory := sync.Pool{New: func() any { return make([]byte, size) }}
+	memory := make(chan []byte, workers)
+	for range workers {
+		memory <- make([]byte, size)
+	}
 	var all sync.WaitGroup
 	for worker := range workers {
 		all.Go(func() {
 			for i := range each {
-				data := memory.Get().([]byte)
+				data := <-memory
 				for at := 0; at < len(data); at += 8 {
 					binary.LittleEndian.PutUint64(data[at:], uint64(worker*each+i))
 				}
 				_ = avatars.Put(t.Context(), "user", uuid.NewString(), &user.Image{ContentType: "image/png", Data: data})
-				memory.Put(data)
+				memory <- data
 			}
 		})
 	}
