@@ -152,6 +152,7 @@ func (s *Server) putAvatar(c *fiber.Ctx) error {
 	return sendJSON(c, u.AppendJSON(nil, s.usersURL(c)))
 }
 
+// readUpload returns the image that a request brings. It is the request's, until that has been answered.
 func (s *Server) readUpload(c *fiber.Ctx) ([]byte, error) {
 	// What a client calls its image does not matter, so neither does a type that makes no sense.
 	if mediaType, parameters, err := mediaType(c); err == nil && mediaType == fiber.MIMEMultipartForm {
@@ -168,7 +169,7 @@ func (s *Server) readUpload(c *fiber.Ctx) ([]byte, error) {
 		}
 		return nil, err
 	}
-	return readImage(body, s.limits(), max(body.declared, 0))
+	return readImage(body, s.limits(), body.lend(&s.buffers, s.config.MaxAvatarBytes+1))
 }
 
 // deleteAvatar answers DELETE /users/{id}/avatar.

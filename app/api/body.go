@@ -18,6 +18,7 @@ type bodyReader struct {
 	limit    int64
 	read     int64
 	client   *connection
+	exchange *exchange
 	whole    bool  // the end of the body has been read
 	err      error // what ended the reading, unless that was the end of the body
 }
@@ -46,9 +47,25 @@ func newBody(c *fiber.Ctx, limit int64, from share) (*bodyReader, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := exchangeOf(c)
-	e.release, e.body = release, b
+	b.exchange = exchangeOf(c)
+	b.exchange.release, b.exchange.body = release, b
 	return b, nil
+}
+
+// lend returns memory of length 0 for what is read of the body, at most limit bytes of it, and the end. It is the request's
+// until that has been answered.
+func (b *bodyReader) lend(from *buffers, limit int64) []byte {
+	expected := b.declared
+	if expected < 0 {
+		expected = limit
+	}
+	memory := from.take(min(expected, limit) + bytes.MinRead)
+	release := b.exchange.release
+	b.exchange.release = func() {
+		from.give(memory)
+		release()
+	}
+	return memory
 }
 
 func (b *bodyReader) Read(p []byte) (int, error) {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"mime/multipart"
 	"net/url"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/gofiber/fiber/v2"
@@ -26,7 +28,7 @@ const (
 // fields are the members of a request as they came. A nil string was not there, or was no string.
 type fields struct {
 	name, email *string
-	avatar      []byte // nil: none
+	avatar      []byte // nil: none; the request's, until that has been answered
 }
 
 // draft checks fields that must make a user.
@@ -159,7 +161,14 @@ func (s *Server) readMultipart(c *fiber.Ctx, boundary string) (fields, error) {
 	if err != nil {
 		return fields{}, err
 	}
-	f, err := parseMultipart(body, boundary, s.limits(), max(body.declared, 0))
+	// In large pieces: the connection has a buffer for headers, and package multipart one of 4 KiB.
+	pieces := pieceReaders.Get().(*bufio.Reader) //nolint:forcetypeassert // nothing else is put there
+	pieces.Reset(body)
+	defer func() {
+		pieces.Reset(nil)
+		pieceReaders.Put(pieces)
+	}()
+	f, err := parseMultipart(pieces, boundary, s.limits(), func() []byte { return body.lend(&s.buffers, s.config.MaxAvatarBytes+1) })
 	if err == nil { // what follows the last boundary means nothing, but that it came says that the body is whole
 		_, _ = io.Copy(io.Discard, body)
 	}
@@ -169,9 +178,12 @@ func (s *Server) readMultipart(c *fiber.Ctx, boundary string) (fields, error) {
 	return f, err
 }
 
-// parseMultipart reads the parts name, email and avatar, in any order, and skips others. sizeHint is
-// the length of the body in bytes, 0 if it is not known.
-func parseMultipart(body io.Reader, boundary string, limits user.Limits, sizeHint int64) (fields, error) {
+// pieceReaders are what bodies with an image are read through.
+var pieceReaders = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 64<<10) }}
+
+// parseMultipart reads the parts name, email and avatar, in any order, and skips others. lend returns the memory
+// for an avatar, as readImage takes it.
+func parseMultipart(body io.Reader, boundary string, limits user.Limits, lend func() []byte) (fields, error) {
 	if boundary == "" {
 		return fields{}, errInvalidForm.with("the boundary is missing", nil)
 	}
@@ -202,7 +214,7 @@ func parseMultipart(body io.Reader, boundary string, limits user.Limits, sizeHin
 		case "email":
 			err = readText(part, &f.email)
 		case "avatar":
-			err = readAvatar(part, &f.avatar, limits, sizeHint)
+			err = readAvatar(part, &f.avatar, limits, lend)
 		}
 		if err != nil {
 			return fields{}, err
@@ -227,11 +239,11 @@ func readText(part *multipart.Part, field **string) error {
 	return nil
 }
 
-func readAvatar(part *multipart.Part, avatar *[]byte, limits user.Limits, sizeHint int64) error {
+func readAvatar(part *multipart.Part, avatar *[]byte, limits user.Limits, lend func() []byte) error {
 	if *avatar != nil {
 		return errInvalidForm.with("there is more than one avatar", nil)
 	}
-	data, err := readImage(part, limits, sizeHint)
+	data, err := readImage(part, limits, lend())
 	switch {
 	case err != nil:
 		return errInvalid(err)
@@ -250,9 +262,10 @@ func errInvalid(err error) error {
 	return errInvalidForm.with("", err)
 }
 
-// readImage reads an image to its end, or to just above the limit. What it returns is not nil.
-func readImage(r io.Reader, limits user.Limits, sizeHint int64) ([]byte, error) {
-	buffer := bytes.NewBuffer(make([]byte, 0, min(sizeHint, limits.Bytes+1)+bytes.MinRead))
+// readImage reads an image to its end, or to just above the limit, into memory, or into more if that is not enough. What
+// it returns is not nil.
+func readImage(r io.Reader, limits user.Limits, memory []byte) ([]byte, error) {
+	buffer := bytes.NewBuffer(memory[:0])
 	_, err := buffer.ReadFrom(io.LimitReader(r, limits.Bytes+1))
 	if err == nil && int64(buffer.Len()) > limits.Bytes {
 		err = limits.TooLarge()

@@ -23,11 +23,22 @@ func (s *Server) baseURL(c *fiber.Ctx) string {
 	if c.Secure() || strings.EqualFold(c.Get(fiber.HeaderXForwardedProto), "https") {
 		scheme = "https"
 	}
-	host := string(c.Request().Host())
-	if !validHost(host) { // HTTP/1.0 has none
-		host = c.Context().LocalAddr().String()
+	return scheme + "://" + s.host(c)
+}
+
+// host returns what the client reaches the API at. Nearly every request names the same host, so the last that was valid is
+// not judged again.
+func (s *Server) host(c *fiber.Ctx) string {
+	named := c.Request().Host()
+	if last := s.lastHost.Load(); last != nil && string(named) == *last {
+		return *last
 	}
-	return scheme + "://" + host
+	host := string(named)
+	if !validHost(host) { // HTTP/1.0 has none
+		return c.Context().LocalAddr().String()
+	}
+	s.lastHost.Store(&host)
+	return host
 }
 
 // hostPattern is a name or an IPv4 address, or an IPv6 address in brackets, and a port or none. An underscore is

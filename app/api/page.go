@@ -25,17 +25,17 @@ type page struct {
 	memory  atomic.Pointer[func()] // gives back the memory that is set aside for it
 }
 
-// buffers hold pages while they are made and sent: about a megabyte each.
-var buffers = sync.Pool{New: func() any { return new([]byte) }}
+// pageBuffers hold pages while they are made and sent: about a megabyte each.
+var pageBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // maxPooledPage is the largest buffer that is kept, in bytes.
 const maxPooledPage = 4 << 20
 
-func takeBuffer() *[]byte { return buffers.Get().(*[]byte) } //nolint:forcetypeassert // nothing else is put there
+func takeBuffer() *[]byte { return pageBuffers.Get().(*[]byte) } //nolint:forcetypeassert // nothing else is put there
 
 func giveBuffer(buffer *[]byte) {
 	if cap(*buffer) <= maxPooledPage {
-		buffers.Put(buffer)
+		pageBuffers.Put(buffer)
 	}
 }
 

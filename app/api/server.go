@@ -33,15 +33,23 @@ type Server struct {
 	budget    *budget
 	shared    *sharer
 	pages     atomic.Int64 // of the store, that the latest whole list had
+	buffers   buffers
 	log       *slog.Logger
 	app       *fiber.App
 	listener  atomic.Pointer[listener]
 	draining  atomic.Bool
+	lastHost  atomic.Pointer[string] // see host
 }
 
 // New returns a server that is not listening yet. dependencies are what /readyz asks for.
 func New(c config.Config, directory *user.Directory, dependencies []Dependency, log *slog.Logger) *Server {
-	s := &Server{config: c, directory: directory, readiness: newReadiness(dependencies, log), budget: newBudget(c.RequestMemory, c.RequestTimeout/5), shared: newSharer(c.ListSharing, c.RequestTimeout/50), log: log}
+	s := &Server{
+		config: c, directory: directory, log: log,
+		readiness: newReadiness(dependencies, log),
+		budget:    newBudget(c.RequestMemory, c.RequestTimeout/5),
+		shared:    newSharer(c.ListSharing, c.RequestTimeout/50),
+	}
+	s.buffers.limit = s.budget.uploads.size
 	s.app = fiber.New(fiber.Config{
 		AppName:               "prima-api",
 		DisableStartupMessage: true,

@@ -76,6 +76,7 @@ func countAttempts(stack *middleware.Stack) error {
 			out, metadata, err := next.HandleFinalize(ctx, in)
 			if c, ok := ctx.Value(callKey{}).(*Call); ok && c.operation == operation(ctx) {
 				c.attempts++
+				noteEndpoint(ctx, in.Request)
 				if err != nil {
 					c.failure = err
 					c.uncertain = c.uncertain || mayHaveTakenEffect(err)

@@ -2,7 +2,6 @@
 package bucket
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"strings"
@@ -50,12 +49,13 @@ func key(userID, avatarID string) *string { return aws.String(Prefix + userID + 
 // Put implements [user.Avatars].
 func (a *Avatars) Put(ctx context.Context, userID, avatarID string, image *user.Image) error {
 	ctx, call := awsclient.Track(ctx)
+	body := newUpload(image.Data)
+	defer body.revoke()
 	_, err := a.client.PutObject(ctx, &s3.PutObjectInput{
 		Bucket:      a.bucket,
 		Key:         key(userID, avatarID),
 		ContentType: aws.String(image.ContentType),
-		// A reader that can seek: the SDK signs and repeats it without a copy.
-		Body: bytes.NewReader(image.Data),
+		Body:        body,
 	})
 	return call.Fault(err, bucketMissing)
 }

@@ -256,9 +256,9 @@ func RuntimeVariables() []RuntimeVariable {
 		{"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", sdk, "token for EKS Pod Identity", false},
 		{"AWS_EC2_METADATA_DISABLED", sdk, "`true` where there is no instance metadata service, so that nothing waits for it", false},
 		{"AWS_CA_BUNDLE", sdk, "certificates to trust instead of the system's, for an endpoint of one's own", false},
-		{"GOMEMLIMIT", runtime, "soft memory limit; set it below the container's", false},
+		{"GOMEMLIMIT", runtime, "soft memory limit, below the container's; when unset, 80 % of that, or four times `REQUEST_MEMORY` where there is none", false},
 		{"GOMAXPROCS", runtime, "threads that run Go code; follows the container's CPU limit when unset", false},
-		{"GOGC", runtime, "how much garbage is let pile up before it is collected", false},
+		{"GOGC", runtime, "how much garbage is let pile up before it is collected, in percent of what is in use and within `GOMEMLIMIT`; 400 when unset", false},
 		{"OTEL_EXPORTER_OTLP_ENDPOINT", "nothing yet", "where traces go, once the API exports them; part of the contract so that a deployment may set it already", false},
 		{"OTEL_SERVICE_NAME", "nothing yet", "name of the service in those traces", false},
 	}

@@ -30,7 +30,7 @@ type Directory struct {
 type Draft struct {
 	Name   string
 	Email  string
-	Avatar *Image // nil: none
+	Avatar *Image // nil: none; see [Image] on whose it is
 	// IdempotencyKey, unless empty, makes the same draft with the same key one user.
 	IdempotencyKey string
 }

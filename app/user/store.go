@@ -62,7 +62,8 @@ type Page struct {
 
 // Avatars keeps the images. Every error is an [*Error], as with [Store].
 type Avatars interface {
-	// Put stores an image under the ids of a user and of the image.
+	// Put stores an image under the ids of a user and of the image. When it has returned, with an error or
+	// without, nothing reads the image's Data any more: its owner may use the memory again.
 	Put(ctx context.Context, userID, avatarID string, image *Image) error
 	// Get opens an image; the caller closes it. NotFound.
 	Get(ctx context.Context, userID, avatarID string) (*StoredImage, error)

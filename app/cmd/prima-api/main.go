@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 
@@ -93,6 +94,8 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 		log.Warn("deprecated variable", "variable", d.Variable, "use", d.Use, "ignored", d.Ignored)
 	}
 
+	memory := setMemory(settings, log)
+
 	stop := make(chan os.Signal, 2)
 	signal.Notify(stop, syscall.SIGTERM, os.Interrupt)
 	defer signal.Stop(stop)
@@ -105,7 +108,8 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	if len(settings.AccessTokens) == 0 {
 		log.Warn("everybody may read and write: ACCESS_TOKENS is empty")
 	}
-	log.Info("listening", "address", program.Addr(), "version", version, "revision", revision)
+	log.Info("listening", "address", program.Addr(), "version", version, "revision", revision,
+		"gomaxprocs", runtime.GOMAXPROCS(0), "gomemlimit", memory)
 	if err := program.run(stop); err != nil {
 		log.Error("stopped", "error", err)
 		return 1

@@ -35,8 +35,8 @@ func newProgram(ctx context.Context, c config.Config, log *slog.Logger) (*progra
 	users, avatars := dynamo.New(cfg, c), bucket.New(cfg, c)
 	directory := &user.Directory{Users: users, Avatars: avatars, Log: log}
 	server := api.New(c, directory, []api.Dependency{
-		{Name: "dynamodb", Check: users.Check},
-		{Name: "s3", Check: avatars.Check},
+		{Name: "dynamodb", Check: awsclient.Warm(cfg.HTTPClient, users.Check, log)},
+		{Name: "s3", Check: awsclient.Warm(cfg.HTTPClient, avatars.Check, log)},
 	}, log)
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", ":"+strconv.Itoa(c.Port))
 	if err != nil {

@@ -1,0 +1,205 @@
+package api_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"github.com/valyala/fasthttp/fasthttputil"
+
+	"prima.internal/app/api"
+	"prima.internal/app/apitest"
+	"prima.internal/app/awsclient"
+	"prima.internal/app/awstest"
+	"prima.internal/app/bucket"
+	"prima.internal/app/config"
+	"prima.internal/app/dynamo"
+	"prima.internal/app/telemetry"
+	"prima.internal/app/user"
+)
+
+const (
+	// What a creation allocates, of which the SDK's part is seven eighths, and a tenth for an update of that.
+	maxCreateAllocations = 400
+	maxCreateBytes       = 33 << 10
+	// What an upload of 1 MiB as a form allocates, by one call of S3 and one of DynamoDB. Nothing of it grows with the image.
+	maxFormBytes = 100 << 10
+	// What the image alone allocates, by one call more.
+	maxImageBytes = 125 << 10
+)
+
+// Ensure a creation allocates no more than it did.
+func TestAllocationsCreate(t *testing.T) { //nolint:paralleltest // what others allocate would count
+	allocations, bytes := perRequest(t, createRequest())
+	t.Logf("figure: a creation: %d allocations, %d bytes", allocations, bytes)
+	assert.LessOrEqual(t, allocations, uint64(maxCreateAllocations))
+	assert.LessOrEqual(t, bytes, uint64(maxCreateBytes))
+}
+
+// Ensure an upload allocates nothing that grows with the image, in either form.
+func TestAllocationsUpload(t *testing.T) { //nolint:paralleltest // what others allocate would count
+	for _, test := range []struct {
+		name     string
+		request  func(size int) []byte
+		maxBytes uint64
+	}{
+		{"a form", formRequest, maxFormBytes},
+		{"the image alone", imageRequest, maxImageBytes},
+	} {
+		small, smallBytes := perRequest(t, test.request(4<<10))
+		allocations, bytes := perRequest(t, test.request(1<<20))
+		t.Logf("figure: an upload of 1 MiB as %s: %d allocations, %d bytes; of 4 KiB: %d, %d", test.name, allocations, bytes, small, smallBytes)
+		assert.LessOrEqual(t, bytes, test.maxBytes, test.name)
+		assert.LessOrEqual(t, allocations, small+small/10, test.name)
+	}
+}
+
+func BenchmarkCreate(b *testing.B) { benchmark(b, createRequest()) }
+
+func BenchmarkUpload(b *testing.B) {
+	b.SetBytes(1 << 20)
+	benchmark(b, formRequest(1<<20))
+}
+
+func benchmark(b *testing.B, request []byte) {
+	b.Helper()
+	send := canned(b)
+	send(request)
+	b.ReportAllocs()
+	for b.Loop() {
+		send(request)
+	}
+}
+
+// perRequest returns how often a request makes the process allocate, and how many bytes.
+func perRequest(t *testing.T, request []byte) (allocations, bytes uint64) {
+	t.Helper()
+	if awstest.RaceDetector {
+		t.Skip("the race detector allocates too")
+	}
+	const warm, n = 20, 200
+	send := canned(t)
+	for range warm {
+		send(request)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range n {
+		send(request)
+	}
+	runtime.ReadMemStats(&after)
+	return (after.Mallocs - before.Mallocs) / n, (after.TotalAlloc - before.TotalAlloc) / n
+}
+
+const someUser = "d0f99d36-0dc4-44b6-bc62-b71e581b5da5"
+
+func createRequest() []byte {
+	return fmt.Appendf(nil, "POST /user HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(cannedUser), cannedUser)
+}
+
+const cannedUser = `{"name":"Ada","email":"ada@example.com"}`
+
+func formRequest(size int) []byte {
+	contentType, body := apitest.Form(apitest.Field("name", "Ada"), apitest.Field("email", "ada@example.com"), apitest.File("avatar", "a.png", apitest.PaddedPNG(size)))
+	return append(fmt.Appendf(nil, "POST /user HTTP/1.1\r\nHost: localhost\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", contentType, len(body)), body...)
+}
+
+func imageRequest(size int) []byte {
+	return append(fmt.Appendf(nil, "PUT /users/%s/avatar HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\n", someUser, size), apitest.PaddedPNG(size)...)
+}
+
+// canned serves the API in memory, to the SDK's clients in front of answers that cost next to nothing. It returns what sends a
+// request on a connection that is kept and fails unless that succeeds.
+func canned(tb testing.TB) (send func(request []byte)) {
+	tb.Helper()
+	c := config.Default()
+	log := telemetry.NewLogger(io.Discard, c)
+	cfg, err := awsclient.Load(tb.Context(), c, slog.New(slog.DiscardHandler))
+	require.NoError(tb, err)
+	cfg.Credentials = credentials.NewStaticCredentialsProvider("test", "test", "")
+	cfg.HTTPClient = cannedAWS{}
+	c.Endpoint = "http://aws"
+	server := api.New(c, &user.Directory{Users: dynamo.New(cfg, c), Avatars: bucket.New(cfg, c), Log: log}, nil, log)
+	listener := fasthttputil.NewInmemoryListener()
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	connection, err := listener.Dial()
+	require.NoError(tb, err)
+	tb.Cleanup(func() {
+		_ = connection.Close()
+		require.NoError(tb, server.Shutdown(context.Background()))
+		assert.NoError(tb, <-served)
+	})
+	return sender(tb, connection)
+}
+
+func sender(tb testing.TB, connection net.Conn) func(request []byte) {
+	tb.Helper()
+	answers := bufio.NewReader(connection)
+	return func(request []byte) {
+		if _, err := connection.Write(request); err != nil {
+			tb.Fatal(err)
+		}
+		head, err := answers.ReadSlice('\n')
+		if err != nil || !bytes.HasPrefix(head, []byte("HTTP/1.1 20")) {
+			tb.Fatalf("%q, %v", head, err)
+		}
+		length := 0
+		for {
+			line, err := answers.ReadSlice('\n')
+			if err != nil {
+				tb.Fatal(err)
+			}
+			if len(line) == 2 {
+				break
+			}
+			if value, ok := bytes.CutPrefix(line, []byte("Content-Length: ")); ok {
+				length, _ = strconv.Atoi(string(bytes.TrimSpace(value)))
+			}
+		}
+		if _, err := answers.Discard(length); err != nil {
+			tb.Fatal(err)
+		}
+	}
+}
+
+// cannedAWS is the HTTP client of an AWS that says yes.
+type cannedAWS struct{}
+
+// Do implements [aws.HTTPClient].
+func (cannedAWS) Do(r *http.Request) (*http.Response, error) {
+	if r.Body != nil {
+		if _, err := io.Copy(io.Discard, struct{ io.Reader }{r.Body}); err != nil {
+			return nil, err
+		}
+	}
+	body := `{}`
+	switch target := r.Header.Get("X-Amz-Target"); {
+	case target == "":
+		body = ""
+	case strings.HasSuffix(target, ".GetItem"):
+		body = `{"Item":{"id":{"S":"` + someUser + `"},"name":{"S":"Ada"},"email":{"S":"ada@example.com"}}}`
+	case strings.HasSuffix(target, ".UpdateItem"):
+		body = `{"Attributes":{"id":{"S":"` + someUser + `"},"name":{"S":"Ada"},"email":{"S":"ada@example.com"}}}`
+	}
+	return &http.Response{
+		StatusCode: http.StatusOK, ProtoMajor: 1, ProtoMinor: 1, Request: r, ContentLength: int64(len(body)), Body: io.NopCloser(strings.NewReader(body)),
+		Header: http.Header{"X-Amz-Crc32": {strconv.FormatUint(uint64(crc32.ChecksumIEEE([]byte(body))), 10)}},
+	}, nil
+}
+
+var _ aws.HTTPClient = cannedAWS{}
