@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,9 +30,8 @@ type suite struct {
 
 	environment environment
 	backend     string // URL
-	python      string // path; empty where there is none that has the packages
-	gunicorn    string // path; empty where there is none
-	notices     []string
+	python      string // path; empty where none has the packages
+	gunicorn    string // path of a Python that has it; empty where none has
 }
 
 func (s *suite) say(format string, args ...any) { _, _ = fmt.Fprintf(s.out, format+"\n", args...) }
@@ -116,33 +117,33 @@ func (s *suite) build(ctx context.Context) error {
 
 func (s *suite) program(name string) string { return filepath.Join(s.dir, name) }
 
-// findPython looks for a Python that has Flask and boto3, and for gunicorn.
+// findPython looks for a Python that has Flask and boto3, and rather for one that has gunicorn too.
 func (s *suite) findPython(ctx context.Context) {
-	const versions = `import platform, importlib.metadata as m; print("Python " + platform.python_version(), *(p + " " + m.version(p) for p in ("flask", "werkzeug", "boto3")), sep=", ")`
-	for _, name := range []string{"python3", "/usr/bin/python3"} { // the system's has the system's packages
-		path, err := exec.LookPath(name)
-		if err != nil {
-			continue
+	for _, packages := range [][]string{{"flask", "werkzeug", "boto3", "gunicorn"}, {"flask", "werkzeug", "boto3"}} {
+		script := fmt.Sprintf("import platform, importlib.metadata as m, %[1]s; print('Python ' + platform.python_version(), *(p + ' ' + m.version(p) for p in '%[1]s'.split(',')), sep=', ')",
+			strings.Join(packages, ","))
+		for _, name := range []string{"python3", "/usr/bin/python3"} { // the system's has the system's packages
+			path, err := exec.LookPath(name)
+			if err != nil {
+				continue
+			}
+			out, err := exec.CommandContext(ctx, path, "-c", script).Output() //nolint:gosec // found on the path
+			if err != nil {
+				continue
+			}
+			s.python, s.environment.Python = path, strings.TrimSpace(string(out))
+			if slices.Contains(packages, "gunicorn") {
+				s.gunicorn = path
+			}
+			return
 		}
-		out, err := exec.CommandContext(ctx, path, "-c", versions+"; import flask, boto3").Output() //nolint:gosec // found on the path
-		if err != nil {
-			continue
-		}
-		s.python = path
-		s.environment.Python = strings.TrimSpace(string(out))
-		out, err = exec.CommandContext(ctx, path, "-c", `import gunicorn; print("gunicorn " + gunicorn.__version__)`).Output() //nolint:gosec // found on the path
-		if err == nil {
-			s.gunicorn = path
-			s.environment.Python += ", " + strings.TrimSpace(string(out))
-		}
-		return
 	}
 }
 
 // A side is a program that serves the API.
 type side struct {
 	name    string
-	command func(s *suite, ctx context.Context, port int) *exec.Cmd
+	command func(ctx context.Context, s *suite, port int) *exec.Cmd
 	ready   string // path that is answered 200 once it serves
 	environ []string
 }
@@ -156,7 +157,7 @@ const (
 )
 
 func ours(name string, environ ...string) side {
-	return side{name: name, ready: "/readyz", environ: environ, command: func(s *suite, ctx context.Context, _ int) *exec.Cmd {
+	return side{name: name, ready: "/readyz", environ: environ, command: func(ctx context.Context, s *suite, _ int) *exec.Cmd {
 		return exec.CommandContext(ctx, s.program("prima-api")) //nolint:gosec // what build has made
 	}}
 }
@@ -166,15 +167,15 @@ func sideOf(name string) side {
 	case unshared:
 		return ours(unshared, "LIST_SHARING=false")
 	case idiomatic:
-		return side{name: name, ready: "/health", command: func(s *suite, ctx context.Context, _ int) *exec.Cmd {
+		return side{name: name, ready: "/health", command: func(ctx context.Context, s *suite, _ int) *exec.Cmd {
 			return exec.CommandContext(ctx, s.program("idiomatic")) //nolint:gosec // what build has made
 		}}
 	case flask:
-		return side{name: name, ready: "/health", command: func(s *suite, ctx context.Context, _ int) *exec.Cmd {
+		return side{name: name, ready: "/health", command: func(ctx context.Context, s *suite, _ int) *exec.Cmd {
 			return exec.CommandContext(ctx, s.python, filepath.Join(s.root, "bench", "flask", "app.py")) //nolint:gosec // found by findPython
 		}}
 	case gunicorn:
-		return side{name: name, ready: "/health", command: func(s *suite, ctx context.Context, port int) *exec.Cmd {
+		return side{name: name, ready: "/health", command: func(ctx context.Context, s *suite, port int) *exec.Cmd {
 			return exec.CommandContext(ctx, s.gunicorn, "-m", "gunicorn", "--workers", "4", "--bind", "127.0.0.1:"+strconv.Itoa(port), //nolint:gosec // found by findPython
 				"--chdir", filepath.Join(s.root, "bench", "flask"), "app:app")
 		}}
@@ -210,7 +211,7 @@ func (s *suite) start(ctx context.Context, side side, table string) (*server, er
 	if err != nil {
 		return nil, err
 	}
-	cmd := side.command(s, ctx, port)
+	cmd := side.command(ctx, s, port)
 	cmd.Dir = s.dir
 	cmd.Env = append(s.environ(table), append(side.environ, "PORT="+strconv.Itoa(port))...)
 	p, err := startProcess(ctx, s.dir, cmd)
@@ -259,7 +260,7 @@ func fetch(ctx context.Context, url string, users int) (first, last time.Duratio
 		if n > 0 && first == 0 {
 			first = time.Since(start)
 		}
-		found += strings.Count(string(buffer[:n]), "{") // one a user
+		found += bytes.Count(buffer[:n], []byte("{")) // one a user
 		if errors.Is(err, io.EOF) {
 			break
 		}

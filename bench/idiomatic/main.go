@@ -56,7 +56,9 @@ func run(ctx context.Context) error {
 		bucket:  cmp.Or(os.Getenv("S3_BUCKET"), "prima-tech-challenge"),
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, map[string]string{"status": "ok"}) })
+	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, http.StatusOK, map[string]string{"status": "ok"})
+	})
 	mux.HandleFunc("GET /users", s.list)
 	mux.HandleFunc("POST /user", s.create)
 	server := &http.Server{
