@@ -69,7 +69,9 @@ func TestLoadFails(t *testing.T) {
 // Ensure a list is told from one that is short, has a user twice or is none.
 func TestIsList(t *testing.T) {
 	t.Parallel()
-	user := func(id string) string { return `{"id":"` + id + `","name":"Ada","email":"ada@example.com","avatar_url":""}` }
+	user := func(id string) string {
+		return `{"id":"` + id + `","name":"Ada","email":"ada@example.com","avatar_url":""}`
+	}
 	list := func(users ...string) []byte { return []byte("[" + strings.Join(users, ",") + "]") }
 	assert.NoError(t, isList(2)(list(user("a"), user("b"))))
 	assert.ErrorIs(t, isList(2)(list(user("a"))), errShort)

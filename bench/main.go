@@ -65,6 +65,14 @@ func runRole(ctx context.Context, role string, args []string, out io.Writer) err
 // A pattern is a flag with a regular expression.
 type pattern struct{ *regexp.Regexp }
 
+// String implements [flag.Value], of which package flag makes a zero one.
+func (p pattern) String() string {
+	if p.Regexp == nil {
+		return ""
+	}
+	return p.Regexp.String()
+}
+
 // Set implements [flag.Value].
 func (p *pattern) Set(s string) (err error) {
 	p.Regexp, err = regexp.Compile(s)
@@ -75,6 +83,7 @@ func runSuite(ctx context.Context, args []string, out io.Writer) (err error) {
 	everything := regexp.MustCompile("")
 	only, sides := pattern{everything}, pattern{everything}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(out)
 	rounds := flags.Int("rounds", 5, "rounds of each measurement")
 	duration := flags.Duration("duration", 3*time.Second, "of a load, a round")
 	quick := flags.Bool("quick", false, "one short round of everything, into a temporary folder")
