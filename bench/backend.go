@@ -285,7 +285,7 @@ func indexOf(id string) (int, error) {
 var names = [...]string{
 	strings.Repeat("Ada Lovelace ", 11),
 	strings.Repeat("Grace Hopper ", 11),
-	strings.Repeat("Emmy Nöther ", 11),
+	strings.Repeat("Émilie Châtelet ", 8),
 	strings.Repeat("Mary Jackson ", 10) + `\"Mary\"`,
 }
 

@@ -117,17 +117,13 @@ func runImage(ctx context.Context, s *suite, m *measurement) error {
 		s.notice(m, "docker build takes too long for -quick")
 		return nil
 	}
-	if out, err := command(ctx, s.root, "docker", "info").CombinedOutput(); err != nil {
-		s.notice(m, "docker cannot be used")
-		s.say("    %s", lastLine(out))
+	if !s.usable(m, "docker cannot be used", command(ctx, s.root, "docker", "info")) {
 		return nil
 	}
 	const name = "prima-api:bench"
 	build := command(ctx, s.root, "docker", "build", "-t", name, ".")
 	build.Env = append(os.Environ(), "DOCKER_BUILDKIT=1")
-	if out, err := build.CombinedOutput(); err != nil {
-		s.notice(m, "docker build failed")
-		s.say("    %s", lastLine(out))
+	if !s.usable(m, "docker build failed", build) {
 		return nil
 	}
 	out, err := command(ctx, s.root, "docker", "image", "inspect", "-f", "{{.Size}}", name).Output()
@@ -142,9 +138,15 @@ func runImage(ctx context.Context, s *suite, m *measurement) error {
 	return nil
 }
 
-func lastLine(out []byte) string {
-	out = bytes.TrimSpace(out)
-	return string(out[bytes.LastIndexByte(out, '\n')+1:])
+// usable reports whether a command succeeds, and leaves a notice where it does not.
+func (s *suite) usable(m *measurement, otherwise string, cmd *exec.Cmd) bool {
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		s.notice(m, "%s", otherwise)
+		out = bytes.TrimSpace(out)
+		s.say("    %v: %s", err, out[bytes.LastIndexByte(out, '\n')+1:])
+	}
+	return err == nil
 }
 
 const (
@@ -218,18 +220,12 @@ var pulumiDuration = regexp.MustCompile(`(?m)^\s*Duration:\s*(\S+)`)
 
 // runPulumi times Pulumi on the stack that is selected, which must be up.
 func runPulumi(ctx context.Context, s *suite, m *measurement) error {
-	if _, err := exec.LookPath("pulumi"); err != nil {
-		s.notice(m, "pulumi is not installed")
-		return nil
-	}
 	pulumi := func(dir string, args ...string) *exec.Cmd {
 		cmd := command(ctx, dir, "pulumi", append(args, "--non-interactive")...)
 		cmd.Env = append(os.Environ(), "PULUMI_SKIP_UPDATE_CHECK=true", "PULUMI_CONFIG_PASSPHRASE="+os.Getenv("PULUMI_CONFIG_PASSPHRASE"))
 		return cmd
 	}
-	if out, err := pulumi(s.root, "stack", "output", "url").CombinedOutput(); err != nil {
-		s.notice(m, "no stack is up")
-		s.say("    %s", lastLine(out))
+	if !s.usable(m, "pulumi is not installed", pulumi(s.root, "version")) || !s.usable(m, "no stack is up", pulumi(s.root, "stack", "output", "url")) {
 		return nil
 	}
 	timed := func(result *sideResult, cmd *exec.Cmd) error {
