@@ -123,7 +123,7 @@ func panel(m *measurement, title, unit string, figures ...string) (*plot.Plot, e
 	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = title, "users", unit
 	p.Title.TextStyle.Font.Size, p.Title.Padding = vg.Points(13), vg.Points(8)
 	p.X.Scale, p.Y.Scale = plot.LogScale{}, plot.LogScale{}
-	p.X.Tick.Marker, p.Y.Tick.Marker = decades{}, decades{}
+	p.X.Tick.Marker, p.Y.Tick.Marker = decades{}, decades{suffix: "  "} // room for a wider font than this one
 	p.Legend.Top, p.Legend.Left, p.Legend.Padding = true, true, vg.Points(3)
 	p.Legend.XOffs, p.Legend.YOffs = vg.Points(6), vg.Points(-4)
 	grid := plotter.NewGrid()
@@ -168,17 +168,17 @@ func panel(m *measurement, title, unit string, figures ...string) (*plot.Plot, e
 }
 
 // Decades marks each power of ten with its number, and what lies between them with a short line.
-type decades struct{}
+type decades struct{ suffix string }
 
 // Ticks implements [plot.Ticker].
-func (decades) Ticks(low, high float64) []plot.Tick {
+func (d decades) Ticks(low, high float64) []plot.Tick {
 	var ticks []plot.Tick
 	for decade := math.Pow(10, math.Floor(math.Log10(low))); decade <= high; decade *= 10 {
 		for i := 1.; i < 10; i++ {
 			if value := i * decade; value >= low && value <= high {
 				tick := plot.Tick{Value: value}
 				if i == 1 {
-					tick.Label = grouped(value)
+					tick.Label = grouped(value) + d.suffix
 				}
 				ticks = append(ticks, tick)
 			}

@@ -129,17 +129,16 @@ func runSuite(ctx context.Context, args []string, out io.Writer) (err error) {
 		return err
 	}
 
-	// Whatever was started ends before the folder of its logs goes.
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	s.say("building")
 	if err := s.build(ctx); err != nil {
 		return err
 	}
 	s.findPython(ctx)
-	if err := s.startBackend(ctx); err != nil {
+	backend, err := s.startBackend(ctx)
+	if err != nil {
 		return err
 	}
+	defer backend.end()
 	for _, t := range tasks() {
 		if !only.MatchString(t.name) || (t.flag != "" && !*asked[t.flag]) {
 			continue
@@ -147,7 +146,10 @@ func runSuite(ctx context.Context, args []string, out io.Writer) (err error) {
 		s.say("%s: %s", t.name, t.title)
 		m := &measurement{Environment: s.environment}
 		if err := t.run(ctx, s, m); err != nil {
-			return fmt.Errorf("%s: %w", t.name, errors.Join(err, context.Cause(ctx)))
+			if cause := context.Cause(ctx); !errors.Is(err, cause) { // a command that was killed does not say why
+				err = errors.Join(err, cause)
+			}
+			return fmt.Errorf("%s: %w", t.name, err)
 		}
 		// What could not be measured this time leaves what was measured before.
 		if before := all[t.name]; len(m.Sides) > 0 || before == nil {

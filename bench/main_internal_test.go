@@ -3,10 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -22,11 +24,16 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	os.Exit(m.Run())
+	status := m.Run()
+	if left := children(); len(left) > 0 {
+		fmt.Fprintln(os.Stderr, "processes are left behind:", left)
+		status = 1
+	}
+	os.Exit(status)
 }
 
-// Ensure a short run of prima-api and the idiomatic service measures all that needs nothing but Go, writes the document, the
-// chart and the results where it was told to, and leaves no process behind.
+// Ensure a short run of prima-api and the idiomatic service measures all that needs nothing but Go, and writes the document,
+// the chart and the results where it was told to.
 func TestQuick(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -54,22 +61,38 @@ func TestQuick(t *testing.T) {
 	chart, err := os.ReadFile(filepath.Join(dir, chartName))
 	require.NoError(t, err)
 	assert.Contains(t, string(chart), "<svg")
-	assert.Empty(t, children(t))
 }
 
-// children returns the names of the processes whose parent is this one and that have not ended.
-func children(t *testing.T) []string {
-	t.Helper()
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
-	require.NoError(t, err)
+// Ensure a run that is interrupted under load is an error and leaves no process behind.
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	interrupted := errors.New("interrupted")
+	watch := writerFunc(func(p []byte) (int, error) {
+		if bytes.Contains(p, []byte(requestRate)) { // the first round is over, and the next under way
+			cancel(interrupted)
+		}
+		return len(p), nil
+	})
+	dir := t.TempDir()
+	assert.ErrorIs(t, run(ctx, []string{"-only", taskList, "-sides", idiomatic, "-duration", "100ms", "-rounds", "1000", "-out", dir}, watch), interrupted)
+	assert.NoFileExists(t, filepath.Join(dir, documentName))
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// children returns the names of the processes that these tests have started and that have not ended.
+func children() []string {
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat") // none where there is no such thing
 	var found []string
 	for _, file := range stats {
-		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
-		require.NoError(t, err)
+		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file))) // by the pattern, a number
 		fields, err := stat(pid)
 		if err == nil && fields[1] == strconv.Itoa(os.Getpid()) && fields[0] != "Z" {
-			name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-			found = append(found, string(name))
+			name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)) // gone meanwhile
+			found = append(found, strings.TrimSpace(string(name)))
 		}
 	}
 	return found

@@ -25,7 +25,8 @@ type process struct {
 	exited chan struct{}
 }
 
-// startProcess starts a command whose standard error goes to a file in dir. The process ends with ctx at the latest.
+// startProcess starts a command whose standard error goes to a file in dir. Whoever starts it ends it; when ctx is
+// done it is killed at once, so that what waits for it goes on.
 func startProcess(ctx context.Context, dir string, cmd *exec.Cmd) (*process, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
