@@ -101,6 +101,9 @@ func runSuite(ctx context.Context, args []string, out io.Writer) (err error) {
 		flags.Usage()
 		return errors.New("there must be a round, a duration and no other argument")
 	}
+	if sides.Regexp != everything && *folder == "" && !*quick {
+		return errors.New("-sides needs -out: the document of the project shows every side")
+	}
 	root, err := findRoot()
 	if err != nil {
 		return err

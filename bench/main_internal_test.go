@@ -101,7 +101,7 @@ func children() []string {
 // Ensure arguments that mean nothing are refused.
 func TestArguments(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{"-rounds", "0"}, {"-duration", "0s"}, {"-only", "("}, {"all"}, {roleArgument, "none"}} {
+	for _, args := range [][]string{{"-rounds", "0"}, {"-duration", "0s"}, {"-only", "("}, {"-sides", "Flask"}, {"all"}, {roleArgument, "none"}} {
 		var out bytes.Buffer
 		assert.Error(t, run(t.Context(), args, &out), "%v", args)
 	}
