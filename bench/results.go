@@ -153,10 +153,20 @@ func thisEnvironment(root string) environment {
 			}
 		}
 	}
-	describe := exec.Command("git", "describe", "--always", "--dirty", "--exclude", "*") //nolint:noctx // over at once
-	describe.Dir = root
-	if out, err := describe.Output(); err == nil {
-		e.Commit = strings.TrimSpace(string(out))
+	git := func(args ...string) (string, error) {
+		cmd := exec.Command("git", args...) //nolint:noctx,gosec // over at once; constants
+		cmd.Dir = root
+		out, err := cmd.Output()
+		return strings.TrimSpace(string(out)), err
+	}
+	commit, err := git("rev-parse", "--short", "HEAD")
+	if err != nil {
+		return e
+	}
+	e.Commit = commit
+	// What a run writes is not what it measures.
+	if changed, err := git("status", "--porcelain", "--", ".", ":!docs", ":!bench/results.json"); err != nil || changed != "" {
+		e.Commit += ", changed"
 	}
 	return e
 }
