@@ -222,7 +222,10 @@ var pulumiDuration = regexp.MustCompile(`(?m)^\s*Duration:\s*(\S+)`)
 func runPulumi(ctx context.Context, s *suite, m *measurement) error {
 	pulumi := func(dir string, args ...string) *exec.Cmd {
 		cmd := command(ctx, dir, "pulumi", append(args, "--non-interactive")...)
-		cmd.Env = append(os.Environ(), "PULUMI_SKIP_UPDATE_CHECK=true", "PULUMI_CONFIG_PASSPHRASE="+os.Getenv("PULUMI_CONFIG_PASSPHRASE"))
+		cmd.Env = append(os.Environ(), "PULUMI_SKIP_UPDATE_CHECK=true")
+		if os.Getenv("PULUMI_CONFIG_PASSPHRASE_FILE") == "" { // that of the local stack is empty
+			cmd.Env = append(cmd.Env, "PULUMI_CONFIG_PASSPHRASE="+os.Getenv("PULUMI_CONFIG_PASSPHRASE"))
+		}
 		return cmd
 	}
 	if !s.usable(m, "pulumi is not installed", pulumi(s.root, "version")) || !s.usable(m, "no stack is up", pulumi(s.root, "stack", "output", "url")) {
