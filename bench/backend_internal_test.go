@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"maps"
 	"net"
 	"net/http"
@@ -21,6 +22,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"prima.internal/app/apitest"
+	"prima.internal/app/awsclient"
+	"prima.internal/app/config"
 )
 
 // startTestBackend returns the URL of a backend, and clients of it.
@@ -35,7 +38,11 @@ func startTestBackend(t *testing.T) (string, *dynamodb.Client, *s3.Client) {
 		served.Wait()
 	})
 	url := "http://" + l.Addr().String()
-	cfg := aws.Config{Region: "us-east-1", BaseEndpoint: &url, Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""), RetryMaxAttempts: 1}
+	// As prima-api loads it: the SDK as it comes loses large answers of so near a server.
+	cfg, err := awsclient.Load(t.Context(), config.Default(), slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	cfg.BaseEndpoint, cfg.RetryMaxAttempts = &url, 1
+	cfg.Credentials = credentials.NewStaticCredentialsProvider("test", "test", "")
 	return url, dynamodb.NewFromConfig(cfg), s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = true })
 }
 
