@@ -1,9 +1,9 @@
 FROM --platform=$BUILDPLATFORM golang:1.26.8-bookworm AS build
 WORKDIR /src
 
-# The workspace without infra: what infra needs has no say in which versions end up in the image.
+# The workspace without the others: what they need has no say in which versions end up in the image.
 COPY go.work ./
-RUN go work edit -dropuse=./infra
+RUN go work edit -dropuse=./bench -dropuse=./infra
 COPY app/go.mod app/go.sum app/
 RUN go -C app mod download
 

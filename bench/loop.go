@@ -1,0 +1,115 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/google/uuid"
+
+	"prima.internal/app/apitest"
+)
+
+const (
+	avatarBytes = 1 << 20
+	bucketName  = "prima-tech-challenge"
+)
+
+// A loopResult is what the role loop prints.
+type loopResult struct {
+	Calls    int
+	Seconds  float64
+	P50, P99 time.Duration
+}
+
+// runLoop calls the SDK in a loop and nothing else: what a server that does no work of its own would come to.
+func runLoop(ctx context.Context, args []string, out io.Writer) error {
+	flags := flag.NewFlagSet("loop", flag.ContinueOnError)
+	call := flags.String("call", "PutItem", "PutItem or PutObject")
+	table := flags.String("table", "users-100", "table of PutItem")
+	callers := flags.Int("callers", 8, "goroutines that call")
+	duration := flags.Duration("duration", time.Second, "how long they do")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	cfg, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		return err
+	}
+	send := putItems(cfg, *table)
+	if *call == "PutObject" {
+		send = putObjects(cfg)
+	}
+	if err := send(ctx); err != nil { // makes the first connection, as a server has at its first request
+		return err
+	}
+
+	results, failures := make([][]time.Duration, *callers), make([]error, *callers)
+	start := time.Now()
+	var all sync.WaitGroup
+	for i := range results {
+		all.Go(func() {
+			for {
+				sent := time.Now()
+				if sent.Sub(start) >= *duration {
+					return
+				}
+				if failures[i] = send(ctx); failures[i] != nil {
+					return
+				}
+				results[i] = append(results[i], time.Since(sent))
+			}
+		})
+	}
+	all.Wait()
+	elapsed := time.Since(start)
+	for _, err := range failures {
+		if err != nil {
+			return fmt.Errorf("%s: %w", *call, err)
+		}
+	}
+	latencies := slices.Concat(results...)
+	if len(latencies) == 0 {
+		return fmt.Errorf("%s: no call in %v", *call, *duration)
+	}
+	slices.Sort(latencies)
+	r := loadResult{answers: len(latencies), elapsed: elapsed, latencies: latencies}
+	return json.NewEncoder(out).Encode(loopResult{Calls: r.answers, Seconds: elapsed.Seconds(), P50: r.percentile(0.5), P99: r.percentile(0.99)})
+}
+
+func putItems(cfg aws.Config, table string) func(context.Context) error {
+	client := dynamodb.NewFromConfig(cfg)
+	return func(ctx context.Context) error {
+		_, err := client.PutItem(ctx, &dynamodb.PutItemInput{TableName: aws.String(table), Item: map[string]types.AttributeValue{
+			"id":    &types.AttributeValueMemberS{Value: uuid.NewString()},
+			"name":  &types.AttributeValueMemberS{Value: newName},
+			"email": &types.AttributeValueMemberS{Value: newEmail},
+		}})
+		return err
+	}
+}
+
+func putObjects(cfg aws.Config) func(context.Context) error {
+	client := s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = true })
+	avatar := apitest.PaddedPNG(avatarBytes)
+	return func(ctx context.Context) error {
+		_, err := client.PutObject(ctx, &s3.PutObjectInput{
+			Bucket:      aws.String(bucketName),
+			Key:         aws.String("avatars/" + uuid.NewString() + "/" + uuid.NewString()),
+			Body:        bytes.NewReader(avatar),
+			ContentType: aws.String("image/png"),
+		})
+		return err
+	}
+}

@@ -1,0 +1,305 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"prima.internal/app/apitest"
+)
+
+// A task makes one measurement.
+type task struct {
+	name  string
+	title string // under which the results are listed
+	flag  string // that asks for it, for those that take long; else empty
+	run   func(ctx context.Context, s *suite, m *measurement) error
+}
+
+const (
+	newName  = "Ada"
+	newEmail = "ada@example.com"
+	bareLoop = "bare SDK loop"
+
+	taskList          = "list-100-8"
+	taskListMany      = "list-100-64"
+	taskListUnchanged = "list-100-304"
+	taskListPage      = "list-3000-8"
+	taskCreate        = "create-8"
+	taskAvatar        = "avatar-4"
+	taskListWait      = "list-200000-wait"
+	taskLengths       = "lengths"
+	taskStart         = "start"
+	taskGoBench       = "go-bench"
+	taskImage         = "image"
+	taskCompile       = "compile"
+	taskPulumi        = "pulumi"
+)
+
+func tasks() []task {
+	return []task{
+		{taskList, "GET /users, 100 users, 8 connections", "", listTask(100, 8, primaAPI, unshared, idiomatic, flask, gunicorn)},
+		{taskListMany, "GET /users, 100 users, 64 connections", "", listTask(100, 64, primaAPI, unshared, idiomatic)},
+		{taskListUnchanged, "GET /users with If-None-Match, 100 users, 8 connections: 304", "", runUnchanged},
+		{taskListPage, "GET /users, 3,000 users in one page, 8 connections", "", listTask(3000, 8, primaAPI, unshared, idiomatic)},
+		{taskCreate, "POST /user, JSON, 8 connections", "", runCreate},
+		{taskAvatar, "POST /user, multipart with a PNG of 1 MiB, 4 connections", "", runAvatar},
+		{taskListWait, "GET /users, 200,000 users, DynamoDB answering after 20 ms", "", runWait},
+		{taskLengths, "GET /users by the number of users, in a process that has served nothing before", "", runLengths},
+		{taskStart, "Start, and memory at rest", "", runStart},
+		{taskGoBench, "Go benchmarks beside the code", "", runGoBench},
+		{taskImage, "Image", "", runImage},
+		{taskCompile, "Compiling the Pulumi program from an empty cache", "compile", runCompile},
+		{taskPulumi, "Pulumi on a stack that runs", "pulumi", runPulumi},
+	}
+}
+
+// A contender does a round of a comparison.
+type contender interface {
+	round(ctx context.Context, s *suite, duration time.Duration) (map[string]float64, error)
+}
+
+// loaded is a server under a load.
+type loaded struct {
+	server *server
+	load   load
+}
+
+func (l loaded) round(ctx context.Context, s *suite, duration time.Duration) (map[string]float64, error) {
+	l.load.duration = duration
+	if _, err := s.calls(ctx); err != nil { // which begins to count anew
+		return nil, err
+	}
+	before, err := l.server.cpu()
+	if err != nil {
+		return nil, err
+	}
+	result, err := l.load.run(ctx)
+	if err != nil {
+		return nil, err
+	}
+	after, err := l.server.cpu()
+	if err != nil {
+		return nil, err
+	}
+	calls, err := s.calls(ctx)
+	if err != nil {
+		return nil, err
+	}
+	requests := float64(result.answers + 1) // and the first, which is not timed
+	return map[string]float64{
+		requestRate:   result.rate(),
+		latencyMedian: milliseconds(result.percentile(0.5)),
+		latencyP99:    milliseconds(result.percentile(0.99)),
+		cpuPerRequest: float64((after - before).Microseconds()) / requests,
+		callsEach:     float64(calls) / requests,
+		answers:       requests,
+	}, nil
+}
+
+// bare is the SDK without a server.
+type bare struct {
+	call    string
+	callers int
+}
+
+func (b bare) round(ctx context.Context, s *suite, duration time.Duration) (map[string]float64, error) {
+	cmd, err := s.role(ctx, "loop", "-call", b.call, "-callers", strconv.Itoa(b.callers), "-duration", duration.String())
+	if err != nil {
+		return nil, err
+	}
+	cmd.Env = s.environ("users-100")
+	var failure strings.Builder
+	cmd.Stderr = &failure
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %s", bareLoop, err, failure.String())
+	}
+	var r loopResult
+	if err := json.Unmarshal(out, &r); err != nil {
+		return nil, fmt.Errorf("%s: %w", bareLoop, err)
+	}
+	return map[string]float64{
+		requestRate:   float64(r.Calls) / r.Seconds,
+		latencyMedian: milliseconds(r.P50),
+		latencyP99:    milliseconds(r.P99),
+		callsEach:     1,
+		answers:       float64(r.Calls),
+	}, nil
+}
+
+// compare lets contenders do the rounds in turn, beginning with another each time, after a warm-up that does not count.
+func (s *suite) compare(ctx context.Context, m *measurement, names []string, contenders []contender) error {
+	m.Sides = make([]sideResult, len(contenders))
+	for i, c := range contenders {
+		m.Sides[i].Name = names[i]
+		if _, err := c.round(ctx, s, s.duration/3); err != nil {
+			return fmt.Errorf("%s: %w", names[i], err)
+		}
+	}
+	for round := range s.rounds {
+		for turn := range contenders {
+			i := (turn + round) % len(contenders)
+			figures, err := contenders[i].round(ctx, s, s.duration)
+			if err != nil {
+				return fmt.Errorf("%s: %w", names[i], err)
+			}
+			m.Sides[i].add(figures)
+			s.say("  %d %-30s %s", round+1, names[i], line(figures))
+		}
+	}
+	return nil
+}
+
+// line is figures for whoever watches.
+func line(figures map[string]float64) string {
+	var parts []string
+	for _, name := range columns {
+		if value, ok := figures[name]; ok {
+			parts = append(parts, name+" "+number(value))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// compareSides puts the same load on each of the sides, beside what else takes part.
+func (s *suite) compareSides(ctx context.Context, m *measurement, table string, l load, sides []string, others map[string]contender) error {
+	var all []side
+	for _, name := range sides {
+		all = append(all, sideOf(name))
+	}
+	var (
+		names      []string
+		contenders []contender
+	)
+	path := l.url
+	for _, side := range s.available(m, all...) {
+		server, err := s.start(ctx, side, table)
+		if err != nil {
+			return err
+		}
+		defer server.end()
+		l.url = server.url + path
+		names, contenders = append(names, side.name), append(contenders, loaded{server, l})
+	}
+	for name, other := range others {
+		names, contenders = append(names, name), append(contenders, other)
+	}
+	return s.compare(ctx, m, names, contenders)
+}
+
+func listTask(users, connections int, sides ...string) func(context.Context, *suite, *measurement) error {
+	return func(ctx context.Context, s *suite, m *measurement) error {
+		l := load{method: http.MethodGet, url: "/users", status: http.StatusOK, connections: connections, check: isList(users)}
+		return s.compareSides(ctx, m, tableOf(users), l, sides, nil)
+	}
+}
+
+func tableOf(users int) string { return "users-" + strconv.Itoa(users) }
+
+// isList checks that an answer is a list of so many different users.
+func isList(users int) func([]byte) error {
+	return func(body []byte) error {
+		var list []struct{ ID, Name, Email, AvatarURL string }
+		if err := json.Unmarshal(body, &list); err != nil {
+			return fmt.Errorf("read the list: %w", err)
+		}
+		ids := map[string]bool{}
+		for _, u := range list {
+			if u.Name == "" || u.Email == "" {
+				return fmt.Errorf("the user %s has no name or no email", u.ID)
+			}
+			ids[u.ID] = true
+		}
+		if len(ids) != users || len(list) != users {
+			return fmt.Errorf("%w: %d users, %d different ones, of %d", errShort, len(list), len(ids), users)
+		}
+		return nil
+	}
+}
+
+func isCreated(body []byte) error {
+	var created struct{ ID string }
+	if err := json.Unmarshal(body, &created); err != nil || created.ID == "" {
+		return fmt.Errorf("the answer names no user: %.200q", body)
+	}
+	return nil
+}
+
+func runUnchanged(ctx context.Context, s *suite, m *measurement) error {
+	if len(s.available(m, sideOf(primaAPI))) == 0 {
+		return nil
+	}
+	server, err := s.start(ctx, sideOf(primaAPI), tableOf(100))
+	if err != nil {
+		return err
+	}
+	defer server.end()
+	l := load{method: http.MethodGet, url: server.url + "/users", status: http.StatusOK, connections: 8}
+	etag, err := l.etag()
+	if err != nil {
+		return err
+	}
+	if etag == "" {
+		s.notice(m, "the list has no ETag")
+		return nil
+	}
+	l.header = map[string]string{"If-None-Match": etag}
+	l.status = http.StatusNotModified
+	return s.compare(ctx, m, []string{primaAPI}, []contender{loaded{server, l}})
+}
+
+func runCreate(ctx context.Context, s *suite, m *measurement) error {
+	const connections = 8
+	l := load{
+		method: http.MethodPost, url: "/user", header: map[string]string{"Content-Type": "application/json"},
+		body:   fmt.Appendf(nil, `{"name":%q,"email":%q}`, newName, newEmail),
+		status: http.StatusCreated, connections: connections, check: isCreated,
+	}
+	return s.compareSides(ctx, m, tableOf(100), l, []string{primaAPI, idiomatic, flask, gunicorn}, map[string]contender{bareLoop: bare{"PutItem", connections}})
+}
+
+func runAvatar(ctx context.Context, s *suite, m *measurement) error {
+	const connections = 4
+	contentType, body := apitest.Form(apitest.Field("name", newName), apitest.Field("email", newEmail), apitest.File("avatar", "a.png", apitest.PaddedPNG(avatarBytes)))
+	l := load{
+		method: http.MethodPost, url: "/user", header: map[string]string{"Content-Type": contentType}, body: body,
+		status: http.StatusCreated, connections: connections, check: isCreated,
+	}
+	return s.compareSides(ctx, m, tableOf(100), l, []string{primaAPI, idiomatic, flask}, map[string]contender{bareLoop: bare{"PutObject", connections}})
+}
+
+// fetched is a server of which a long list is asked, once a round.
+type fetched struct {
+	server *server
+	users  int
+}
+
+func (f fetched) round(ctx context.Context, _ *suite, _ time.Duration) (map[string]float64, error) {
+	first, last, err := fetch(ctx, f.server.url+"/users", f.users)
+	return map[string]float64{firstByte: milliseconds(first), total: milliseconds(last)}, err
+}
+
+func runWait(ctx context.Context, s *suite, m *measurement) error {
+	users := 200_000
+	if s.quick {
+		users = 10_000
+	}
+	var (
+		names      []string
+		contenders []contender
+	)
+	for _, side := range s.available(m, ours("prima-api, LIST_SEGMENTS=1", "LIST_SEGMENTS=1"), ours("prima-api, LIST_SEGMENTS=4", "LIST_SEGMENTS=4")) {
+		server, err := s.start(ctx, side, tableOf(users)+"-wait20ms")
+		if err != nil {
+			return err
+		}
+		defer server.end()
+		names, contenders = append(names, side.name), append(contenders, fetched{server, users})
+	}
+	return s.compare(ctx, m, names, contenders)
+}

@@ -1,0 +1,296 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/perf/benchfmt"
+)
+
+// command is a command whose group ends with ctx.
+func command(ctx context.Context, dir, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, name, args...) //nolint:gosec // names are constants of this program
+	cmd.Dir = dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = 5 * time.Second
+	return cmd
+}
+
+var benchmark = regexp.MustCompile(`(?m)^func Benchmark[A-Z]`)
+
+// runGoBench runs the benchmarks of the packages of app that have any. The sides are the benchmarks.
+func runGoBench(ctx context.Context, s *suite, m *measurement) error {
+	if s.quick {
+		s.notice(m, "go test -bench takes too long for -quick")
+		return nil
+	}
+	app := filepath.Join(s.root, "app")
+	var packages []string
+	err := filepath.WalkDir(app, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path) //nolint:gosec // a file of the checkout
+		if err == nil && benchmark.Match(text) {
+			relative, _ := filepath.Rel(app, filepath.Dir(path)) // of a file below app
+			packages = append(packages, "./"+filepath.ToSlash(relative))
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("look for benchmarks: %w", err)
+	}
+	if len(packages) == 0 {
+		s.notice(m, "no package has a benchmark")
+		return nil
+	}
+	slices.Sort(packages)
+	args := []string{"test", "-run", "^$", "-bench", ".", "-benchmem", "-count", strconv.Itoa(s.rounds)}
+	test := command(ctx, app, "go", append(args, slices.Compact(packages)...)...)
+	test.Env = append(os.Environ(), "GOWORK=off")
+	out, err := test.Output()
+	if err != nil {
+		return fmt.Errorf("go test -bench: %w: %s", err, out)
+	}
+	m.Sides, err = parseBenchmarks(out)
+	return err
+}
+
+// parseBenchmarks returns what go test -bench has printed, a side for each benchmark, named by its package and name,
+// with a figure for each unit.
+func parseBenchmarks(out []byte) ([]sideResult, error) {
+	var sides []sideResult
+	reader := benchfmt.NewReader(bytes.NewReader(out), "go test -bench")
+	for reader.Scan() {
+		r, ok := reader.Result().(*benchfmt.Result)
+		if !ok {
+			continue
+		}
+		name := strings.TrimPrefix(r.GetConfig("pkg"), "prima.internal/") + " " + strings.TrimSuffix(string(r.Name.Full()), procs(r.Name))
+		i := slices.IndexFunc(sides, func(s sideResult) bool { return s.Name == name })
+		if i < 0 {
+			i = len(sides)
+			sides = append(sides, sideResult{Name: name})
+		}
+		figures := map[string]float64{}
+		for _, value := range r.Values {
+			if value.OrigUnit != "" { // benchfmt has turned ns into s
+				figures[value.OrigUnit] = value.OrigValue
+			} else {
+				figures[value.Unit] = value.Value
+			}
+		}
+		sides[i].add(figures)
+	}
+	if err := reader.Err(); err != nil {
+		return nil, fmt.Errorf("read the benchmarks: %w", err)
+	}
+	return sides, nil
+}
+
+// procs returns the end of a benchmark's name that says GOMAXPROCS, such as -2.
+func procs(name benchfmt.Name) string {
+	_, parts := name.Parts()
+	if n := len(parts); n > 0 && bytes.HasPrefix(parts[n-1], []byte("-")) {
+		return string(parts[n-1])
+	}
+	return ""
+}
+
+// runImage builds the image and asks for its size.
+func runImage(ctx context.Context, s *suite, m *measurement) error {
+	if s.quick {
+		s.notice(m, "docker build takes too long for -quick")
+		return nil
+	}
+	if !s.usable(m, "docker cannot be used", command(ctx, s.root, "docker", "info")) {
+		return nil
+	}
+	const name = "prima-api:bench"
+	build := command(ctx, s.root, "docker", "build", "-t", name, ".")
+	build.Env = append(os.Environ(), "DOCKER_BUILDKIT=1")
+	if !s.usable(m, "docker build failed", build) {
+		return nil
+	}
+	out, err := command(ctx, s.root, "docker", "image", "inspect", "-f", "{{.Size}}", name).Output()
+	if err != nil {
+		return fmt.Errorf("docker image inspect: %w", err)
+	}
+	size, err := strconv.ParseFloat(strings.TrimSpace(string(out)), 64)
+	if err != nil {
+		return fmt.Errorf("docker image inspect: %w", err)
+	}
+	m.Sides = []sideResult{{Name: primaAPI, Figures: map[string][]float64{imageSize: {size / 1e6}}}}
+	return nil
+}
+
+// usable reports whether a command succeeds, and leaves a notice where it does not.
+func (s *suite) usable(m *measurement, otherwise string, cmd *exec.Cmd) bool {
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		s.notice(m, "%s", otherwise)
+		out = bytes.TrimSpace(out)
+		s.say("    %v: %s", err, out[bytes.LastIndexByte(out, '\n')+1:])
+	}
+	return err == nil
+}
+
+const (
+	program    = "the Pulumi program"
+	withHelm   = "the same, with helm/v3 of pulumi-kubernetes"
+	helmImport = "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/helm/v3"
+)
+
+// runCompile compiles the Pulumi program from an empty cache, as it is and with helm/v3, which it does without.
+func runCompile(ctx context.Context, s *suite, m *measurement) error {
+	source := filepath.Join(s.dir, "helm.go")
+	if err := os.WriteFile(source, []byte("package main\n\nimport _ \""+helmImport+"\"\n"), 0o600); err != nil {
+		return fmt.Errorf("write the overlay: %w", err)
+	}
+	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {filepath.Join(s.root, "infra", "helm_of_the_benchmark.go"): source}})
+	if err != nil {
+		return err
+	}
+	overlayFile := filepath.Join(s.dir, "overlay.json")
+	if err := os.WriteFile(overlayFile, overlay, 0o600); err != nil {
+		return fmt.Errorf("write the overlay: %w", err)
+	}
+	for _, c := range []struct {
+		name string
+		args []string
+	}{{program, nil}, {withHelm, []string{"-overlay", overlayFile}}} {
+		figures, err := s.compile(ctx, c.args)
+		if err != nil {
+			return fmt.Errorf("compile %s: %w", c.name, err)
+		}
+		result := sideResult{Name: c.name}
+		result.add(figures)
+		m.Sides = append(m.Sides, result)
+		s.say("  %-45s %.0f s, %.0f s of CPU, largest process %.0f MiB", c.name, figures[wallSeconds], figures[cpuSeconds], figures[largestMemory])
+	}
+	return nil
+}
+
+func (s *suite) compile(ctx context.Context, args []string) (figures map[string]float64, err error) {
+	cache, err := os.MkdirTemp(s.dir, "cache")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(cache)) }()
+	args = append([]string{"build", "-o", filepath.Join(cache, "infra")}, args...)
+	build := command(ctx, filepath.Join(s.root, "infra"), "go", append(args, ".")...)
+	build.Env = append(os.Environ(), "GOCACHE="+cache, "GOFLAGS=")
+	start := time.Now()
+	if out, err := build.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%w: %s", err, out)
+	}
+	wall := time.Since(start)
+	// Of the go command and all that it has waited for.
+	usage, ok := build.ProcessState.SysUsage().(*syscall.Rusage)
+	if !ok {
+		return nil, errors.New("this system does not say what a process has used")
+	}
+	return map[string]float64{
+		wallSeconds:   wall.Seconds(),
+		cpuSeconds:    (build.ProcessState.UserTime() + build.ProcessState.SystemTime()).Seconds(),
+		largestMemory: mebibytes(usage.Maxrss << 10),
+	}, nil
+}
+
+const (
+	upUnchanged   = "pulumi up, nothing changed"
+	previewChange = "pulumi preview after a changed line"
+)
+
+var pulumiDuration = regexp.MustCompile(`(?m)^\s*Duration:\s*(\S+)`)
+
+// runPulumi times Pulumi on the stack that is selected, which must be up.
+func runPulumi(ctx context.Context, s *suite, m *measurement) error {
+	pulumi := func(dir string, args ...string) *exec.Cmd {
+		cmd := command(ctx, dir, "pulumi", append(args, "--non-interactive")...)
+		cmd.Env = append(os.Environ(), "PULUMI_SKIP_UPDATE_CHECK=true")
+		if os.Getenv("PULUMI_CONFIG_PASSPHRASE_FILE") == "" { // that of the local stack is empty
+			cmd.Env = append(cmd.Env, "PULUMI_CONFIG_PASSPHRASE="+os.Getenv("PULUMI_CONFIG_PASSPHRASE"))
+		}
+		return cmd
+	}
+	if !s.usable(m, "pulumi is not installed", pulumi(s.root, "version")) || !s.usable(m, "no stack is up", pulumi(s.root, "stack", "output", "url")) {
+		return nil
+	}
+	timed := func(result *sideResult, cmd *exec.Cmd) error {
+		start := time.Now()
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("%s: %w: %s", result.Name, err, out)
+		}
+		figures := map[string]float64{wallSeconds: time.Since(start).Seconds()}
+		if found := pulumiDuration.FindSubmatch(out); found != nil {
+			own, err := time.ParseDuration(string(found[1]))
+			if err != nil {
+				return fmt.Errorf("%s: %w", result.Name, err)
+			}
+			figures[ownSeconds] = own.Seconds()
+		}
+		result.add(figures)
+		s.say("  %-40s %.1f s", result.Name, figures[wallSeconds])
+		return nil
+	}
+
+	up := sideResult{Name: upUnchanged}
+	// The first brings the stack to what the checkout says, and the program into the build cache.
+	if out, err := pulumi(s.root, "up", "--yes", "--skip-preview").CombinedOutput(); err != nil {
+		return fmt.Errorf("pulumi up: %w: %s", err, out)
+	}
+	for range s.rounds {
+		if err := timed(&up, pulumi(s.root, "up", "--yes", "--skip-preview")); err != nil {
+			return err
+		}
+	}
+
+	// The line is changed in a copy, with a copy of the state, so that a run that breaks off changes nothing here.
+	copied := filepath.Join(s.dir, "checkout")
+	if out, err := command(ctx, "", "cp", "-a", s.root, copied).CombinedOutput(); err != nil {
+		return fmt.Errorf("copy the checkout: %w: %s", err, out)
+	}
+	if out, err := pulumi(copied, "preview").CombinedOutput(); err != nil {
+		return fmt.Errorf("pulumi preview: %w: %s", err, out)
+	}
+	preview := sideResult{Name: previewChange}
+	for round := range s.rounds {
+		// More than a comment, which would leave what is compiled as it was, and so nothing to link.
+		if err := appendLine(filepath.Join(copied, "infra", "main.go"), fmt.Sprintf("var change%d = %d", round, round)); err != nil {
+			return err
+		}
+		if err := timed(&preview, pulumi(copied, "preview")); err != nil {
+			return err
+		}
+	}
+	m.Sides = []sideResult{up, preview}
+	return nil
+}
+
+func appendLine(file, line string) error {
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_WRONLY, 0) //nolint:gosec // of the copy
+	if err != nil {
+		return fmt.Errorf("change a line: %w", err)
+	}
+	_, err = f.WriteString("\n" + line + "\n")
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("change a line: %w", err)
+	}
+	return nil
+}
