@@ -20,6 +20,7 @@ type sharer struct {
 	// patience is how long the next read waits for the one that runs, which may be held up by a connection that is
 	// dead.
 	patience time.Duration
+	workers  workers
 
 	mu    sync.Mutex
 	pages map[string]*sharedPage // those that are being read
@@ -42,7 +43,7 @@ type read struct {
 }
 
 func newSharer(on bool, patience time.Duration) *sharer {
-	return &sharer{on: on, patience: patience, pages: map[string]*sharedPage{}}
+	return &sharer{on: on, patience: patience, workers: newWorkers(), pages: map[string]*sharedPage{}}
 }
 
 // get returns the page of a name, which read reads and which the caller releases. It returns an error, at the latest,
@@ -86,7 +87,7 @@ func (s *sharer) get(ctx context.Context, name string, pageOf func() (*page, err
 			s.mu.Lock()
 			if !r.begun {
 				s.begin(shared)
-				go s.run(name, shared, r)
+				s.workers.do(func() { s.run(name, shared, r) })
 			}
 			s.mu.Unlock()
 			impatient = nil
@@ -118,7 +119,7 @@ func (s *sharer) run(name string, shared *sharedPage, r *read) {
 	switch {
 	case shared.next != nil:
 		next := s.begin(shared)
-		go s.run(name, shared, next)
+		s.workers.do(func() { s.run(name, shared, next) })
 	case shared.running == 0:
 		delete(s.pages, name)
 	}
