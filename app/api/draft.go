@@ -3,7 +3,6 @@ package api
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"io"
 	"mime"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"prima.internal/app/jsonscan"
 	"prima.internal/app/user"
 )
 
@@ -65,14 +65,14 @@ func (s *Server) readFields(c *fiber.Ctx) (fields, error) {
 	case mediaType == fiber.MIMEApplicationForm:
 		return s.readForm(c)
 	case isJSON(mediaType):
-		members, err := s.readObject(c)
+		o, err := s.readObject(c)
 		if err != nil {
 			return fields{}, err
 		}
-		if len(members) == 0 {
+		if o.members == 0 {
 			return fields{}, errInvalidJSON.with("the object is empty", nil)
 		}
-		return fields{name: text(members["name"]), email: text(members["email"])}, nil
+		return fields{name: o.name.text, email: o.email.text}, nil
 	}
 	return fields{}, errMediaType.with("a user is application/json, multipart/form-data or application/x-www-form-urlencoded", nil)
 }
@@ -94,38 +94,67 @@ func isJSON(mediaType string) bool {
 	return mediaType == fiber.MIMEApplicationJSON || strings.HasSuffix(mediaType, "+json")
 }
 
-// readObject reads a JSON object. Names of members are told apart by case; of two members with one
-// name the last counts.
-func (s *Server) readObject(c *fiber.Ctx) (map[string]json.RawMessage, error) {
+// An object is what matters of a JSON object. Names of members are told apart by case; of two members with one name the last
+// counts.
+type object struct {
+	members     int
+	name, email member
+}
+
+// A member is a member of an object, if it is there.
+type member struct {
+	given bool
+	text  *string // nil: no string
+}
+
+func (s *Server) readObject(c *fiber.Ctx) (object, error) {
 	body, err := newBody(c, s.config.MaxJSONBytes, s.budget.bodies)
 	if err != nil {
-		return nil, err
+		return object{}, err
 	}
 	data, err := body.all()
 	if err != nil {
-		return nil, err
+		return object{}, err
 	}
 	return parseObject(data)
 }
 
-func parseObject(data []byte) (map[string]json.RawMessage, error) {
+func parseObject(data []byte) (object, error) {
 	if !utf8.Valid(data) {
-		return nil, errInvalidJSON.with("the body is not UTF-8", nil)
+		return object{}, errInvalidJSON.with("the body is not UTF-8", nil)
 	}
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(data, &members); err != nil || members == nil { // nil: the body is null
-		return nil, errInvalidJSON.with("the body is not a JSON object", err)
+	var o object
+	scanner := jsonscan.New(data)
+	scanner.Bracket('{')
+	for first := true; ; first = false {
+		name, ok := scanner.Member(first)
+		if !ok {
+			break
+		}
+		o.members++
+		switch {
+		case name.Is("name"):
+			o.name = readMember(&scanner)
+		case name.Is("email"):
+			o.email = readMember(&scanner)
+		default:
+			scanner.Skip()
+		}
 	}
-	return members, nil
+	scanner.End()
+	if scanner.Failed() {
+		return object{}, errInvalidJSON.with("the body is not a JSON object", nil)
+	}
+	return o, nil
 }
 
-// text returns the string that a member is, nil if it is none.
-func text(member json.RawMessage) *string {
-	var s *string
-	if json.Unmarshal(member, &s) != nil {
-		return nil
+func readMember(scanner *jsonscan.Scanner) member {
+	if scanner.Peek() != '"' {
+		scanner.Skip()
+		return member{given: true}
 	}
-	return s
+	text := scanner.Text().String()
+	return member{given: true, text: &text}
 }
 
 // readForm reads an urlencoded form.

@@ -89,18 +89,18 @@ func (s *Server) updateUser(c *fiber.Ctx) error {
 	if mediaType != fiber.MIMEApplicationJSON && mediaType != "application/merge-patch+json" {
 		return errMediaType.with("a change is application/merge-patch+json or application/json", nil)
 	}
-	members, err := s.readObject(c)
+	o, err := s.readObject(c)
 	if err != nil {
 		return err
 	}
 	var patch user.Patch
-	if member, ok := members["name"]; ok {
-		if patch.Name, err = parsed(text(member), user.ParseName); err != nil {
+	if o.name.given {
+		if patch.Name, err = parsed(o.name.text, user.ParseName); err != nil {
 			return err
 		}
 	}
-	if member, ok := members["email"]; ok {
-		if patch.Email, err = parsed(text(member), user.ParseEmail); err != nil {
+	if o.email.given {
+		if patch.Email, err = parsed(o.email.text, user.ParseEmail); err != nil {
 			return err
 		}
 	}

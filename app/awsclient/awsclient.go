@@ -67,10 +67,7 @@ func Load(ctx context.Context, c config.Config, log *slog.Logger) (aws.Config, e
 	if !ok {
 		return aws.Config{}, fmt.Errorf("load the AWS configuration: a client of type %T", cfg.HTTPClient)
 	}
-	transport := loaded.GetTransport()
-	cfg.HTTPClient = plainBodies{freshConnections{
-		http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}, transport,
-	}}
+	cfg.HTTPClient = plainBodies{freshConnections{loaded.GetTransport()}}
 	return cfg, nil
 }
 
@@ -87,14 +84,15 @@ func Backoff(attempt int) time.Duration {
 
 // freshConnections drops the connections that are kept for later when a call fails. A network that has forgotten
 // one in silence has forgotten them all, and each would cost a call that takes it a third of its time.
+//
+// It is the transport without an [http.Client] around it: AWS redirects nobody and sets no cookies, and a context bounds each call.
 type freshConnections struct {
-	client    http.Client
 	transport *http.Transport
 }
 
 // Do implements [aws.HTTPClient].
 func (c freshConnections) Do(r *http.Request) (*http.Response, error) {
-	response, err := c.client.Do(r)
+	response, err := c.transport.RoundTrip(r)
 	if err != nil {
 		c.transport.CloseIdleConnections()
 	}

@@ -2,6 +2,7 @@ package dynamo
 
 import (
 	"prima.internal/app/config"
+	"prima.internal/app/jsonscan"
 	"prima.internal/app/user"
 )
 
@@ -11,12 +12,12 @@ import (
 //
 // What it writes is, byte for byte, what [listing.typed] writes.
 func (l *listing) transcode(body []byte) bool {
-	t := transcoder{scanner: scanner{in: body}, listing: l, page: user.Page{JSON: l.begin}}
+	t := transcoder{Scanner: jsonscan.New(body), listing: l, page: user.Page{JSON: l.begin}}
 	// The start of every avatar's URL: a JSON string that is still open.
 	t.prefix = user.AppendString(t.array[:0], l.url)
 	t.prefix[len(t.prefix)-1] = '/'
 	t.answer()
-	if t.failed {
+	if t.Failed() {
 		return false
 	}
 	l.page = t.page
@@ -24,10 +25,10 @@ func (l *listing) transcode(body []byte) bool {
 }
 
 type transcoder struct {
-	scanner
+	jsonscan.Scanner
 	*listing
 	page   user.Page
-	last   str // id of the last user who was written
+	last   jsonscan.Str // id of the last user who was written
 	prefix []byte
 	array  [256]byte // of prefix, unless that is longer
 }
@@ -43,36 +44,36 @@ const (
 )
 
 // An item is what a user is made of. Attributes that are not there, or are no strings, are zero.
-type item [fields]str
+type item [fields]jsonscan.Str
 
 // answer reads the body.
 func (t *transcoder) answer() {
 	var items, key bool // have been there: a second of the same name is not for us to judge
-	var next str
-	t.open('{')
+	var next jsonscan.Str
+	t.Bracket('{')
 	for first := true; ; first = false {
-		name, ok := t.member(first)
+		name, ok := t.Member(first)
 		if !ok {
 			break
 		}
 		switch name.String() {
 		case "Items":
-			t.require(!items)
+			t.Require(!items)
 			items = true
 			t.items()
 		case "LastEvaluatedKey":
-			t.require(!key)
+			t.Require(!key)
 			key = true
 			next = t.key()
 		case "Count", "ScannedCount":
-			t.count()
+			t.Count()
 		case "ConsumedCapacity":
-			t.require(false) // is not asked for
+			t.Require(false) // is not asked for
 		default:
-			t.skip(0)
+			t.Skip()
 		}
 	}
-	t.end()
+	t.End()
 	if t.page.More {
 		next = t.last
 	}
@@ -80,15 +81,15 @@ func (t *transcoder) answer() {
 }
 
 // key returns the id in a key.
-func (t *transcoder) key() (id str) {
-	t.open('{')
+func (t *transcoder) key() (id jsonscan.Str) {
+	t.Bracket('{')
 	for first := true; ; first = false {
-		name, ok := t.member(first)
+		name, ok := t.Member(first)
 		if !ok {
 			return id
 		}
 		value := t.attribute()
-		if name.is(config.KeyAttribute) {
+		if name.Is(config.KeyAttribute) {
 			id = value
 		}
 	}
@@ -96,12 +97,12 @@ func (t *transcoder) key() (id str) {
 
 // items reads the array of items and writes the users.
 func (t *transcoder) items() {
-	t.open('[')
-	for first := true; t.element(first); first = false {
+	t.Bracket('[')
+	for first := true; t.Element(first); first = false {
 		var it item
-		t.open('{')
+		t.Bracket('{')
 		for first := true; ; first = false {
-			name, ok := t.member(first)
+			name, ok := t.Member(first)
 			if !ok {
 				break
 			}
@@ -119,43 +120,40 @@ func (t *transcoder) items() {
 }
 
 // fieldOf returns the place of an attribute, -1 if it has none.
-func fieldOf(name str) int {
+func fieldOf(name jsonscan.Str) int {
 	switch {
-	case name.is(config.KeyAttribute):
+	case name.Is(config.KeyAttribute):
 		return idField
-	case name.is(nameAttribute):
+	case name.Is(nameAttribute):
 		return nameField
-	case name.is(emailAttribute):
+	case name.Is(emailAttribute):
 		return emailField
-	case name.is(avatarAttribute):
+	case name.Is(avatarAttribute):
 		return avatarField
-	case name.is(foreignAttribute):
+	case name.Is(foreignAttribute):
 		return foreignField
 	}
 	return -1
 }
 
 // attribute reads a value such as {"S":"text"}. What is not a string is zero.
-func (t *transcoder) attribute() (value str) {
-	const usual = `{"S":"`
-	if len(t.in)-t.i > len(usual) && string(t.in[t.i:t.i+len(usual)]) == usual {
-		t.i += len(usual) - 1
-		value = t.text()
-		t.require(t.peek() == '}')
-		t.i++
+func (t *transcoder) attribute() (value jsonscan.Str) {
+	if t.Take(`{"S":`) { // as nearly all are
+		value = t.Text()
+		t.Bracket('}')
 		return value
 	}
-	t.open('{')
+	t.Bracket('{')
 	for first := true; ; first = false {
-		kind, ok := t.member(first)
+		kind, ok := t.Member(first)
 		if !ok {
 			return value
 		}
-		t.require(first) // a value has one type
-		if kind.is("S") {
-			value = t.text()
+		t.Require(first) // a value has one type
+		if kind.Is("S") {
+			value = t.Text()
 		} else {
-			t.skip(0)
+			t.Skip()
 		}
 	}
 }
@@ -169,20 +167,20 @@ func (t *transcoder) user(it *item) {
 	t.page.Users++
 	t.last = it[idField]
 	dst = append(dst, `{"id":"`...)
-	dst = it[idField].append(dst)
+	dst = appendText(dst, it[idField])
 	dst = append(dst, `","name":"`...)
-	dst = it[nameField].append(dst)
+	dst = appendText(dst, it[nameField])
 	dst = append(dst, `","email":"`...)
-	dst = it[emailField].append(dst)
+	dst = appendText(dst, it[emailField])
 	dst = append(dst, `","avatar_url":`...)
-	if avatar := it[avatarField]; len(avatar.raw) > 0 {
+	if avatar := it[avatarField]; len(avatar.Raw) > 0 {
 		dst = append(dst, t.prefix...)
-		dst = it[idField].append(dst)
+		dst = appendText(dst, it[idField])
 		dst = append(dst, `/avatar?v=`...)
-		dst = avatar.append(dst)
+		dst = appendText(dst, avatar)
 	} else {
 		dst = append(dst, '"')
-		dst = it[foreignField].append(dst)
+		dst = appendText(dst, it[foreignField])
 	}
 	dst = append(dst, `"}`...)
 	t.page.JSON = dst

@@ -236,7 +236,7 @@ func TestTranscodeDeclines(t *testing.T) {
 		`{"Items":[{"id":{"S":"` + "\n" + `"}}]}`, `{"Items":[{"id":{"S":"` + "\x00" + `"}}]}`, `{"Items":[{"id":{"S":"\x"}}]}`, `{"Items":[{"id":{"S":"\u12"}}]}`, `{"Items":[{"id":{"S":"\u12G4"}}]}`, `{"Items":[{"id":{"S":"abc}}]}`, `{"Items":[{"id":{"S":"abc\`,
 		`{"Items":[{"x":{"BOOL":tru}}]}`, `{"Items":[{"x":{"BOOL":truer}}]}`, `{"Items":[{"x":{"NULL":nul`, `{"Items":[{"x":{"N":01}}]}`, `{"Items":[{"x":{"N":-}}]}`, `{"Items":[{"x":{"N":1.}}]}`, `{"Items":[{"x":{"N":1e}}]}`, `{"Items":[{"x":{"N":+1}}]}`, `{"Items":[{"x":{"N":.5}}]}`,
 		`{"Items":[{"x":{"L":[}}]}`, `{"Items":[{"x":{"L":[1,]}}]}`, `{"Items":[{"x":{"M":{"a"}}}]}`, `{"Items":[{"x":{"M":{"a":}}}]}`,
-		`{"Items":[{"x":{"L":` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `}}]}`, `{"Items":[{"x":` + strings.Repeat(`{"M":{"a":`, 1_000_000),
+		`{"Items":[{"x":{"L":` + strings.Repeat("[", 10_001) + strings.Repeat("]", 10_001) + `}}]}`, `{"Items":[{"x":` + strings.Repeat(`{"M":{"a":`, 1_000_000),
 		`{"Count":"1"}`, `{"Count":1.5}`, `{"Count":-1}`, `{"Count":01}`, `{"Count":12345678901}`, `{"Count":null}`, `{"Count":}`,
 		`{"LastEvaluatedKey":null}`, `{"LastEvaluatedKey":[]}`, `{"LastEvaluatedKey":{"id":"1"}}`, `{"LastEvaluatedKey":{},"LastEvaluatedKey":{}}`,
 		`{"ConsumedCapacity":{"TableName":"users"}}`,
