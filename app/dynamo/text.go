@@ -1,6 +1,7 @@
 package dynamo
 
 import (
+	"bytes"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -11,16 +12,33 @@ import (
 // appendText appends the string, without quotes, as [user.AppendString] writes it: where nothing is escaped in the one's JSON,
 // nothing is in the other's.
 func appendText(dst []byte, s jsonscan.Str) []byte {
-	if !s.Escaped && (!s.Foreign || utf8.Valid(s.Raw)) {
+	if !s.Escaped && !s.Foreign {
 		return append(dst, s.Raw...)
 	}
 	for raw := s.Raw; len(raw) > 0; {
-		r, size := utf8.DecodeRune(raw)
-		if r == '\\' {
-			r, size = unescape(raw)
+		if raw[0] == '\\' {
+			r, size := unescape(raw)
+			dst = user.AppendRune(dst, r)
+			raw = raw[size:]
+			continue
 		}
-		raw = raw[size:]
-		dst = user.AppendRune(dst, r)
+		plain := raw
+		if i := bytes.IndexByte(raw, '\\'); i >= 0 {
+			plain = raw[:i]
+		}
+		dst = appendPlain(dst, plain, s.Foreign)
+		raw = raw[len(plain):]
+	}
+	return dst
+}
+
+// appendPlain appends text without escapes. Each byte of it that is no UTF-8 becomes U+FFFD.
+func appendPlain(dst, text []byte, foreign bool) []byte {
+	if !foreign || utf8.Valid(text) {
+		return append(dst, text...)
+	}
+	for _, r := range string(text) {
+		dst = utf8.AppendRune(dst, r)
 	}
 	return dst
 }

@@ -169,9 +169,13 @@ func (s *Scanner) Text() (value Str) {
 		case c < ' ':
 			s.Require(false)
 			return Str{}
-		default:
-			value.Foreign = value.Foreign || c >= utf8.RuneSelf
+		case c < utf8.RuneSelf:
 			i++
+		default:
+			value.Foreign = true
+			for i < len(in) && in[i] >= utf8.RuneSelf {
+				i++
+			}
 		}
 	}
 }
