@@ -266,7 +266,12 @@ func runPulumi(ctx context.Context, s *suite, m *measurement) error {
 	if out, err := command(ctx, "", "cp", "-a", s.root, copied).CombinedOutput(); err != nil {
 		return fmt.Errorf("copy the checkout: %w: %s", err, out)
 	}
-	if out, err := pulumi(copied, "preview").CombinedOutput(); err != nil {
+	name, err := pulumi(s.root, "stack", "--show-name").Output() // the copy has none selected
+	if err != nil {
+		return fmt.Errorf("pulumi stack: %w", err)
+	}
+	stack := strings.TrimSpace(string(name))
+	if out, err := pulumi(copied, "preview", "--stack", stack).CombinedOutput(); err != nil {
 		return fmt.Errorf("pulumi preview: %w: %s", err, out)
 	}
 	preview := sideResult{Name: previewChange}
@@ -275,7 +280,7 @@ func runPulumi(ctx context.Context, s *suite, m *measurement) error {
 		if err := appendLine(filepath.Join(copied, "infra", "main.go"), fmt.Sprintf("var change%d = %d", round, round)); err != nil {
 			return err
 		}
-		if err := timed(&preview, pulumi(copied, "preview")); err != nil {
+		if err := timed(&preview, pulumi(copied, "preview", "--stack", stack)); err != nil {
 			return err
 		}
 	}
