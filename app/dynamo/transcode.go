@@ -1,6 +1,8 @@
 package dynamo
 
 import (
+	"slices"
+
 	"prima.internal/app/config"
 	"prima.internal/app/jsonscan"
 	"prima.internal/app/user"
@@ -12,7 +14,8 @@ import (
 //
 // What it writes is, byte for byte, what [listing.typed] writes.
 func (l *listing) transcode(body []byte) bool {
-	t := transcoder{Scanner: jsonscan.New(body), listing: l, page: user.Page{JSON: l.begin}}
+	// Room for all of it at once: our JSON is about as long as DynamoDB's.
+	t := transcoder{Scanner: jsonscan.New(body), listing: l, page: user.Page{JSON: slices.Grow(l.begin, len(body)+len(body)/8)}}
 	// The start of every avatar's URL: a JSON string that is still open.
 	t.prefix = user.AppendString(t.array[:0], l.url)
 	t.prefix[len(t.prefix)-1] = '/'
