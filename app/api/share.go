@@ -46,8 +46,8 @@ func newSharer(on bool, patience time.Duration) *sharer {
 	return &sharer{on: on, patience: patience, workers: newWorkers(), pages: map[string]*sharedPage{}}
 }
 
-// get returns the page of a name, which read reads and which the caller releases. It returns an error, at the latest,
-// when ctx ends; read is called once at most, also by others and after that.
+// get returns the page of a name, which pageOf reads and which the caller releases. It returns an error, at the latest,
+// when ctx ends. pageOf is called at most once, perhaps by somebody else and after that.
 func (s *sharer) get(ctx context.Context, name string, pageOf func() (*page, error)) (*page, error) {
 	if !s.on {
 		return pageOf()
