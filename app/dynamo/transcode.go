@@ -142,7 +142,7 @@ func fieldOf(name jsonscan.Str) int {
 // attribute reads a value such as {"S":"text"}. What is not a string is zero.
 func (t *transcoder) attribute() (value jsonscan.Str) {
 	if t.Take(`{"S":`) { // as nearly all are
-		value = t.Text()
+		value = t.string()
 		t.Bracket('}')
 		return value
 	}
@@ -154,11 +154,20 @@ func (t *transcoder) attribute() (value jsonscan.Str) {
 		}
 		t.Require(first) // a value has one type
 		if kind.Is("S") {
-			value = t.Text()
+			value = t.string()
 		} else {
 			t.Skip()
 		}
 	}
+}
+
+// string reads a string, or null, which is none.
+func (t *transcoder) string() (value jsonscan.Str) {
+	if t.Peek() == 'n' {
+		t.Skip()
+		return value
+	}
+	return t.Text()
 }
 
 // user writes a user.

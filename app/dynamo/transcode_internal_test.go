@@ -231,7 +231,7 @@ func TestTranscodeDeclines(t *testing.T) {
 		``, ` `, `null`, `[]`, `"Items"`, `{`, `{"Items"`, `{"Items":`, `{"Items":[`, `{"Items":[{`, `{"Items":[{}`, `{"Items":[{}]`,
 		`{"Items":[]}x`, `{"Items":[]}{}`, `{"Items":[],}`, `{,"Items":[]}`, `{"Items":[,]}`, `{"Items":[{},]}`, `{"Items":[{}{}]}`, `{"Items":[{},,{}]}`,
 		`{"Items":null}`, `{"Items":{}}`, `{"Items":[null]}`, `{"Items":[[]]}`, `{"Items":[],"Items":[]}`, `{Items:[]}`, `{'Items':[]}`,
-		`{"Items":[{"id":"1"}]}`, `{"Items":[{"id":null}]}`, `{"Items":[{"id":{"S":1}}]}`, `{"Items":[{"id":{"S":null}}]}`, `{"Items":[{"id":{"S":"1","S":"2"}}]}`, `{"Items":[{"id":{"S":"1","N":"2"}}]}`,
+		`{"Items":[{"id":"1"}]}`, `{"Items":[{"id":null}]}`, `{"Items":[{"id":{"S":1}}]}`, `{"Items":[{"id":{"S":nul}}]}`, `{"Items":[{"id":{"S":"1","S":"2"}}]}`, `{"Items":[{"id":{"S":"1","N":"2"}}]}`,
 		`{"Items":[{"id":{"S":"1"},}]}`, `{"Items":[{"id" {"S":"1"}}]}`, `{"Items":[{"id":{"S" "1"}}]}`, `{"Items":[{"id":{"S":"1"}"name":{"S":"1"}}]}`,
 		`{"Items":[{"id":{"S":"` + "\n" + `"}}]}`, `{"Items":[{"id":{"S":"` + "\x00" + `"}}]}`, `{"Items":[{"id":{"S":"\x"}}]}`, `{"Items":[{"id":{"S":"\u12"}}]}`, `{"Items":[{"id":{"S":"\u12G4"}}]}`, `{"Items":[{"id":{"S":"abc}}]}`, `{"Items":[{"id":{"S":"abc\`,
 		`{"Items":[{"x":{"BOOL":tru}}]}`, `{"Items":[{"x":{"BOOL":truer}}]}`, `{"Items":[{"x":{"NULL":nul`, `{"Items":[{"x":{"N":01}}]}`, `{"Items":[{"x":{"N":-}}]}`, `{"Items":[{"x":{"N":1.}}]}`, `{"Items":[{"x":{"N":1e}}]}`, `{"Items":[{"x":{"N":+1}}]}`, `{"Items":[{"x":{"N":.5}}]}`,
@@ -244,6 +244,17 @@ func TestTranscodeDeclines(t *testing.T) {
 		l := listing{begin: []byte("["), url: testURL}
 		assert.False(t, l.transcode([]byte(body)), "%.100s", body)
 		assert.Equal(t, user.Page{}, l.page, "%.100s", body)
+	}
+}
+
+// Ensure a value that is null, or of a type that is not known, is none: the SDK (seen in service/dynamodb v1.73.1) takes it for
+// the value before it, which may be another attribute's, or another user's.
+func TestTranscodeLeavesOut(t *testing.T) {
+	t.Parallel()
+	for _, value := range []string{`{"S":null}`, `{ "S" : null }`, `{"N":null}`, `{"NEW":"x"}`, `{"NEW":{"S":"x"}}`, `{}`} {
+		page, ok := transcoded([]byte(`{"Items":[{"id":{"S":"1"},"name":{"S":"Ada"},"email":`+value+`},{"id":{"S":"2"},"name":`+value+`}]}`), "", 0)
+		require.True(t, ok, value)
+		assert.Equal(t, `{"id":"1","name":"Ada","email":"","avatar_url":""},{"id":"2","name":"","email":"","avatar_url":""}`, string(page.JSON), value)
 	}
 }
 
