@@ -45,6 +45,8 @@ type Options struct {
 	// ingress. It turns off the tests of what that would answer, change or refuse in the API's
 	// place: malformed requests, Host and X-Forwarded-Proto.
 	Proxied bool
+	// Coverage learns what has been seen of the description; may be nil.
+	Coverage *Coverage
 	// Address is the host:port that is connected to in place of the URL's, for a host name that
 	// only an ingress knows.
 	Address string
