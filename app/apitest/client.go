@@ -308,6 +308,10 @@ func (r *Response) problem() error {
 			if value != float64(r.Status) {
 				return fmt.Errorf("status is %v", value)
 			}
+		case "dependencies": // of /readyz
+			if r.operation != "getReadiness" {
+				return errors.New("dependencies is not for this answer")
+			}
 		case "error", "detail":
 			if !isString || s == "" {
 				return fmt.Errorf("%s is %v", name, value)
