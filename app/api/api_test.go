@@ -26,6 +26,8 @@ import (
 )
 
 // Ensure the API keeps its contract, and that no answer is described that it never gives.
+//
+//nolint:tparallel // the group ends with all that run in it, and must before the coverage is looked at
 func TestContract(t *testing.T) {
 	t.Parallel()
 	coverage := new(apitest.Coverage)

@@ -25,7 +25,7 @@ import (
 	"prima.internal/app/openapi"
 )
 
-// Beyond, in place of a header, says that a request is one that the description does not promise to accept, and that the API
+// Beyond stands in place of a header and says that a request is one that the description does not promise to accept, and that the API
 // accepts all the same. It fails where the request is within the description, or is refused.
 const Beyond = "(beyond the description)"
 
