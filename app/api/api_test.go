@@ -25,12 +25,31 @@ import (
 	"prima.internal/app/user"
 )
 
-// Ensure the API keeps its contract.
+// Ensure the API keeps its contract, and that no answer is described that it never gives.
+//
+//nolint:tparallel // the group ends with all that run in it, and must before the coverage is looked at
 func TestContract(t *testing.T) {
 	t.Parallel()
-	const readTimeout = 5 * time.Second
-	s := start(t, func(c *config.Config) { c.ReadTimeout = readTimeout })
-	apitest.Run(t, s.url, apitest.Options{Empty: true, Large: true, ReadTimeout: readTimeout})
+	coverage := new(apitest.Coverage)
+	t.Run("suites", func(t *testing.T) { // it ends with all of them
+		t.Run("open", func(t *testing.T) {
+			t.Parallel()
+			const readTimeout = 5 * time.Second
+			s := start(t, func(c *config.Config) { c.ReadTimeout = readTimeout })
+			apitest.Run(t, s.url, apitest.Options{Empty: true, Large: true, ReadTimeout: readTimeout, Coverage: coverage})
+		})
+		t.Run("guarded", func(t *testing.T) {
+			t.Parallel()
+			contractGuarded(t, coverage)
+		})
+		t.Run("failing", func(t *testing.T) {
+			t.Parallel()
+			contractFailing(t, coverage)
+		})
+	})
+	coverage.Require(t, map[string]string{
+		"listUsers 505": "takes a list of more than 8 MiB and HTTP/1.0: TestListInOnePiece",
+	})
 }
 
 // A server is an API on a port of its own, in front of an AWS of its own.

@@ -12,6 +12,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
+
 	"prima.internal/app/config"
 )
 
@@ -108,6 +111,11 @@ func (l *listener) refuse(c net.Conn) {
 	for name, value := range securityHeaders {
 		header.Set(name, value)
 	}
+	id := request.Header.Get(fiber.HeaderXRequestID)
+	if !validRequestID(id) {
+		id = uuid.NewString()
+	}
+	header.Set(fiber.HeaderXRequestID, id)
 	header.Set("Content-Type", "application/json")
 	if status == http.StatusServiceUnavailable {
 		header.Set("Content-Type", problemType)

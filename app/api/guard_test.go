@@ -15,9 +15,9 @@ import (
 	"prima.internal/app/config"
 )
 
-// Ensure the API keeps its contract behind the guard too, and that the guard keeps its own.
-func TestContractGuarded(t *testing.T) {
-	t.Parallel()
+// contractGuarded ensures the API keeps its contract behind the guard too, and that the guard keeps its own.
+func contractGuarded(t *testing.T, coverage *apitest.Coverage) {
+	t.Helper()
 	both, reader, writer := config.NewToken(), config.NewToken(), config.NewToken()
 	s := start(t, func(c *config.Config) {
 		c.AccessTokens = []config.AccessToken{
@@ -26,7 +26,7 @@ func TestContractGuarded(t *testing.T) {
 			{Name: "writer", Write: true, Hash: config.HashToken(writer)},
 		}
 	})
-	apitest.Run(t, s.url, apitest.Options{Token: both, ReadToken: reader, WriteToken: writer})
+	apitest.Run(t, s.url, apitest.Options{Token: both, ReadToken: reader, WriteToken: writer, Coverage: coverage})
 	for _, secret := range []string{both, reader, writer} {
 		assert.NotContains(t, s.log.String(), secret)
 	}

@@ -43,7 +43,7 @@ func (s *suite) open(t *testing.T) {
 	t.Run("credentials are ignored where there are none", func(t *testing.T) {
 		for _, credentials := range []string{"Bearer x", "Bearer", "Basic dXNlcjpwYXNz", "nonsense", "Bearer " + strings.Repeat("x", 4000)} {
 			s.Do(t, "GET", "/users/"+id, nil, "Authorization: "+credentials).User(t)
-			s.Do(t, "PATCH", "/users/"+id, strings.NewReader(`{}`), "Authorization: "+credentials).User(t)
+			s.Do(t, "PATCH", "/users/"+id, strings.NewReader(`{}`), "Authorization: "+credentials, mergePatch).User(t)
 		}
 		for _, r := range []*Response{s.Do(t, "GET", "/nothing", nil), s.Do(t, "PUT", "/users", nil), s.Do(t, "GET", "/users/"+unknownID(), nil)} {
 			assert.Empty(t, r.Header.Values("WWW-Authenticate"), r)
@@ -202,7 +202,7 @@ func (s *suite) access(t *testing.T) {
 	t.Run("the scheme may be written in any case", func(t *testing.T) {
 		for _, scheme := range []string{"Bearer", "bearer", "BEARER", "bEaReR"} {
 			s.Do(t, "GET", user, nil, "Authorization: "+scheme+" "+s.ReadToken).User(t)
-			s.Do(t, "PATCH", user, strings.NewReader(`{}`), "Authorization: "+scheme+" "+s.WriteToken).User(t)
+			s.Do(t, "PATCH", user, strings.NewReader(`{}`), "Authorization: "+scheme+" "+s.WriteToken, mergePatch).User(t)
 		}
 	})
 
@@ -235,7 +235,7 @@ func (s *suite) access(t *testing.T) {
 			t.Run(q.method+" "+q.path, func(t *testing.T) { do(t, q, bearer(s.WriteToken)).refused(t, mayNotRead) })
 		}
 		own := s.CreateForm(t, "Ann", Email(), PNG(2, 2), bearer(s.WriteToken))
-		r := s.Do(t, "PATCH", "/users/"+own.ID, strings.NewReader(`{"name":"Bob"}`), bearer(s.WriteToken))
+		r := s.Do(t, "PATCH", "/users/"+own.ID, strings.NewReader(`{"name":"Bob"}`), bearer(s.WriteToken), mergePatch)
 		assert.Equal(t, "Bob", r.User(t).Name)
 		r = s.Do(t, "PUT", "/users/"+own.ID+"/avatar", bytes.NewReader(PNG(3, 3)), bearer(s.WriteToken))
 		assert.NotEqual(t, own.AvatarURL, r.User(t).AvatarURL)

@@ -45,6 +45,8 @@ type Options struct {
 	// ingress. It turns off the tests of what that would answer, change or refuse in the API's
 	// place: malformed requests, Host and X-Forwarded-Proto.
 	Proxied bool
+	// Coverage learns what has been seen of the description; may be nil.
+	Coverage *Coverage
 	// Address is the host:port that is connected to in place of the URL's, for a host name that
 	// only an ingress knows.
 	Address string
@@ -72,6 +74,8 @@ func Run(t *testing.T, baseURL string, o Options) {
 	}
 	t.Run("health", s.health)
 	t.Run("readiness", s.readiness)
+	t.Run("the description", s.description)
+	t.Run("the examples of the description", s.examples)
 	t.Run("creating a user with JSON", s.createJSON)
 	t.Run("creating a user with a form", s.createForm)
 	t.Run("creating a user once by an idempotency key", s.idempotency)
@@ -102,6 +106,7 @@ func Run(t *testing.T, baseURL string, o Options) {
 		t.Run("who may do what", s.access)
 	}
 	if !s.Proxied {
+		t.Run("headers that are too long", s.longHeaders)
 		t.Run("requests that are malformed", s.malformed)
 		t.Run("requests inside of requests", s.smuggling)
 		t.Run("requests that break off", s.brokenOff)

@@ -92,6 +92,9 @@ type Response struct {
 	Header http.Header
 	Body   []byte
 	Close  bool // the connection ends with it
+
+	operation string // of the description; empty where it is none
+	fault     error  // what is not as described
 }
 
 // String returns the answer as a failing test prints it.
@@ -136,6 +139,20 @@ func (c *Client) Do(t *testing.T, method, path string, body io.Reader, header ..
 
 // send is Do for goroutines, which must not end the test. Their answers are for check.
 func (c *Client) send(method, path string, body io.Reader, header ...string) (*Response, error) {
+	// In memory, where it can be read twice: to be sent, and to be held against the description.
+	var sent []byte
+	if body != nil {
+		var err error
+		if sent, err = io.ReadAll(body); err != nil {
+			return nil, err
+		}
+		switch body.(type) {
+		case *bytes.Reader, *strings.Reader:
+			body = bytes.NewReader(sent)
+		default:
+			body = chunked(bytes.NewReader(sent))
+		}
+	}
 	// Not the context of a test: it has ended when what the test created is removed.
 	req, err := http.NewRequestWithContext(context.Background(), method, c.base+path, body)
 	if err != nil {
@@ -144,6 +161,8 @@ func (c *Client) send(method, path string, body io.Reader, header ...string) (*R
 	if c.Token != "" && !slices.ContainsFunc(header, func(line string) bool { return strings.HasPrefix(line, "Authorization: ") }) {
 		req.Header.Set("Authorization", "Bearer "+c.Token)
 	}
+	beyond := slices.Contains(header, Beyond)
+	header = slices.DeleteFunc(slices.Clone(header), func(line string) bool { return line == Beyond })
 	for _, line := range header {
 		name, value, ok := strings.Cut(line, ": ")
 		if !ok {
@@ -162,17 +181,19 @@ func (c *Client) send(method, path string, body io.Reader, header ...string) (*R
 		return nil, err
 	}
 	defer res.Body.Close()
-	sent := slices.Clone(header)
-	for i, line := range sent {
+	shown := slices.Clone(header)
+	for i, line := range shown {
 		if strings.HasPrefix(line, bearer("")) { // also half a token is not for a log
-			sent[i] = bearer("(hidden)")
+			shown[i] = bearer("(hidden)")
 		}
-		sent[i] = c.hide(sent[i])
+		shown[i] = c.hide(shown[i])
 	}
-	r := &Response{Method: method, Path: path, Sent: sent, Status: res.StatusCode, Header: res.Header, Close: res.Close}
+	r := &Response{Method: method, Path: path, Sent: shown, Status: res.StatusCode, Header: res.Header, Close: res.Close}
 	if r.Body, err = io.ReadAll(res.Body); err != nil {
 		return nil, fmt.Errorf("reading the body of %s: %w", r, err)
 	}
+	r.fault = described().hold(req, sent, beyond, r)
+	c.Coverage.saw(r)
 	return r, nil
 }
 
@@ -242,6 +263,7 @@ func (c *Client) check(t *testing.T, r *Response) {
 		})
 	}
 
+	assert.NoError(t, r.fault, r)
 	assert.Equal(t, []string{"nosniff"}, r.Header.Values("X-Content-Type-Options"), r)
 	assert.Empty(t, r.Header.Values(injected), r)
 	assert.Len(t, r.Header.Values("X-Request-Id"), 1, r)
@@ -285,6 +307,10 @@ func (r *Response) problem() error {
 		case "status":
 			if value != float64(r.Status) {
 				return fmt.Errorf("status is %v", value)
+			}
+		case "dependencies": // of /readyz
+			if r.operation != "getReadiness" {
+				return errors.New("dependencies is not for this answer")
 			}
 		case "error", "detail":
 			if !isString || s == "" {

@@ -472,6 +472,10 @@ func (c *Client) readAnswers(t *testing.T, conn io.Reader, method, raw string) [
 			continue
 		}
 		r := &Response{Method: method, Path: fmt.Sprintf("(raw) %.300q", c.hide(raw)), Status: res.StatusCode, Header: res.Header, Body: body, Close: res.Close}
+		if len(answers) == 0 {
+			r.fault = described().holdRaw(raw, r)
+			c.Coverage.saw(r)
+		}
 		c.check(t, r)
 		answers = append(answers, r)
 		method = http.MethodGet
