@@ -106,14 +106,15 @@ func (a *AWS) intercept(next http.Handler) http.Handler {
 		if guard != nil && !guard.admit(w, r) {
 			return
 		}
+		does := next
 		if meter != nil {
-			next = meter.around(next)
+			does = meter.around(next)
 		}
 		if f != nil {
-			f.act(w, r, next)
+			f.act(w, r, does)
 			return
 		}
-		next.ServeHTTP(w, r)
+		does.ServeHTTP(w, r)
 	})
 }
 

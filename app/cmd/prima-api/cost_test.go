@@ -74,7 +74,9 @@ func TestGeneratedCosts(t *testing.T) { //nolint:paralleltest // with -update it
 	row("`POST /users` with an `Idempotency-Key`", func() { do("POST", "/users", asJSON, ada, 201, header{"Idempotency-Key": "a"}) })
 	row("the same again", func() { do("POST", "/users", asJSON, ada, 201, header{"Idempotency-Key": "a"}) })
 	row("`GET /users/{id}`", func() { do("GET", "/users/"+plain, "", nil, 200, nil) })
-	row("`PATCH /users/{id}`", func() { do("PATCH", "/users/"+plain, "application/merge-patch+json", []byte(`{"name":"Eve"}`), 200, nil) })
+	row("`PATCH /users/{id}`", func() {
+		do("PATCH", "/users/"+plain, "application/merge-patch+json", []byte(`{"name":"Eve"}`), 200, nil)
+	})
 	tag := ""
 	row("`GET /users/{id}/avatar`", func() { r, _ := do("GET", "/users/"+faced+"/avatar", "", nil, 200, nil); tag = r.Header.Get("ETag") })
 	row("the same, 304", func() { do("GET", "/users/"+faced+"/avatar", "", nil, 304, header{"If-None-Match": tag}) })
