@@ -187,7 +187,7 @@ func TestRolesAreNarrow(t *testing.T) {
 							}
 							for _, arn := range s.Resource {
 								assert.True(t, strings.HasPrefix(arn, "arn:"+partitionOf(region)+":"), arn)
-								assert.False(t, strings.Contains(strings.TrimSuffix(arn, "/"+config.AvatarPrefix+"*"), "*"), arn)
+								assert.NotContains(t, strings.TrimSuffix(arn, "/"+config.AvatarPrefix+"*"), "*")
 							}
 						}
 					}
