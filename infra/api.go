@@ -13,8 +13,8 @@ import (
 // API is the deployed API.
 type API struct {
 	pulumi.ResourceState
-	URL        pulumi.StringOutput // by the NodePort; empty without one
-	IngressURL pulumi.StringOutput // empty without an Ingress
+	URL        pulumi.StringOutput // by the NodePort or, without one, by the way in from outside; empty without either
+	IngressURL pulumi.StringOutput // by the Ingress or the Gateway; empty without either
 	Namespace  pulumi.StringOutput
 	Version    pulumi.StringOutput // the image's tag
 }
@@ -30,6 +30,9 @@ type APIArgs struct {
 	Table    pulumi.StringInput
 	Bucket   pulumi.StringInput
 	Emulated bool
+	// Identity is how pods come by Roles, the ARNs of what they are to AWS: see [AWSSettings].
+	Identity string
+	Roles    map[config.Role]pulumi.StringOutput
 }
 
 // NewAPI installs the chart of the API with what the other components have made.
@@ -45,10 +48,19 @@ func NewAPI(ctx *pulumi.Context, name string, args *APIArgs, opts ...pulumi.Reso
 			return nil, err
 		}
 	}
-	values := asMap(pulumi.All(args.Endpoint, args.Table, args.Bucket).ApplyT(func(made []any) (map[string]any, error) {
+	roles := pulumi.StringMap{}
+	for is, arn := range args.Roles {
+		roles[string(is)] = arn
+	}
+	values := asMap(pulumi.All(args.Endpoint, args.Table, args.Bucket, roles).ApplyT(func(made []any) (map[string]any, error) {
 		contract := args.Contract
 		contract.Endpoint, contract.Table, contract.Bucket = fmt.Sprint(made[0]), fmt.Sprint(made[1]), fmt.Sprint(made[2])
-		return charts.Map(apiValues(args, contract, tag))
+		values := apiValues(args, contract, tag)
+		arns, _ := made[3].(map[string]string)
+		for is, arn := range arns {
+			give(&values, args.Identity, config.Role(is), arn)
+		}
+		return charts.Map(values)
 	}))
 	chart, err := args.Cluster.chart(ctx, a, "prima-api", apiNamespace, charts.PrimaAPIChart, values)
 	if err != nil {
@@ -60,12 +72,10 @@ func NewAPI(ctx *pulumi.Context, name string, args *APIArgs, opts ...pulumi.Reso
 		return asString(chart.Resources.ApplyT(func([]any) string { return value }))
 	}
 	a.Namespace, a.Version = after(apiNamespace), after(tag)
-	a.URL, a.IngressURL = after(""), after("")
+	a.IngressURL = after(args.Settings.publicURL())
+	a.URL = a.IngressURL
 	if port := args.Settings.NodePort; port != 0 {
 		a.URL = after(fmt.Sprintf("http://%s:%d", args.Host, port))
-	}
-	if host := args.Settings.IngressHost; host != "" {
-		a.IngressURL = after("http://" + host)
 	}
 	return a, ctx.RegisterResourceOutputs(a, pulumi.Map{"url": a.URL, "ingressUrl": a.IngressURL, "namespace": a.Namespace, "version": a.Version})
 }
@@ -73,7 +83,7 @@ func NewAPI(ctx *pulumi.Context, name string, args *APIArgs, opts ...pulumi.Reso
 // apiValues returns the values of the chart for an API with the given configuration.
 func apiValues(args *APIArgs, contract config.Config, tag string) charts.PrimaAPI {
 	values := charts.DefaultPrimaAPI()
-	values.Image.Repository, values.Image.Tag = args.Settings.Image, tag
+	values.Image.Repository, values.Image.Tag, values.Image.Digest = args.Settings.Image, tag, args.Settings.Digest
 	values.Config = charts.ConfigValues(contract)
 	values.Access = charts.Access{Mode: args.Settings.Access, Tokens: charts.AccessTokens(contract)}
 	if args.Emulated {
@@ -83,8 +93,26 @@ func apiValues(args *APIArgs, contract config.Config, tag string) charts.PrimaAP
 	if args.Settings.NodePort != 0 {
 		values.Service.Type, values.Service.NodePort = "NodePort", args.Settings.NodePort
 	}
-	if args.Settings.IngressHost != "" {
-		values.Ingress.Enabled, values.Ingress.Host = true, args.Settings.IngressHost
+	if args.Identity != identityNone {
+		// Who is not given the role must not wait for, or take, that of the node.
+		values.Runtime = map[string]string{"AWS_EC2_METADATA_DISABLED": "true"}
 	}
+	args.Settings.open(&values)
 	return values
+}
+
+// give lets the pods of a service account have its role.
+func give(values *charts.PrimaAPI, identity string, is config.Role, arn string) {
+	account, pods := &values.ServiceAccount, &values.PodAnnotations
+	if is == config.RoleSweep {
+		account, pods = &values.Sweep.ServiceAccount, nil
+	}
+	account.Name = serviceAccounts[is]
+	if identity == irsa {
+		account.Annotations = map[string]string{"eks.amazonaws.com/role-arn": arn}
+	}
+	if pods != nil {
+		// A pod has the role of the moment at which it starts: another role is another pod.
+		*pods = map[string]string{"prima.internal/role": arn}
+	}
 }

@@ -26,6 +26,10 @@ type Cluster struct {
 type ClusterArgs struct {
 	// Context of the kubeconfig.
 	Context string
+	// LocalStack is set where it is going to be in the cluster.
+	LocalStack bool
+	// Labels are those that the namespace of the API needs beside its Pod Security Standard.
+	Labels map[string]string
 }
 
 // NewCluster makes the namespaces, each with the Pod Security Standard that what runs in it keeps to.
@@ -43,11 +47,11 @@ func NewCluster(ctx *pulumi.Context, name string, args *ClusterArgs, opts ...pul
 		return nil, err
 	}
 	c.Provider = provider
-	values := valuesOf(charts.Namespaces{Namespaces: []charts.Namespace{
-		{Name: apiNamespace, PodSecurity: "restricted"},
-		{Name: localStackNamespace, PodSecurity: "baseline"}, // the image runs as root
-	}})
-	c.Namespaces, err = c.chart(ctx, c, "namespaces", "default", charts.NamespacesChart, values)
+	namespaces := []charts.Namespace{{Name: apiNamespace, PodSecurity: "restricted", Labels: args.Labels}}
+	if args.LocalStack {
+		namespaces = append(namespaces, charts.Namespace{Name: localStackNamespace, PodSecurity: "baseline"}) // the image runs as root
+	}
+	c.Namespaces, err = c.chart(ctx, c, "namespaces", "default", charts.NamespacesChart, valuesOf(charts.Namespaces{Namespaces: namespaces}))
 	if err != nil {
 		return nil, err
 	}

@@ -38,6 +38,10 @@ type LocalStackArgs struct {
 // NewLocalStack deploys LocalStack if the settings say so, and makes sure that it answers.
 func NewLocalStack(ctx *pulumi.Context, name string, args *LocalStackArgs, opts ...pulumi.ResourceOption) (*LocalStack, error) {
 	l := new(LocalStack)
+	if args.Endpoint == "" { // AWS itself
+		l.Endpoint, l.PodEndpoint = pulumi.String("").ToStringOutput(), pulumi.String("").ToStringOutput()
+		return l, nil
+	}
 	if err := ctx.RegisterComponentResource("prima:infra:LocalStack", name, l, opts...); err != nil {
 		return nil, err
 	}
@@ -59,7 +63,7 @@ func NewLocalStack(ctx *pulumi.Context, name string, args *LocalStackArgs, opts 
 	l.PodEndpoint = pulumi.String(podEndpoint).ToStringOutput()
 	l.Endpoint = pulumi.String(args.Endpoint).ToStringOutput()
 	// A preview does not wait: it would not know the endpoint, and with it nothing of what is in AWS.
-	if args.Endpoint != "" && !ctx.DryRun() {
+	if !ctx.DryRun() {
 		l.Endpoint = asString(deployed.ApplyT(func(any) (string, error) { return args.Endpoint, args.Await(args.Endpoint) }))
 	}
 	return l, ctx.RegisterResourceOutputs(l, pulumi.Map{"endpoint": l.Endpoint, "podEndpoint": l.PodEndpoint})

@@ -1,5 +1,5 @@
-// Command infra is the Pulumi program of the system: LocalStack in the cluster, the table and the
-// bucket in it, and the API in front of them. Its settings are in Pulumi.<stack>.yaml: see [Stack].
+// Command infra is the Pulumi program of the system: a table and a bucket in AWS or, where the stack says so, in a
+// LocalStack in the cluster, and the API in front of them. Its settings are in Pulumi.<stack>.yaml: see [Stack].
 package main
 
 import (
@@ -17,7 +17,9 @@ func deploy(ctx *pulumi.Context, await func(endpoint string) error) error {
 		return err
 	}
 
-	cluster, err := NewCluster(ctx, "cluster", &ClusterArgs{Context: stack.Kubernetes.Context})
+	cluster, err := NewCluster(ctx, "cluster", &ClusterArgs{
+		Context: stack.Kubernetes.Context, LocalStack: stack.LocalStack.Deploy, Labels: stack.API.Ingress.namespaceLabels(),
+	})
 	if err != nil {
 		return err
 	}
@@ -28,7 +30,13 @@ func deploy(ctx *pulumi.Context, await func(endpoint string) error) error {
 		return err
 	}
 	storage, err := NewStorage(ctx, "storage", &StorageArgs{
-		Settings: stack.Storage, Environment: stack.Environment, Endpoint: localStack.Endpoint, Emulated: stack.endpoint() != "",
+		Settings: stack.Storage, Account: stack.AWS.Account, Environment: stack.Environment, Endpoint: localStack.Endpoint, Emulated: stack.emulated(),
+	})
+	if err != nil {
+		return err
+	}
+	identity, err := NewIdentity(ctx, "identity", &IdentityArgs{
+		Settings: stack.AWS, Region: stack.Storage.Region, Table: stack.Storage.Table, Bucket: stack.Storage.Bucket, Provider: storage.Provider,
 	})
 	if err != nil {
 		return err
@@ -39,7 +47,8 @@ func deploy(ctx *pulumi.Context, await func(endpoint string) error) error {
 	}
 	api, err := NewAPI(ctx, "api", &APIArgs{
 		Settings: stack.API, Host: stack.Kubernetes.Host, Contract: contract, Cluster: cluster,
-		Endpoint: localStack.PodEndpoint, Table: storage.Table, Bucket: storage.Bucket, Emulated: stack.endpoint() != "",
+		Endpoint: localStack.PodEndpoint, Table: storage.Table, Bucket: storage.Bucket, Emulated: stack.emulated(),
+		Identity: stack.AWS.Identity, Roles: identity.Roles,
 	})
 	if err != nil {
 		return err
@@ -49,8 +58,13 @@ func deploy(ctx *pulumi.Context, await func(endpoint string) error) error {
 	ctx.Export("ingressUrl", api.IngressURL)
 	ctx.Export("namespace", api.Namespace)
 	ctx.Export("version", api.Version)
-	ctx.Export("localstackEndpoint", localStack.Endpoint)
 	ctx.Export("table", storage.Table)
 	ctx.Export("bucket", storage.Bucket)
+	if stack.emulated() {
+		ctx.Export("localstackEndpoint", localStack.Endpoint)
+	}
+	for is, arn := range identity.Roles {
+		ctx.Export(string(is)+"Role", arn)
+	}
 	return nil
 }

@@ -32,6 +32,9 @@ func (d *deployment) NewResource(args pulumi.MockResourceArgs) (string, resource
 	defer d.mu.Unlock()
 	d.resources = append(d.resources, args)
 	outputs := args.Inputs.Copy()
+	if args.TypeToken == roleType {
+		outputs["arn"] = resource.NewStringProperty("arn:aws:iam::123456789012:role/" + args.Name)
+	}
 	if args.TypeToken == "kubernetes:helm.sh/v4:Chart" {
 		outputs["resources"] = resource.NewArrayProperty(nil)
 	}
@@ -52,7 +55,7 @@ func local() settings {
 		"environment": "local",
 		"localstack":  map[string]any{"deploy": true},
 		"storage":     map[string]any{"billing": "provisioned"},
-		"api":         map[string]any{"nodePort": 30000, "ingressHost": "prima-api.local", "tag": "abc", "access": "open"},
+		"api":         map[string]any{"nodePort": 30000, "ingress": map[string]any{"host": "prima-api.local"}, "tag": "abc", "access": "open"},
 	}
 }
 
@@ -362,7 +365,7 @@ func TestRefusedSettings(t *testing.T) {
 		`prima-api:api.tag = "a b" must be`:                                {"api": map[string]any{"tag": "a b"}},
 		`prima-api:api.nodePort = "80" must be 0 or from 30000 to 32767`:   {"api": map[string]any{"nodePort": 80}},
 		`prima-api:api.nodePort = "31566" must be`:                         {"api": map[string]any{"nodePort": 31566}},
-		`prima-api:api.ingressHost = "a/b" must be`:                        {"api": map[string]any{"ingressHost": "a/b"}},
+		`prima-api:api.ingress.host = "a/b" must be`:                       {"api": map[string]any{"ingress": map[string]any{"host": "a/b"}}},
 		`prima-api:api.config.LOG_LEVEL: LOG_LEVEL="loud" must be debug`:   {"api": map[string]any{"config": map[string]any{"LOG_LEVEL": "loud"}}},
 		`prima-api:api.config.ACCESS_TOKENS is a secret`:                   {"api": map[string]any{"config": map[string]any{"ACCESS_TOKENS": ""}}},
 		`prima-api:api.access = "none" must be token or open`:              {"api": map[string]any{"access": "none"}},

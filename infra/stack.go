@@ -26,6 +26,7 @@ type Stack struct {
 	Environment string
 	Kubernetes  KubernetesSettings
 	LocalStack  LocalStackSettings
+	AWS         AWSSettings
 	Storage     StorageSettings
 	API         APISettings
 	// AccessTokens are who may call the API, by their names: the setting tokens without the tokens.
@@ -57,6 +58,29 @@ type LocalStackSettings struct {
 	PodEndpoint string `json:"podEndpoint"`
 }
 
+// AWSSettings say which AWS a stack is in, where no emulator stands in for it, and how its pods come by their roles.
+type AWSSettings struct {
+	// Account is the only one that the stack is deployed to, whichever the credentials at hand are of. Empty: any.
+	Account string `json:"account"`
+	// Identity is how pods come by their roles: podIdentity, irsa, or none, where somebody else gives the service accounts
+	// prima-api and prima-api-sweep what docs/aws.md lists.
+	Identity string `json:"identity"`
+	// Cluster is the name of the EKS cluster, for podIdentity. It must have the add-on eks-pod-identity-agent.
+	Cluster string `json:"cluster"`
+	// OIDCIssuer is the issuer of the cluster's tokens, for irsa, such as https://oidc.eks.eu-central-1.amazonaws.com/id/….
+	// The account must have it as an identity provider.
+	OIDCIssuer string `json:"oidcIssuer"`
+	// PermissionsBoundary is the ARN of the policy that bounds every role, where the account asks for one; empty for none.
+	PermissionsBoundary string `json:"permissionsBoundary"`
+}
+
+// The values of [AWSSettings].Identity.
+const (
+	identityNone = "none"
+	podIdentity  = "podIdentity"
+	irsa         = "irsa"
+)
+
 // StorageSettings describe the table and the bucket.
 type StorageSettings struct {
 	Table               string `json:"table"`
@@ -64,7 +88,11 @@ type StorageSettings struct {
 	Region              string `json:"region"`
 	Billing             string `json:"billing"` // provisioned (1 read and 1 write unit) or onDemand
 	PointInTimeRecovery bool   `json:"pointInTimeRecovery"`
-	DeletionProtection  bool   `json:"deletionProtection"`
+	// DeletionProtection has DynamoDB refuse to delete the table, and Pulumi to delete or replace the table or the bucket.
+	DeletionProtection bool `json:"deletionProtection"`
+	// Versioning keeps avatars that were removed or replaced, for NoncurrentDays.
+	Versioning     bool `json:"versioning"`
+	NoncurrentDays int  `json:"noncurrentDays"`
 	// Adopt takes over a table and a bucket that exist instead of creating them, and retains them
 	// when the stack is destroyed.
 	Adopt AdoptSettings `json:"adopt"`
@@ -81,21 +109,66 @@ type APISettings struct {
 	// Image is the repository of the image; its tag is the hash of what it is built from unless Tag is set.
 	Image string `json:"image"`
 	Tag   string `json:"tag"`
+	// Digest is the image to deploy, whatever its tag names meanwhile, such as sha256:…; empty to go by the tag.
+	Digest string `json:"digest"`
 	// NodePort is the port of the API on the cluster's nodes; 0 makes a Service that only the cluster reaches.
 	NodePort int `json:"nodePort"`
-	// IngressHost is the name that the Ingress answers to; empty for none.
-	IngressHost string `json:"ingressHost"`
+	// Ingress and Gateway are ways in from outside of the cluster, of which a stack has one or none.
+	Ingress IngressSettings `json:"ingress"`
+	Gateway GatewaySettings `json:"gateway"`
+	// LetIn is who may call the pods beside those of their own namespace and of the Ingress controller.
+	LetIn LetInSettings `json:"letIn"`
 	// Access is who may call the API: token for those of the setting tokens, or open for everybody.
 	Access string `json:"access"`
 	// Config are settings of the API by their variables, such as LOG_LEVEL: see the README.
 	Config map[string]string `json:"config"`
 }
 
+// IngressSettings describe an Ingress.
+type IngressSettings struct {
+	// Host is the name that it answers to; empty for no Ingress.
+	Host string `json:"host"`
+	// Class is that of the Ingress controller: nginx, alb or another.
+	Class string `json:"class"`
+	// TLSSecret is the Secret with the certificate of the host, in the namespace prima.
+	TLSSecret string `json:"tlsSecret"`
+	// Certificate is the ARN of the certificate of the host, for the class alb.
+	Certificate string `json:"certificate"`
+	// ControllerNamespace is where the controller's pods run, unless the class is alb.
+	ControllerNamespace string `json:"controllerNamespace"`
+	// Annotations of the Ingress, which come before those that the class brings with it.
+	Annotations map[string]string `json:"annotations"`
+}
+
+// GatewaySettings describe an HTTPRoute at a listener of a Gateway that exists, which ends TLS.
+type GatewaySettings struct {
+	// Host is the name that the route answers to; empty for no route.
+	Host string `json:"host"`
+	// Name, Namespace and Listener say where the route is attached.
+	Name      string `json:"name"`
+	Namespace string `json:"namespace"`
+	Listener  string `json:"listener"`
+}
+
+// LetInSettings say whom the network policy lets in.
+type LetInSettings struct {
+	// CIDRs of addresses, such as those of the subnets that an ALB is in.
+	CIDRs []string `json:"cidrs"`
+	// Namespaces of pods, such as those of a Gateway.
+	Namespaces []string `json:"namespaces"`
+}
+
+// classALB is the class of the AWS Load Balancer Controller.
+const classALB = "alb"
+
 // The ports that a NodePort may be on, as Kubernetes has them by default.
 const (
 	leastNodePort = 30000
 	mostNodePort  = 32767
 )
+
+// defaultContext is the cluster of a stack that names none.
+const defaultContext = "minikube"
 
 // localStackPort is the port of a node that LocalStack is on.
 const localStackPort = 31566
@@ -109,12 +182,16 @@ const (
 func defaultStack(name string) Stack {
 	return Stack{
 		Environment: name,
-		Kubernetes:  KubernetesSettings{Context: "minikube", Host: "127.0.0.1"},
+		Kubernetes:  KubernetesSettings{Context: defaultContext, Host: "127.0.0.1"},
 		LocalStack:  LocalStackSettings{Image: "localstack/localstack:4.14.0"},
+		AWS:         AWSSettings{Identity: identityNone},
 		Storage: StorageSettings{
-			Table: config.Default().Table, Bucket: config.Default().Bucket, Region: config.Default().Region, Billing: onDemand,
+			Table: config.Default().Table, Bucket: config.Default().Bucket, Region: config.Default().Region, Billing: onDemand, NoncurrentDays: 30,
 		},
-		API: APISettings{Image: "prima-api", Access: charts.AccessToken},
+		API: APISettings{
+			Image: "prima-api", Access: charts.AccessToken,
+			Ingress: IngressSettings{Class: charts.DefaultPrimaAPI().Ingress.ClassName, ControllerNamespace: charts.DefaultPrimaAPI().Ingress.ControllerNamespace},
+		},
 	}
 }
 
@@ -126,7 +203,7 @@ func loadStack(ctx *pulumi.Context) (Stack, error) {
 	if v, err := settings.Try("environment"); err == nil {
 		s.Environment = v
 	}
-	for key, into := range map[string]any{"kubernetes": &s.Kubernetes, "localstack": &s.LocalStack, "storage": &s.Storage, "api": &s.API} {
+	for key, into := range map[string]any{"kubernetes": &s.Kubernetes, "localstack": &s.LocalStack, "aws": &s.AWS, "storage": &s.Storage, "api": &s.API} {
 		value, err := settings.Try(key)
 		if err != nil {
 			continue // not set
@@ -168,10 +245,11 @@ func readable(err error) string {
 }
 
 var (
-	hostName   = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
-	imageName  = regexp.MustCompile(`^[a-z0-9]([a-z0-9._/:-]*[a-z0-9])?$`)
-	imageTag   = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
-	imageWhole = regexp.MustCompile(`^[a-z0-9][A-Za-z0-9._/-]*(:[0-9]+/[A-Za-z0-9._/-]+)?(:[A-Za-z0-9_][A-Za-z0-9._-]*)?(@sha256:[0-9a-f]{64})?$`)
+	hostName    = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
+	imageName   = regexp.MustCompile(`^[a-z0-9]([a-z0-9._/:-]*[a-z0-9])?$`)
+	imageDigest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+	imageTag    = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
+	imageWhole  = regexp.MustCompile(`^[a-z0-9][A-Za-z0-9._/-]*(:[0-9]+/[A-Za-z0-9._/-]+)?(:[A-Za-z0-9_][A-Za-z0-9._-]*)?(@sha256:[0-9a-f]{64})?$`)
 )
 
 // faults returns what is wrong with the settings, each with its key.
@@ -195,7 +273,10 @@ func (s Stack) faults() []error {
 	must(s.API.NodePort == 0 || (s.API.NodePort >= leastNodePort && s.API.NodePort <= mostNodePort && s.API.NodePort != localStackPort), "api.nodePort", s.API.NodePort,
 		fmt.Sprintf("0 or from %d to %d, and not %d, where LocalStack is", leastNodePort, mostNodePort, localStackPort))
 	must(s.API.Access == charts.AccessToken || s.API.Access == charts.AccessOpen, "api.access", s.API.Access, charts.AccessToken+" or "+charts.AccessOpen)
-	must(s.API.IngressHost == "" || hostName.MatchString(s.API.IngressHost), "api.ingressHost", s.API.IngressHost, "a host name, or empty")
+	must(s.API.Digest == "" || imageDigest.MatchString(s.API.Digest), "api.digest", s.API.Digest, "sha256: and 64 hexadecimal digits, or empty")
+	must(s.Storage.NoncurrentDays >= 1, "storage.noncurrentDays", s.Storage.NoncurrentDays, "at least 1")
+	s.judgeAWS(must)
+	s.judgeWayIn(must)
 
 	// The contract judges what is its own.
 	known := map[string]bool{}
@@ -235,11 +316,17 @@ func (s Stack) apiConfig() (config.Config, error) {
 	for variable, value := range s.API.Config {
 		environ = append(environ, variable+"="+value)
 	}
+	if _, set := s.API.Config["PUBLIC_BASE_URL"]; !set && s.API.secure() {
+		environ = append(environ, "PUBLIC_BASE_URL="+s.API.publicURL())
+	}
 	environ = append(environ, "DYNAMODB_TABLE="+s.Storage.Table, "S3_BUCKET="+s.Storage.Bucket, "AWS_REGION="+s.Storage.Region)
 	c, _, err := config.Load(environ)
 	c.AccessTokens = s.AccessTokens
 	return c, err
 }
+
+// emulated reports whether something stands in for AWS.
+func (s Stack) emulated() bool { return s.endpoint() != "" }
 
 // endpoint returns the URL of AWS for the machine that runs Pulumi; empty means AWS itself.
 func (s Stack) endpoint() string {

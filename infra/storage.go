@@ -15,13 +15,15 @@ import (
 // Storage is the table of the users and the bucket of the avatars.
 type Storage struct {
 	pulumi.ResourceState
-	Table  pulumi.StringOutput // name
-	Bucket pulumi.StringOutput // name
+	Table    pulumi.StringOutput // name
+	Bucket   pulumi.StringOutput // name
+	Provider *aws.Provider       // that of everything in AWS
 }
 
 // StorageArgs are what a Storage needs.
 type StorageArgs struct {
 	Settings    StorageSettings
+	Account     string // the only one that may be called; empty: any
 	Environment string // tag of everything
 	// Endpoint is the URL of the emulator where Emulated, and of no use otherwise.
 	Endpoint pulumi.StringInput
@@ -41,6 +43,7 @@ func NewStorage(ctx *pulumi.Context, name string, args *StorageArgs, opts ...pul
 	if err != nil {
 		return nil, err
 	}
+	s.Provider = provider
 	options := []pulumi.ResourceOption{pulumi.Parent(s), pulumi.Provider(provider)}
 
 	table, err := newTable(ctx, args.Settings, options)
@@ -61,6 +64,9 @@ func providerArgs(args *StorageArgs) *aws.ProviderArgs {
 		DefaultTags: aws.ProviderDefaultTagsArgs{Tags: pulumi.StringMap{"Environment": pulumi.String(args.Environment)}},
 	}
 	if !args.Emulated {
+		if args.Account != "" {
+			p.AllowedAccountIds = pulumi.StringArray{pulumi.String(args.Account)}
+		}
 		return p
 	}
 	p.AccessKey, p.SecretKey = pulumi.String(emulatorCredential), pulumi.String(emulatorCredential)
@@ -91,6 +97,15 @@ func adopted(ctx *pulumi.Context, adopt bool, setting, id string, options []pulu
 	return append(slices.Clip(options), pulumi.Import(pulumi.ID(id)), pulumi.RetainOnDelete(true), pulumi.IgnoreChanges(keep)), err
 }
 
+// protected adds to the options of what must not be lost. DynamoDB itself keeps a table that is protected, but a destroy
+// would come to it only after everything else was gone.
+func protected(settings StorageSettings, options []pulumi.ResourceOption) []pulumi.ResourceOption {
+	if !settings.DeletionProtection {
+		return options
+	}
+	return append(slices.Clip(options), pulumi.Protect(true))
+}
+
 func newTable(ctx *pulumi.Context, settings StorageSettings, options []pulumi.ResourceOption) (*dynamodb.Table, error) {
 	args := &dynamodb.TableArgs{
 		Name:        pulumi.String(settings.Table),
@@ -108,6 +123,7 @@ func newTable(ctx *pulumi.Context, settings StorageSettings, options []pulumi.Re
 	if settings.DeletionProtection {
 		args.DeletionProtectionEnabled = pulumi.Bool(true)
 	}
+	options = protected(settings, options)
 	options, err := adopted(ctx, settings.Adopt.Table, "storage.adopt.table", settings.Table, options,
 		"billingMode", "readCapacity", "writeCapacity", "pointInTimeRecovery", "deletionProtectionEnabled", "tags")
 	if err != nil {
@@ -118,7 +134,7 @@ func newTable(ctx *pulumi.Context, settings StorageSettings, options []pulumi.Re
 
 func newBucket(ctx *pulumi.Context, args *StorageArgs, options []pulumi.ResourceOption) (*s3.BucketV2, error) {
 	settings := args.Settings
-	bucketOptions, err := adopted(ctx, settings.Adopt.Bucket, "storage.adopt.bucket", settings.Bucket, options, "forceDestroy", "tags")
+	bucketOptions, err := adopted(ctx, settings.Adopt.Bucket, "storage.adopt.bucket", settings.Bucket, protected(settings, options), "forceDestroy", "tags")
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +146,7 @@ func newBucket(ctx *pulumi.Context, args *StorageArgs, options []pulumi.Resource
 	if err != nil || settings.Adopt.Bucket {
 		return bucket, err
 	}
-	_, err = s3.NewBucketPublicAccessBlock(ctx, "avatars", &s3.BucketPublicAccessBlockArgs{
+	block, err := s3.NewBucketPublicAccessBlock(ctx, "avatars", &s3.BucketPublicAccessBlockArgs{
 		Bucket:          bucket.ID(),
 		BlockPublicAcls: pulumi.Bool(true), BlockPublicPolicy: pulumi.Bool(true), IgnorePublicAcls: pulumi.Bool(true), RestrictPublicBuckets: pulumi.Bool(true),
 	}, options...)
@@ -146,15 +162,63 @@ func newBucket(ctx *pulumi.Context, args *StorageArgs, options []pulumi.Resource
 	if err != nil {
 		return nil, err
 	}
-	_, err = s3.NewBucketLifecycleConfigurationV2(ctx, "avatars", &s3.BucketLifecycleConfigurationV2Args{
+	if err := keepVersions(ctx, settings, bucket, options); err != nil || args.Emulated {
+		return bucket, err
+	}
+
+	// S3 refuses two changes to who may use a bucket at the same time: OperationAborted. So one comes after the other.
+	after := func(earlier pulumi.Resource) []pulumi.ResourceOption {
+		return append(slices.Clip(options), pulumi.DependsOn([]pulumi.Resource{earlier}))
+	}
+	ownership, err := s3.NewBucketOwnershipControls(ctx, "avatars", &s3.BucketOwnershipControlsArgs{
 		Bucket: bucket.ID(),
-		Rules: s3.BucketLifecycleConfigurationV2RuleArray{s3.BucketLifecycleConfigurationV2RuleArgs{
-			Id: pulumi.String("incomplete-uploads"), Status: pulumi.String("Enabled"),
-			Filter: s3.BucketLifecycleConfigurationV2RuleFilterArgs{Prefix: pulumi.String("")},
-			AbortIncompleteMultipartUpload: s3.BucketLifecycleConfigurationV2RuleAbortIncompleteMultipartUploadArgs{
-				DaysAfterInitiation: pulumi.Int(incompleteUploadDays),
-			},
-		}},
-	}, options...)
+		Rule:   s3.BucketOwnershipControlsRuleArgs{ObjectOwnership: pulumi.String("BucketOwnerEnforced")}, // no ACL says otherwise
+	}, after(block)...)
+	if err != nil {
+		return nil, err
+	}
+	_, err = s3.NewBucketPolicy(ctx, "avatars", &s3.BucketPolicyArgs{
+		Bucket: bucket.ID(), Policy: pulumi.String(document(onlyTLS(args.Settings))),
+	}, after(ownership)...)
 	return bucket, err
+}
+
+// keepVersions says what becomes of what nobody needs any more: uploads that were never finished and, where versions are
+// kept, images that were removed or replaced, and the markers that stand for them.
+func keepVersions(ctx *pulumi.Context, settings StorageSettings, bucket *s3.BucketV2, options []pulumi.ResourceOption) error {
+	whole := s3.BucketLifecycleConfigurationV2RuleFilterArgs{Prefix: pulumi.String("")}
+	rules := s3.BucketLifecycleConfigurationV2RuleArray{s3.BucketLifecycleConfigurationV2RuleArgs{
+		Id: pulumi.String("incomplete-uploads"), Status: pulumi.String("Enabled"), Filter: whole,
+		AbortIncompleteMultipartUpload: s3.BucketLifecycleConfigurationV2RuleAbortIncompleteMultipartUploadArgs{
+			DaysAfterInitiation: pulumi.Int(incompleteUploadDays),
+		},
+	}}
+	if settings.Versioning {
+		versioning, err := s3.NewBucketVersioningV2(ctx, "avatars", &s3.BucketVersioningV2Args{
+			Bucket:                  bucket.ID(),
+			VersioningConfiguration: s3.BucketVersioningV2VersioningConfigurationArgs{Status: pulumi.String("Enabled")},
+		}, options...)
+		if err != nil {
+			return err
+		}
+		options = append(slices.Clip(options), pulumi.DependsOn([]pulumi.Resource{versioning}))
+		rules = append(rules, s3.BucketLifecycleConfigurationV2RuleArgs{
+			Id: pulumi.String("former-versions"), Status: pulumi.String("Enabled"), Filter: whole,
+			NoncurrentVersionExpiration: s3.BucketLifecycleConfigurationV2RuleNoncurrentVersionExpirationArgs{NoncurrentDays: pulumi.Int(settings.NoncurrentDays)},
+			Expiration:                  s3.BucketLifecycleConfigurationV2RuleExpirationArgs{ExpiredObjectDeleteMarker: pulumi.Bool(true)},
+		})
+	}
+	_, err := s3.NewBucketLifecycleConfigurationV2(ctx, "avatars", &s3.BucketLifecycleConfigurationV2Args{Bucket: bucket.ID(), Rules: rules}, options...)
+	return err
+}
+
+// onlyTLS refuses whoever calls the bucket in plain text.
+//
+// Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/security-best-practices.html.
+func onlyTLS(settings StorageSettings) config.Policy {
+	bucket := fmt.Sprintf("arn:%s:s3:::%s", partitionOf(settings.Region), settings.Bucket)
+	return config.Policy{Version: config.PolicyVersion, Statement: []config.Statement{{
+		Sid: "OnlyTLS", Effect: "Deny", Principal: map[string]string{"AWS": "*"}, Action: []string{"s3:*"}, Resource: []string{bucket, bucket + "/*"},
+		Condition: map[string]map[string]string{"Bool": {"aws:SecureTransport": "false"}},
+	}}}
 }

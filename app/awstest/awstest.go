@@ -40,6 +40,8 @@ type AWS struct {
 	mu     sync.Mutex
 	faults map[string]*fault
 	calls  map[string]int
+	guard  *Guard // nil: everybody may do everything
+	meter  *Meter // nil: nothing is measured
 }
 
 // A fault decides what becomes of a call, in place of, or around, its being carried out.
@@ -100,27 +102,35 @@ func (a *AWS) intercept(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		if f := a.meet(localaws.Operation(r)); f != nil {
-			f.act(w, r, next)
+		f, guard, meter := a.meet(localaws.Operation(r))
+		if guard != nil && !guard.admit(w, r) {
 			return
 		}
-		next.ServeHTTP(w, r)
+		does := next
+		if meter != nil {
+			does = meter.around(next)
+		}
+		if f != nil {
+			f.act(w, r, does)
+			return
+		}
+		does.ServeHTTP(w, r)
 	})
 }
 
-// meet counts a call and returns the fault that it meets, if any.
-func (a *AWS) meet(operation string) *fault {
+// meet counts a call and returns what it meets: a fault, a guard and a meter, if any.
+func (a *AWS) meet(operation string) (*fault, *Guard, *Meter) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.calls[operation]++
 	f := a.faults[operation]
 	if f == nil || f.times == 0 {
-		return nil
+		return nil, a.guard, a.meter
 	}
 	if f.times > 0 {
 		f.times--
 	}
-	return f
+	return f, a.guard, a.meter
 }
 
 // Calls returns how often an operation, such as "DynamoDB.PutItem", was called, repeated attempts included.

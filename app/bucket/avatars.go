@@ -20,9 +20,8 @@ import (
 // body, says NotFound.
 const bucketMissing = "NoSuchBucket"
 
-// Prefix starts the key of every avatar: avatars/<id of the user>/<id of the image>. Whoever meets
-// an object knows which user's item decides whether it is still in use.
-const Prefix = "avatars/"
+// Prefix starts the key of every avatar. It is that of the contract, because a role may touch nothing else.
+const Prefix = config.AvatarPrefix
 
 // Avatars is a [user.Avatars] in an S3 bucket. It is safe for concurrent use.
 type Avatars struct {

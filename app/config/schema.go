@@ -6,6 +6,10 @@ const KeyAttribute = "id"
 // KeyType is the DynamoDB type of [KeyAttribute]: a string.
 const KeyType = "S"
 
+// AvatarPrefix starts the key of every avatar: avatars/<id of the user>/<id of the image>. Whoever meets
+// an object knows which user's item decides whether it is still in use.
+const AvatarPrefix = "avatars/"
+
 // Paths that somebody outside of the API relies on: probes, the Service and the Ingress of the
 // chart, and the tests of a deployed system.
 const (

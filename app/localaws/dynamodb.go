@@ -18,8 +18,8 @@ import (
 // maxRequest is DynamoDB's limit of a request's body, in bytes.
 const maxRequest = 16 << 20
 
-// account is the AWS account that LocalStack answers in names.
-const account = "000000000000"
+// Account is the AWS account that LocalStack answers in names.
+const Account = "000000000000"
 
 // dynamo answers DynamoDB's JSON protocol.
 //

@@ -26,7 +26,7 @@ type unset struct {
 // deletion for DeleteBucket.
 func settings() map[string]unset {
 	const ns = ` xmlns="http://s3.amazonaws.com/doc/2006-03-01/"`
-	owner := `<ID>` + account + `</ID><DisplayName>localaws</DisplayName>`
+	owner := `<ID>` + Account + `</ID><DisplayName>localaws</DisplayName>`
 	return map[string]unset{
 		"accelerate": {xml: `<AccelerateConfiguration` + ns + `/>`},
 		"acl": {xml: `<AccessControlPolicy` + ns + `><Owner>` + owner + `</Owner><AccessControlList><Grant>` +

@@ -34,6 +34,6 @@ func serveSTS(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answerXML(w, r, http.StatusOK, callerIdentity{
-		Arn: "arn:aws:iam::" + account + ":root", UserID: account, Account: account, RequestID: requestID(),
+		Arn: "arn:aws:iam::" + Account + ":root", UserID: Account, Account: Account, RequestID: requestID(),
 	})
 }

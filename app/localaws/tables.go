@@ -98,7 +98,7 @@ func (d *dynamo) createTable(in *createTableInput) ([]byte, error) {
 	}
 	t := &table{
 		name:        in.TableName,
-		arn:         fmt.Sprintf("arn:aws:dynamodb:%s:%s:table/%s", d.region, account, in.TableName),
+		arn:         fmt.Sprintf("arn:aws:dynamodb:%s:%s:table/%s", d.region, Account, in.TableName),
 		id:          uuid.NewString(),
 		created:     time.Now(),
 		definitions: in.AttributeDefinitions,
@@ -184,7 +184,7 @@ func (t *table) describe(status string) map[string]any {
 	}
 	if t.encrypted {
 		d["SSEDescription"] = map[string]any{
-			"Status": "ENABLED", "SSEType": "KMS", "KMSMasterKeyArn": "arn:aws:kms:" + strings.Split(t.arn, ":")[3] + ":" + account + ":alias/aws/dynamodb",
+			"Status": "ENABLED", "SSEType": "KMS", "KMSMasterKeyArn": "arn:aws:kms:" + strings.Split(t.arn, ":")[3] + ":" + Account + ":alias/aws/dynamodb",
 		}
 	}
 	return d

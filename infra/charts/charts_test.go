@@ -194,7 +194,7 @@ func extremeAPI() charts.PrimaAPI {
 	v.Sweep = charts.Sweep{Enabled: true, Schedule: "@weekly", OlderThan: "36h", TimeoutSeconds: 60, Resources: charts.Resources{
 		Requests: charts.Quantities{Memory: "512Mi", EphemeralStorage: "1Gi"},
 		Limits:   charts.Quantities{CPU: "2", Memory: "1Gi", EphemeralStorage: "2Gi"},
-	}}
+	}, ServiceAccount: charts.ServiceAccount{Create: true, Name: "people-sweep", Annotations: map[string]string{"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/sweep"}}}
 	v.Service = charts.Service{Type: "LoadBalancer", Port: 8080, NodePort: 32767, Annotations: map[string]string{"example.com/internal": "true"}}
 	v.Ingress = charts.Ingress{
 		Enabled: true, ClassName: "traefik", Host: "api.example.com", TLSSecretName: "api-tls",

@@ -171,6 +171,9 @@ type Sweep struct {
 	TimeoutSeconds int `json:"timeoutSeconds" jsonschema:"required,minimum=60"`
 	// Requests and limits of the container. GOMEMLIMIT follows from them as it does for the API.
 	Resources Resources `json:"resources" jsonschema:"required"`
+	// Identity of the pods of the sweep, which need less of AWS than those of the API. If the chart does not make it and it
+	// has no name, it is that of the API.
+	ServiceAccount ServiceAccount `json:"serviceAccount" jsonschema:"required"`
 }
 
 // APINetworkPolicy is what the pods of the API may send and receive. Where they may send to follows
@@ -191,7 +194,7 @@ type APINetworkPolicy struct {
 type ServiceAccount struct {
 	// Whether the chart makes the service account.
 	Create bool `json:"create" jsonschema:"required"`
-	// Name of the service account; empty takes that of the release, or default if the chart makes none.
+	// Name of the service account; empty takes that of the objects, or default if the chart makes none.
 	Name string `json:"name"`
 	// Annotations of the service account, such as eks.amazonaws.com/role-arn.
 	Annotations map[string]string `json:"annotations,omitzero"`
@@ -226,6 +229,7 @@ func DefaultPrimaAPI() PrimaAPI {
 				Requests: Quantities{CPU: "50m", Memory: "64Mi", EphemeralStorage: "16Mi"},
 				Limits:   Quantities{CPU: "500m", Memory: "128Mi", EphemeralStorage: "64Mi"},
 			},
+			ServiceAccount: ServiceAccount{Create: true},
 		},
 		NetworkPolicy:  APINetworkPolicy{Enabled: true, DNS: clusterDNS()},
 		ServiceAccount: ServiceAccount{Create: true},

@@ -14,8 +14,8 @@ import (
 	"prima.internal/infra/charts"
 )
 
-// Ensure the sweep runs with the image, the identity and the environment of the API, but for whom the API lets in and
-// for its memory, which is its own.
+// Ensure the sweep runs with the image and the environment of the API, but for whom the API lets in, and for its memory and
+// its identity, which are its own.
 func TestSweepRunsAsTheAPI(t *testing.T) {
 	t.Parallel()
 	for name, v := range map[string]charts.PrimaAPI{"guarded": defaultAPI(), "local": localAPI(), "extreme": extremeAPI()} {
@@ -39,7 +39,7 @@ func TestSweepRunsAsTheAPI(t *testing.T) {
 
 		template := one[*batchv1.CronJob](t, list).Spec.JobTemplate.Spec.Template
 		deployed := deployment(t, "prima-api", v).Spec.Template
-		assert.Equal(t, deployed.Spec.ServiceAccountName, template.Spec.ServiceAccountName, name)
+		assert.NotEqual(t, deployed.Spec.ServiceAccountName, template.Spec.ServiceAccountName, "%s: it needs less of AWS", name)
 		assert.Equal(t, deployed.Spec.SecurityContext, template.Spec.SecurityContext, name)
 		assert.Equal(t, deployed.Spec.ImagePullSecrets, template.Spec.ImagePullSecrets, name)
 		assert.Equal(t, deployed.Spec.NodeSelector, template.Spec.NodeSelector, name)
@@ -92,5 +92,26 @@ func TestSweepObjects(t *testing.T) {
 	assert.Empty(t, find[*batchv1.CronJob](list))
 	for _, policy := range find[*networkingv1.NetworkPolicy](list) {
 		require.NotEqual(t, "sweep", policy.Spec.PodSelector.MatchLabels["app.kubernetes.io/component"])
+	}
+}
+
+// Ensure every pod has a service account that is there, and that the sweep has that of the API if it is to have none.
+func TestServiceAccounts(t *testing.T) {
+	t.Parallel()
+	without := defaultAPI()
+	without.Sweep.ServiceAccount.Create = false
+	for name, v := range map[string]charts.PrimaAPI{"default": defaultAPI(), "extreme": extremeAPI(), "without": without} {
+		list := objects(t, mustRender(t, "prima-api", v))
+		made := map[string]map[string]string{}
+		for _, account := range find[*corev1.ServiceAccount](list) {
+			made[account.Name] = account.Annotations
+		}
+		for _, pod := range pods(list) {
+			assert.Contains(t, made, pod.spec.ServiceAccountName, "%s: %s", name, pod.name)
+		}
+		assert.Equal(t, name == "extreme", len(made["people-sweep"]) > 0)
+		if name == "without" {
+			assert.Len(t, made, 1)
+		}
 	}
 }

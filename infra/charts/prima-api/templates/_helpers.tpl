@@ -53,6 +53,12 @@ failureThreshold: {{ .failureThreshold }}
 {{- .Values.serviceAccount.name | default (ternary (include "prima-api.fullname" .) "default" .Values.serviceAccount.create) -}}
 {{- end }}
 
+{{- define "prima-api.sweepServiceAccount" -}}
+{{- with .Values.sweep.serviceAccount -}}
+{{- .name | default (include (ternary "prima-api.sweep" "prima-api.serviceAccount" .create) $) -}}
+{{- end -}}
+{{- end }}
+
 {{- /* The Secret with static credentials; empty where a role is to be used. */}}
 {{- define "prima-api.credentials" -}}
 {{- with .Values.credentials -}}

@@ -1,6 +1,5 @@
 {{- /* What the pods of the chart have in common: who they are, and what they cannot do. */}}
 {{- define "prima-api.pod" -}}
-serviceAccountName: {{ include "prima-api.serviceAccount" . }}
 automountServiceAccountToken: false
 enableServiceLinks: false
 securityContext:

@@ -1,0 +1,347 @@
+package main
+
+import (
+	"encoding/json"
+	"maps"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/eks"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"helm.sh/helm/v3/pkg/chart/loader"
+	"helm.sh/helm/v3/pkg/chartutil"
+	"helm.sh/helm/v3/pkg/engine"
+	"sigs.k8s.io/yaml"
+
+	"prima.internal/app/config"
+	"prima.internal/infra/charts"
+)
+
+// onAWS is Pulumi.aws.yaml, the sample, with a token, a tag and what change makes of it.
+func onAWS(t *testing.T, change func(section func(string) map[string]any)) settings {
+	t.Helper()
+	data, err := os.ReadFile("../Pulumi.aws.yaml")
+	require.NoError(t, err)
+	var file struct {
+		Config map[string]any `json:"config"`
+	}
+	require.NoError(t, yaml.UnmarshalStrict(data, &file))
+	s := settings{"tokens": map[string]any{"ci": entry("read+write", config.NewToken())}}
+	for key, value := range file.Config {
+		s[strings.TrimPrefix(key, "prima-api:")] = value
+	}
+	section := func(name string) map[string]any { return s[name].(map[string]any) }
+	section("api")["tag"] = "abc"
+	if change != nil {
+		change(section)
+	}
+	return s
+}
+
+// withIRSA has the roles be taken by the tokens of the cluster.
+func withIRSA(section func(string) map[string]any) {
+	aws := section("aws")
+	aws["identity"], aws["oidcIssuer"] = "irsa", "https://oidc.eks.eu-central-1.amazonaws.com/id/EXAMPLE"
+	delete(aws, "cluster")
+}
+
+// withGateway has the API be reached by a Gateway in place of the Ingress.
+func withGateway(section func(string) map[string]any) {
+	api := section("api")
+	delete(api, "ingress")
+	api["gateway"] = map[string]any{"host": "api.example.com", "name": "public", "namespace": "gateways", "listener": "https"}
+	api["letIn"] = map[string]any{"namespaces": []any{"gateways"}}
+}
+
+func policyOf(t *testing.T, text any) config.Policy {
+	t.Helper()
+	var p config.Policy
+	require.NoError(t, json.Unmarshal([]byte(text.(string)), &p))
+	return p
+}
+
+// Ensure the sample stack has what must not be lost kept, twice over, and nothing of LocalStack.
+func TestSampleOfAWS(t *testing.T) {
+	t.Parallel()
+	d, err := up(t, onAWS(t, nil))
+	require.NoError(t, err)
+	for _, r := range d.resources {
+		assert.NotContains(t, strings.ToLower(r.TypeToken+" "+r.Name), "localstack")
+	}
+	assert.Empty(t, d.awaited)
+	provider := d.inputs(t, awsProvider, "storage")
+	assert.Equal(t, []any{"123456789012"}, provider["allowedAccountIds"])
+	for _, absent := range []string{"endpoints", "accessKey", "secretKey"} {
+		assert.NotContains(t, provider, absent)
+	}
+	assert.Equal(t, "prima-production", d.inputs(t, "pulumi:providers:kubernetes", "cluster")["context"])
+	assert.Equal(t, []any{map[string]any{
+		"name": "prima", "podSecurity": "restricted", "labels": map[string]any{"elbv2.k8s.aws/pod-readiness-gate-inject": "enabled"},
+	}}, d.values(t, "namespaces")["namespaces"])
+
+	table := d.inputs(t, tableToken, "users")
+	assert.Equal(t, "PAY_PER_REQUEST", table["billingMode"])
+	assert.Equal(t, map[string]any{"enabled": true}, table["pointInTimeRecovery"])
+	assert.Equal(t, true, table["deletionProtectionEnabled"])
+	assert.True(t, d.find(t, tableToken, "users").RegisterRPC.GetProtect())
+	assert.True(t, d.find(t, bucketToken, "avatars").RegisterRPC.GetProtect())
+	assert.Equal(t, false, d.inputs(t, bucketToken, "avatars")["forceDestroy"])
+
+	assert.Equal(t, map[string]any{"status": "Enabled"}, d.inputs(t, "aws:s3/bucketVersioningV2:BucketVersioningV2", "avatars")["versioningConfiguration"])
+	rules := d.inputs(t, "aws:s3/bucketLifecycleConfigurationV2:BucketLifecycleConfigurationV2", "avatars")["rules"].([]any)
+	require.Len(t, rules, 2)
+	former := rules[1].(map[string]any)
+	assert.Equal(t, map[string]any{"noncurrentDays": 30.0}, former["noncurrentVersionExpiration"])
+	assert.Equal(t, map[string]any{"expiredObjectDeleteMarker": true}, former["expiration"])
+	assert.Equal(t, map[string]any{"objectOwnership": "BucketOwnerEnforced"}, d.inputs(t, "aws:s3/bucketOwnershipControls:BucketOwnershipControls", "avatars")["rule"])
+	policy := policyOf(t, d.inputs(t, "aws:s3/bucketPolicy:BucketPolicy", "avatars")["policy"])
+	assert.Equal(t, []config.Statement{{
+		Sid: "OnlyTLS", Effect: "Deny", Principal: map[string]string{"AWS": "*"}, Action: []string{"s3:*"},
+		Resource:  []string{"arn:aws:s3:::prima-avatars-example", "arn:aws:s3:::prima-avatars-example/*"},
+		Condition: map[string]map[string]string{"Bool": {"aws:SecureTransport": "false"}},
+	}}, policy.Statement)
+}
+
+// Ensure nothing of the local stack is what AWS alone can do.
+func TestLocalStackIsSpared(t *testing.T) {
+	t.Parallel()
+	d, err := up(t, local())
+	require.NoError(t, err)
+	for _, r := range d.resources {
+		for _, kind := range []string{"BucketPolicy", "BucketOwnershipControls", "BucketVersioning", "aws:iam", "aws:eks"} {
+			assert.NotContains(t, r.TypeToken, kind)
+		}
+		assert.False(t, r.RegisterRPC.GetProtect(), r.Name)
+	}
+}
+
+// Ensure each role may do what the contract says, on this table and this bucket, and is for the pods of one service account of
+// one cluster.
+func TestRoles(t *testing.T) {
+	t.Parallel()
+	const table, bucket = "arn:aws:dynamodb:eu-central-1:123456789012:table/prima-users", "arn:aws:s3:::prima-avatars-example"
+	for name, change := range map[string]func(func(string) map[string]any){"podIdentity": nil, "irsa": withIRSA} {
+		d, err := up(t, onAWS(t, change))
+		require.NoError(t, err, name)
+		for _, is := range config.Roles() {
+			account := serviceAccounts[is]
+			inline := d.inputs(t, rolePolicyType, account)
+			assert.Equal(t, is.Policy(table, bucket), policyOf(t, inline["policy"]), name)
+			assert.Equal(t, account+"-id", inline["role"])
+			trust := policyOf(t, d.inputs(t, roleType, account)["assumeRolePolicy"]).Statement
+			require.Len(t, trust, 1)
+			if name == "irsa" {
+				assert.Equal(t, map[string]string{"Federated": "arn:aws:iam::123456789012:oidc-provider/oidc.eks.eu-central-1.amazonaws.com/id/EXAMPLE"}, trust[0].Principal)
+				assert.Equal(t, map[string]map[string]string{"StringEquals": {
+					"oidc.eks.eu-central-1.amazonaws.com/id/EXAMPLE:aud": "sts.amazonaws.com",
+					"oidc.eks.eu-central-1.amazonaws.com/id/EXAMPLE:sub": "system:serviceaccount:prima:" + account,
+				}}, trust[0].Condition)
+				continue
+			}
+			assert.Equal(t, map[string]string{"Service": "pods.eks.amazonaws.com"}, trust[0].Principal)
+			assert.Equal(t, []string{"sts:AssumeRole", "sts:TagSession"}, trust[0].Action)
+			assert.Equal(t, map[string]map[string]string{"StringEquals": {
+				"aws:RequestTag/eks-cluster-arn":            "arn:aws:eks:eu-central-1:123456789012:cluster/prima-production",
+				"aws:RequestTag/kubernetes-namespace":       "prima",
+				"aws:RequestTag/kubernetes-service-account": account,
+			}}, trust[0].Condition)
+			association := d.inputs(t, associationType, account)
+			assert.Equal(t, "prima-production", association["clusterName"])
+			assert.Equal(t, account, association["serviceAccount"])
+			assert.Equal(t, "prima", association["namespace"])
+		}
+	}
+}
+
+// Ensure no setting makes a role that may do everything, or something to everything.
+func TestRolesAreNarrow(t *testing.T) {
+	t.Parallel()
+	for _, region := range []string{"eu-central-1", "us-gov-west-1", "cn-north-1"} {
+		for _, change := range []func(func(string) map[string]any){nil, withIRSA, withGateway} {
+			for _, billing := range []string{onDemand, provisioned} {
+				for _, adopt := range []bool{false, true} {
+					d, err := up(t, onAWS(t, func(section func(string) map[string]any) {
+						section("storage")["region"], section("storage")["billing"] = region, billing
+						section("storage")["adopt"] = map[string]any{"table": adopt, "bucket": adopt}
+						if change != nil {
+							change(section)
+						}
+					}))
+					require.NoError(t, err)
+					policies := 0
+					for _, r := range d.resources {
+						if r.TypeToken != rolePolicyType {
+							continue
+						}
+						policies++
+						for _, s := range policyOf(t, r.Inputs["policy"].StringValue()).Statement {
+							for _, action := range s.Action {
+								assert.NotContains(t, action, "*")
+							}
+							for _, arn := range s.Resource {
+								assert.True(t, strings.HasPrefix(arn, "arn:"+partitionOf(region)+":"), arn)
+								assert.NotContains(t, strings.TrimSuffix(arn, "/"+config.AvatarPrefix+"*"), "*")
+							}
+						}
+					}
+					assert.Equal(t, len(config.Roles()), policies)
+				}
+			}
+		}
+	}
+}
+
+// Ensure what is registered without the packages of its types is what those would register.
+func TestArgumentsOfBareResources(t *testing.T) {
+	t.Parallel()
+	types := map[string]pulumi.Input{roleType: iam.RoleArgs{}, rolePolicyType: iam.RolePolicyArgs{}, associationType: eks.PodIdentityAssociationArgs{}}
+	d, err := up(t, onAWS(t, func(section func(string) map[string]any) {
+		section("aws")["permissionsBoundary"] = "arn:aws:iam::123456789012:policy/boundary"
+	}))
+	require.NoError(t, err)
+	seen := map[string]bool{}
+	for _, r := range d.resources {
+		args, ok := types[r.TypeToken]
+		if !ok {
+			continue
+		}
+		seen[r.TypeToken] = true
+		known, required := map[string]reflect.Type{}, []string{}
+		for _, field := range reflect.VisibleFields(args.ElementType()) {
+			known[field.Tag.Get("pulumi")] = field.Type
+			if kind := field.Type.Kind(); kind == reflect.String {
+				required = append(required, field.Tag.Get("pulumi"))
+			}
+		}
+		for name, value := range r.Inputs {
+			require.Contains(t, known, string(name), r.TypeToken)
+			kind := known[string(name)]
+			if kind.Kind() == reflect.Pointer {
+				kind = kind.Elem()
+			}
+			assert.True(t, value.IsString(), "%s of %s", name, r.TypeToken)
+			assert.Contains(t, []reflect.Kind{reflect.String, reflect.Interface}, kind.Kind(), "%s of %s", name, r.TypeToken)
+		}
+		for _, name := range required {
+			assert.Contains(t, r.Inputs, resource.PropertyKey(name), r.TypeToken)
+		}
+	}
+	assert.Len(t, seen, len(types))
+}
+
+// Ensure the pods have their roles and no key, come by TLS alone, and are told what they are called from outside.
+func TestPodsOnAWS(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(func(string) map[string]any){"podIdentity": nil, "irsa": withIRSA, "gateway": withGateway} {
+		d, err := up(t, onAWS(t, change))
+		require.NoError(t, err, name)
+		values := d.values(t, "prima-api")
+		assert.Equal(t, map[string]any{"accessKeyID": "", "secretAccessKey": "", "existingSecret": ""}, values["credentials"])
+		assert.Equal(t, map[string]any{"AWS_EC2_METADATA_DISABLED": "true"}, values["runtime"])
+		assert.Equal(t, charts.AccessToken, values["access"].(map[string]any)["mode"])
+		assert.Equal(t, "ClusterIP", values["service"].(map[string]any)["type"])
+		assert.Equal(t, "https://api.example.com", values["config"].(map[string]any)["PUBLIC_BASE_URL"])
+		assert.Equal(t, "123456789012.dkr.ecr.eu-central-1.amazonaws.com/prima-api", values["image"].(map[string]any)["repository"])
+
+		text := renderAPI(t, values)
+		for _, absent := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "NodePort", "localstack"} {
+			assert.NotContains(t, text, absent, name)
+		}
+		for _, present := range []string{"serviceAccountName: prima-api\n", "serviceAccountName: prima-api-sweep\n", "169.254.170.23/32", "fd00:ec2::23/128"} {
+			assert.Contains(t, text, present, name)
+		}
+		for _, account := range serviceAccounts {
+			assert.Equal(t, name == "irsa", strings.Contains(text, "eks.amazonaws.com/role-arn: arn:aws:iam::123456789012:role/"+account+"\n"), name)
+		}
+		assert.Contains(t, text, "prima.internal/role: arn:aws:iam::123456789012:role/prima-api\n", "another role is another pod")
+		assert.Equal(t, name == "gateway", strings.Contains(text, "kind: HTTPRoute"), name)
+		assert.Equal(t, name != "gateway", strings.Contains(text, "kind: Ingress\n"), name)
+		if name == "gateway" {
+			assert.Contains(t, text, "sectionName: https")
+			assert.Contains(t, text, "kubernetes.io/metadata.name: gateways")
+			continue
+		}
+		for _, annotation := range []string{`alb.ingress.kubernetes.io/listen-ports: '[{"HTTPS":443}]'`, "alb.ingress.kubernetes.io/target-type: ip", "alb.ingress.kubernetes.io/scheme: internet-facing", "certificate-arn: arn:aws:acm:"} {
+			assert.Contains(t, text, annotation)
+		}
+		assert.Contains(t, text, "cidr: 10.0.0.0/16")
+	}
+}
+
+// renderAPI returns everything that the chart of the API makes of values.
+func renderAPI(t *testing.T, values map[string]any) string {
+	t.Helper()
+	c, err := loader.Load(charts.PrimaAPIChart)
+	require.NoError(t, err)
+	merged, err := chartutil.ToRenderValues(c, values, chartutil.ReleaseOptions{Name: "prima-api", Namespace: apiNamespace, IsInstall: true}, nil)
+	require.NoError(t, err)
+	files, err := engine.Render(c, merged)
+	require.NoError(t, err)
+	var text strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if strings.HasSuffix(name, ".yaml") {
+			text.WriteString(files[name] + "\n---\n")
+		}
+	}
+	return text.String()
+}
+
+// Ensure a stack on AWS that cannot work, or would let others read along, is refused with the setting that is wrong.
+func TestRefusedOnAWS(t *testing.T) {
+	t.Parallel()
+	for want, change := range map[string]func(func(string) map[string]any){
+		`aws.account = "1" must be`:                      func(s func(string) map[string]any) { s("aws")["account"] = "1" },
+		`aws.account = "" must be the 12 digits`:         func(s func(string) map[string]any) { s("aws")["account"] = "" },
+		`aws.identity = "keys" must be`:                  func(s func(string) map[string]any) { s("aws")["identity"] = "keys" },
+		`aws.cluster = "" must be the name`:              func(s func(string) map[string]any) { s("aws")["cluster"] = "" },
+		`aws.cluster = "prima-production" must be empty`: func(s func(string) map[string]any) { s("aws")["identity"] = "none" },
+		`aws.oidcIssuer = "http://a" must be the https`:  func(s func(string) map[string]any) { withIRSA(s); s("aws")["oidcIssuer"] = "http://a" },
+		`aws.oidcIssuer = "https://a" must be empty`:     func(s func(string) map[string]any) { s("aws")["oidcIssuer"] = "https://a" },
+		`aws.permissionsBoundary = "all" must be`:        func(s func(string) map[string]any) { s("aws")["permissionsBoundary"] = "all" },
+		`kubernetes.context = "minikube" must be`:        func(s func(string) map[string]any) { s("kubernetes")["context"] = "minikube" },
+		`storage.noncurrentDays = "0" must be`:           func(s func(string) map[string]any) { s("storage")["noncurrentDays"] = 0 },
+		`api.digest = "latest" must be`:                  func(s func(string) map[string]any) { s("api")["digest"] = "latest" },
+		`api.nodePort = "30000" must be 0`:               func(s func(string) map[string]any) { s("api")["nodePort"] = 30000 },
+		`api.letIn.cidrs = "ten" must be`:                func(s func(string) map[string]any) { s("api")["letIn"] = map[string]any{"cidrs": []any{"ten"}} },
+		`api.letIn.cidrs = "" must be the addresses`:     func(s func(string) map[string]any) { delete(s("api"), "letIn") },
+		`api.letIn = "" must be who calls`:               func(s func(string) map[string]any) { withGateway(s); delete(s("api"), "letIn") },
+		`api.ingress.host = "api.example.com" must be`:   func(s func(string) map[string]any) { delete(s("api")["ingress"].(map[string]any), "certificate") },
+		`api.ingress.certificate = "mine" must be`:       func(s func(string) map[string]any) { s("api")["ingress"].(map[string]any)["certificate"] = "mine" },
+		`api.ingress.tlsSecret = "tls" must be empty`:    func(s func(string) map[string]any) { s("api")["ingress"].(map[string]any)["tlsSecret"] = "tls" },
+		`must be empty unless api.ingress.class is alb`:  func(s func(string) map[string]any) { s("api")["ingress"].(map[string]any)["class"] = "nginx" },
+		`api.gateway.host = "b.example.com" must be`:     func(s func(string) map[string]any) { s("api")["gateway"] = map[string]any{"host": "b.example.com"} },
+		`api.gateway.listener = "" must be the name`: func(s func(string) map[string]any) {
+			withGateway(s)
+			delete(s("api")["gateway"].(map[string]any), "listener")
+		},
+		`aws.identity = "podIdentity" must be none`: func(s func(string) map[string]any) {
+			s("kubernetes")["host"] = "a"
+			s("api")["access"] = "token"
+			s("localstack")["deploy"] = true
+		},
+	} {
+		s := onAWS(t, nil)
+		s["localstack"] = map[string]any{}
+		change(func(name string) map[string]any { return s[name].(map[string]any) })
+		d, err := up(t, s)
+		require.ErrorContains(t, err, "prima-api:", want)
+		require.ErrorContains(t, err, want)
+		assert.Empty(t, d.resources, want)
+	}
+}
+
+// Ensure a stack without a token lets nobody in, and says how to make one.
+func TestSampleAsksForAToken(t *testing.T) {
+	t.Parallel()
+	s := onAWS(t, nil)
+	delete(s, "tokens")
+	_, err := up(t, s)
+	assert.ErrorContains(t, err, "task token NAME=")
+}

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"prima.internal/app/config"
+)
+
+// Identity is what the pods are to AWS: a role for each of the contract's, and how the service account of a pod comes by it.
+type Identity struct {
+	pulumi.ResourceState
+	// Roles are the ARNs of the roles; empty where the stack makes none.
+	Roles map[config.Role]pulumi.StringOutput
+}
+
+// IdentityArgs are what an Identity needs.
+type IdentityArgs struct {
+	Settings AWSSettings
+	Region   string
+	Table    string // name
+	Bucket   string // name
+	Provider *aws.Provider
+}
+
+// serviceAccounts are the names of the service accounts, in the namespace of the API, by what their pods may do.
+var serviceAccounts = map[config.Role]string{config.RoleAPI: "prima-api", config.RoleSweep: "prima-api-sweep"}
+
+// The types of the resources, of which Pulumi's packages iam and eks are not imported: they would add a seventh to what it
+// takes to compile this program. A test holds the arguments against those packages. See docs/adr/0021-resources-without-their-packages.md.
+const (
+	roleType        = "aws:iam/role:Role"
+	rolePolicyType  = "aws:iam/rolePolicy:RolePolicy"
+	associationType = "aws:eks/podIdentityAssociation:PodIdentityAssociation"
+)
+
+// A role is a role of IAM.
+type role struct {
+	pulumi.CustomResourceState
+	ARN pulumi.StringOutput `pulumi:"arn"`
+}
+
+// NewIdentity makes the roles, unless somebody else does.
+func NewIdentity(ctx *pulumi.Context, name string, args *IdentityArgs, opts ...pulumi.ResourceOption) (*Identity, error) {
+	i := &Identity{Roles: map[config.Role]pulumi.StringOutput{}}
+	if args.Settings.Identity == identityNone {
+		return i, nil
+	}
+	if err := ctx.RegisterComponentResource("prima:infra:Identity", name, i, opts...); err != nil {
+		return nil, err
+	}
+	options := []pulumi.ResourceOption{pulumi.Parent(i), pulumi.Provider(args.Provider)}
+	partition := partitionOf(args.Region)
+	for _, is := range config.Roles() {
+		account := serviceAccounts[is]
+		inputs := pulumi.Map{
+			"assumeRolePolicy": pulumi.String(document(trustPolicy(args, partition, account))),
+			"description":      pulumi.String(fmt.Sprintf("The pods of the service account %s in the namespace %s of Kubernetes", account, apiNamespace)),
+		}
+		if boundary := args.Settings.PermissionsBoundary; boundary != "" {
+			inputs["permissionsBoundary"] = pulumi.String(boundary)
+		}
+		r := new(role)
+		if err := ctx.RegisterResource(roleType, account, inputs, r, options...); err != nil {
+			return nil, err
+		}
+		// The ARNs are made of names, so that a preview shows what is going to be allowed.
+		policy := is.Policy(
+			fmt.Sprintf("arn:%s:dynamodb:%s:%s:table/%s", partition, args.Region, args.Settings.Account, args.Table),
+			fmt.Sprintf("arn:%s:s3:::%s", partition, args.Bucket),
+		)
+		err := ctx.RegisterResource(rolePolicyType, account, pulumi.Map{
+			"name": pulumi.String("prima-api"), "role": r.ID(), "policy": pulumi.String(document(policy)),
+		}, new(pulumi.CustomResourceState), options...)
+		if err != nil {
+			return nil, err
+		}
+		i.Roles[is] = r.ARN
+		if args.Settings.Identity != podIdentity {
+			continue
+		}
+		association := new(pulumi.CustomResourceState)
+		err = ctx.RegisterResource(associationType, account, pulumi.Map{
+			"clusterName": pulumi.String(args.Settings.Cluster), "namespace": pulumi.String(apiNamespace), "serviceAccount": pulumi.String(account), "roleArn": r.ARN,
+		}, association, options...)
+		if err != nil {
+			return nil, err
+		}
+		// A pod that starts before its account is associated never gets the role.
+		i.Roles[is] = asString(pulumi.All(r.ARN, association.ID()).ApplyT(func(made []any) string { return fmt.Sprint(made[0]) }))
+	}
+	return i, ctx.RegisterResourceOutputs(i, pulumi.Map{"api": i.Roles[config.RoleAPI], "sweep": i.Roles[config.RoleSweep]})
+}
+
+// trustPolicy says who may take the role of a service account: its pods, in one cluster.
+//
+// Sources: https://docs.aws.amazon.com/eks/latest/userguide/pod-id-role.html with the tags of pod-id-abac.html, and
+// https://docs.aws.amazon.com/eks/latest/userguide/associate-service-account-role.html.
+func trustPolicy(args *IdentityArgs, partition, account string) config.Policy {
+	settings := args.Settings
+	s := config.Statement{Sid: "Pods", Effect: "Allow"}
+	if settings.Identity == podIdentity {
+		s.Principal = map[string]string{"Service": "pods.eks.amazonaws.com"}
+		s.Action = []string{"sts:AssumeRole", "sts:TagSession"}
+		s.Condition = map[string]map[string]string{"StringEquals": {
+			"aws:RequestTag/eks-cluster-arn":            fmt.Sprintf("arn:%s:eks:%s:%s:cluster/%s", partition, args.Region, settings.Account, settings.Cluster),
+			"aws:RequestTag/kubernetes-namespace":       apiNamespace,
+			"aws:RequestTag/kubernetes-service-account": account,
+		}}
+	} else {
+		issuer := strings.TrimPrefix(settings.OIDCIssuer, "https://")
+		s.Principal = map[string]string{"Federated": fmt.Sprintf("arn:%s:iam::%s:oidc-provider/%s", partition, settings.Account, issuer)}
+		s.Action = []string{"sts:AssumeRoleWithWebIdentity"}
+		s.Condition = map[string]map[string]string{"StringEquals": {
+			issuer + ":aud": "sts.amazonaws.com",
+			issuer + ":sub": "system:serviceaccount:" + apiNamespace + ":" + account,
+		}}
+	}
+	return config.Policy{Version: config.PolicyVersion, Statement: []config.Statement{s}}
+}
+
+// partitionOf returns the part of AWS that a region is in, as ARNs name it.
+//
+// Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html.
+func partitionOf(region string) string {
+	switch {
+	case strings.HasPrefix(region, "cn-"):
+		return "aws-cn"
+	case strings.HasPrefix(region, "us-gov-"):
+		return "aws-us-gov"
+	}
+	return "aws"
+}
+
+// document returns a policy as IAM takes it.
+func document(p config.Policy) string {
+	data, err := json.Marshal(p)
+	if err != nil {
+		panic(err) // strings and maps of them
+	}
+	return string(data)
+}
