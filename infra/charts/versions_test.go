@@ -61,7 +61,7 @@ func TestExactVersions(t *testing.T) {
 		require.NoError(t, err)
 		text := read(name)
 		// A workflow of this repository is of the commit that calls it.
-		taken[name] = append(matches(`(?m)^\s*(?:- )?uses:[ \t]*([^\s.]\S*)`, text), matches(`(?m)^\s*(?:- )?image:[ \t]+(\S+)`, text)...)
+		taken[name] = append(matches(`(?m)^\s*(?:- )?uses:[ \t]*([^\s.]\S*)`, text), matches(`(?m)^\s*(?:- )?image:[ \t]+([^\s$]\S*)`, text)...)
 		taken[name] = append(taken[name], matches(`go run ([a-z]+\.[^\s'"]+)`, text)...)
 	}
 
