@@ -92,6 +92,7 @@ func New(c config.Config, directory *user.Directory, dependencies []Dependency, 
 	}
 	s.app.Get(config.PathHealth, s.health)
 	s.app.Get(config.PathReady, s.ready)
+	s.app.Get(config.PathDescription, s.describe)
 	s.app.Get(config.PathUsers+"/:id/avatar", s.getAvatar) // asks for permission itself
 	if c.Pages {
 		s.servePages()

@@ -13,4 +13,6 @@ const (
 	PathReady  = "/readyz"
 	PathUser   = "/user"
 	PathUsers  = "/users"
+
+	PathDescription = "/openapi.json"
 )

@@ -1,0 +1,33 @@
+package openapi_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"prima.internal/app/openapi"
+)
+
+var update = flag.Bool("update", false, "write the generated files instead of comparing them")
+
+// Ensure what is served is what its source says.
+func TestGeneratedJSON(t *testing.T) {
+	t.Parallel()
+	source, err := os.ReadFile("openapi.yaml")
+	require.NoError(t, err)
+	data, err := yaml.YAMLToJSON(source) // in the order of the source
+	require.NoError(t, err)
+	var want bytes.Buffer
+	require.NoError(t, json.Indent(&want, append([]byte(`{"x-generated":"by task generate, from openapi.yaml",`), data[1:]...), "", "  "))
+	if *update {
+		require.NoError(t, os.WriteFile("openapi.json", want.Bytes(), 0o644))
+		return
+	}
+	assert.Equal(t, want.String(), string(openapi.JSON), "run: task generate")
+}
