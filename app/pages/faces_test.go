@@ -23,7 +23,7 @@ func face(t *testing.T, seed uint64) []byte {
 	hair := []color.RGBA{{43, 30, 25, 255}, {92, 56, 32, 255}, {190, 142, 70, 255}, {70, 70, 82, 255}, {140, 52, 34, 255}}[random.IntN(5)]
 	shirt := shade(hue+0.5, 0.6, 0.65)
 	ink := color.RGBA{38, 30, 34, 255}
-	longHair, glasses, fringe := random.IntN(2) == 0, random.IntN(3) == 0, -0.30+0.12*random.Float64()
+	longHair, glasses, fringe := seed%2 == 1, random.IntN(3) == 0, -0.30+0.12*random.Float64()
 
 	picture := image.NewRGBA(image.Rect(0, 0, size, size))
 	for y := range size {

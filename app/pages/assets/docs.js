@@ -9,12 +9,7 @@ const viewer = window.SwaggerUIBundle({
   defaultModelsExpandDepth: 0,
   tryItOutEnabled: true,
   validatorUrl: null, // it would be another origin's
-  // The token of this tab, if the page of the users asked for one.
-  requestInterceptor(request) {
-    const bearer = token.get();
-    if (bearer !== null && request.loadSpec) request.headers.Authorization = `Bearer ${bearer}`;
-    return request;
-  },
+  // What is tried out is sent with the token of this tab, if the page of the users has one.
   onComplete() {
     const bearer = token.get();
     if (bearer === null) return;

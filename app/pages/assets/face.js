@@ -28,11 +28,12 @@ function picture({ id, avatar_url: link }) {
   return url.pathname.endsWith(`/${own}`) && url.searchParams.has("v") ? own + url.search : "";
 }
 
-// The first letters of the first and the last word, or what stands in their place: an emoji of many parts is one.
+// The first letters of the first and the last word, or what stands in their place: an emoji of many parts is one. Without a
+// name there is nothing, for which users.css has a picture.
 function initials(name) {
   const words = name.trim().split(/\s+/u).filter(Boolean);
   if (words.length > 1) words.splice(1, words.length - 2);
-  return words.map((word) => [...graphemes.segment(word)][0].segment.toLocaleUpperCase()).join("") || "?";
+  return words.map((word) => [...graphemes.segment(word)][0].segment.toLocaleUpperCase()).join("");
 }
 
 function tint(text) {

@@ -122,13 +122,11 @@ function ghost() {
   const element = document.createElement("li");
   element.className = "user ghost";
   element.setAttribute("aria-hidden", "true");
-  const [face, who, ...bones] = ["face", "who", "bone", "bone"].map((name) => {
+  element.append(...["face", "bone", "bone"].map((name) => {
     const part = document.createElement("div");
     part.className = name;
     return part;
-  });
-  who.append(...bones);
-  element.append(face, who);
+  }));
   return element;
 }
 
