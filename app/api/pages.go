@@ -30,7 +30,7 @@ func pageFile(f *pages.File) fiber.Handler {
 			return nil
 		}
 		c.Set(fiber.HeaderContentType, f.ContentType)
-		if c.AcceptsEncodings("gzip") != "" {
+		if c.AcceptsEncodings("identity", "gzip") == "gzip" { // the first where nothing is said
 			c.Set(fiber.HeaderContentEncoding, "gzip")
 			c.Response().SetBodyRaw(f.Gzipped())
 			return nil
