@@ -73,7 +73,7 @@ func TestMain(m *testing.M) {
 	}
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	var end context.CancelFunc
-	chromium, end = chromedp.NewContext(allocator)
+	chromium, end = chromedp.NewContext(allocator) //nolint:fatcontext // it is the parent of every tab
 	if err := chromedp.Do(chromium); err != nil {
 		fmt.Fprintln(os.Stderr, "start", path+":", err)
 		os.Exit(1)
@@ -188,15 +188,6 @@ func (p *page) sent(start string) []string {
 		}
 	}
 	return found
-}
-
-// forgive forgets what the browser found fault with, and returns it.
-func (p *page) forgive() []string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	faults := p.faults
-	p.faults = nil
-	return faults
 }
 
 func (p *page) do(actions ...chromedp.Action[chromedp.Void]) {

@@ -16,7 +16,7 @@ import (
 func face(t *testing.T, seed uint64) []byte {
 	t.Helper()
 	const size = 192
-	random := rand.New(rand.NewPCG(seed, 7)) //nolint:gosec // a drawing
+	random := rand.New(rand.NewPCG(seed, 7))
 	hue := float64(seed) * 0.618033988749895
 	top, bottom := shade(hue, 0.55, 0.95), shade(hue+0.12, 0.7, 0.75)
 	skin := []color.RGBA{{255, 219, 194, 255}, {233, 185, 149, 255}, {190, 132, 96, 255}, {125, 82, 59, 255}, {246, 202, 167, 255}}[random.IntN(5)]

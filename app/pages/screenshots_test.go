@@ -18,8 +18,21 @@ var people = []struct {
 	name string
 	face uint64 // 0: none
 }{
-	{"Ada", 1}, {"Alice", 3}, {"Bob", 4}, {"Carol", 0}, {"Dave", 8}, {"Erin", 5}, {"Frank", 2}, {"Grace", 7}, {"Heidi", 9},
-	{"Ivan", 0}, {"Judy", 11}, {"Mallory", 10}, {"Niaj", 6}, {"Olivia", 0}, {"Peggy", 13},
+	{"Ada", 1},
+	{"Alice", 3},
+	{"Bob", 4},
+	{"Carol", 0},
+	{"Dave", 8},
+	{"Erin", 5},
+	{"Frank", 2},
+	{"Grace", 7},
+	{"Heidi", 9},
+	{"Ivan", 0},
+	{"Judy", 11},
+	{"Mallory", 10},
+	{"Niaj", 6},
+	{"Olivia", 0},
+	{"Peggy", 13},
 }
 
 // Ensure there is a picture of each page to look at. They are written where SCREENSHOTS names a folder.

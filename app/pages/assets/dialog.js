@@ -24,5 +24,6 @@ export function setError(input, text) {
 /** Closes a dialog. The browser gives the focus back to what it was opened by, unless that is gone: then to otherwise. */
 export function close(dialog, otherwise) {
   dialog.close();
-  if (document.activeElement === document.body || document.activeElement === null) otherwise.focus();
+  const active = document.activeElement;
+  if (!active || active === document.body || !active.checkVisibility()) otherwise.focus();
 }
