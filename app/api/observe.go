@@ -31,6 +31,7 @@ type exchange struct {
 	// release gives back the memory that the request took; may be nil.
 	release func()
 	body    *bodyReader // nil where it was not looked at
+	policy  string      // Content-Security-Policy of a page; empty for everything else
 }
 
 const exchangeKey = "exchange"
@@ -108,7 +109,8 @@ func recovered(c *fiber.Ctx) (err error) {
 	return c.Next()
 }
 
-// securityHeaders are on every answer. Nothing that is served here is a page, and nothing may treat it as one.
+// securityHeaders are on every answer. Nothing that is served here is a page but those of pages.go, which have a policy of
+// their own, and nothing may treat it as one.
 var securityHeaders = map[string]string{
 	fiber.HeaderXContentTypeOptions:   "nosniff",
 	fiber.HeaderContentSecurityPolicy: "default-src 'none'; frame-ancestors 'none'; sandbox",
@@ -120,6 +122,9 @@ func (s *Server) finish(c *fiber.Ctx, e *exchange, err error) {
 	header.Set(fiber.HeaderXRequestID, e.id)
 	for name, value := range securityHeaders {
 		header.Set(name, value)
+	}
+	if e.policy != "" {
+		header.Set(fiber.HeaderContentSecurityPolicy, e.policy)
 	}
 	if s.draining.Load() {
 		header.SetConnectionClose()

@@ -94,6 +94,9 @@ func New(c config.Config, directory *user.Directory, dependencies []Dependency, 
 	s.app.Get(config.PathReady, s.ready)
 	s.app.Get(config.PathDescription, s.describe)
 	s.app.Get(config.PathUsers+"/:id/avatar", s.getAvatar) // asks for permission itself
+	if c.Pages {
+		s.servePages()
+	}
 	s.app.Use(s.guard)
 	s.app.Post(config.PathUser, s.createUser)
 	s.app.Post(config.PathUsers, s.createUser)

@@ -91,6 +91,7 @@ func Run(t *testing.T, baseURL string, o Options) {
 	t.Run("links", s.links)
 	t.Run("requests for what is not there", s.notFound)
 	t.Run("methods that are not allowed", s.methodNotAllowed)
+	t.Run("the pages", s.pagesForPeople)
 	t.Run("every answer", s.everyAnswer)
 	t.Run("bodies that go on", s.endlessBodies)
 	t.Run("JSON that is hostile", s.hostileJSON)

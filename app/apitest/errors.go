@@ -16,7 +16,7 @@ func (s *suite) notFound(t *testing.T) {
 	id := s.CreateForm(t, "Ann", Email(), PNG(2, 2)).ID
 
 	paths := []string{
-		"/", "/nothing", "/favicon.ico", "/metrics", "/debug/pprof/", "/.env", "/api/users",
+		"/nothing", "/favicon.ico", "/metrics", "/debug/pprof/", "/.env", "/api/users",
 		"/Users", "/USER", "/Health", "/healthz", "/health/", "/readyz/", "/user/", "/users/", "/user/" + id,
 		"/users/" + id + "/", "/Users/" + id, "/users/" + id + "/Avatar", "/users/" + id + "/avatar/", "/users/" + id + "/avatar/x", "/users/" + id + "/name",
 	}

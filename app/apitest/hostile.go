@@ -1036,7 +1036,7 @@ func (s *suite) targets(t *testing.T) {
 		status              int
 	}{
 		{"TRACE", "TRACE /users HTTP/1.1\r\n" + headers, "Method not allowed", 405},
-		{"TRACE of what is not there", "TRACE / HTTP/1.1\r\n" + headers, "Not found", 404},
+		{"TRACE of what is not there", "TRACE /nothing HTTP/1.1\r\n" + headers, "Not found", 404},
 		{"CONNECT", "CONNECT other.example:443 HTTP/1.1\r\n" + headers, "Not found", 404},
 		{"CONNECT to an address", "CONNECT 169.254.169.254:80 HTTP/1.1\r\n" + headers, "Not found", 404},
 		{"CONNECT to a path", "CONNECT /users HTTP/1.1\r\n" + headers, "Method not allowed", 405},
@@ -1053,7 +1053,7 @@ func (s *suite) targets(t *testing.T) {
 		{"a carriage return in a path", "GET /users/\rX-Injected: 1 HTTP/1.1\r\n" + headers, "Bad Request", 400},
 		{"a line feed in a path", "GET /users/\nX-Injected: 1 HTTP/1.1\r\n" + headers, "Bad Request", 400},
 		{"a URL with a port that is none", "GET http://other.example:x/users HTTP/1.1\r\n" + headers, "Bad Request", 400},
-		{"a URL without a path", "GET http://other.example HTTP/1.1\r\n" + headers, "Not found", 404},
+		{"a URL of another host", "GET http://other.example/nothing HTTP/1.1\r\n" + headers, "Not found", 404},
 		{"a URL of what is not there", "GET http://169.254.169.254/latest/meta-data/ HTTP/1.1\r\n" + headers, "Not found", 404},
 		{"the preface of HTTP/2", "PRI * HTTP/2.0\r\n", "Bad Request", 400},
 		{"a version that is none", "GET /health HTTP/x\r\n" + headers, "Bad Request", 400},

@@ -21,6 +21,7 @@ type Config struct {
 
 	PublicURL   string // without a trailing slash; empty: taken from each request
 	CORSOrigins []string
+	Pages       bool
 
 	AccessTokens []AccessToken // none: everybody may do everything
 

@@ -43,7 +43,7 @@ func TestLoadReadsEveryVariable(t *testing.T) {
 		"DYNAMODB_TABLE": "people", "S3_BUCKET": "faces", "PUBLIC_BASE_URL": "https://api.example.com/v1",
 		"CORS_ALLOWED_ORIGINS": "https://a.example.com,http://localhost:3000", "LOG_LEVEL": "debug", "LOG_FORMAT": "text",
 		"MAX_AVATAR_BYTES": "1MiB", "MAX_AVATAR_PIXELS": "1024", "MAX_JSON_BYTES": "32KiB", "REQUEST_TIMEOUT": "2s",
-		"REQUEST_MEMORY": "96MiB", "MAX_CONNECTIONS": "100", "LIST_SHARING": "false", "LIST_SEGMENTS": "8", "LIST_CONSISTENT_READS": "true", "ACCESS_TOKENS": "ci:read:" + strings.Repeat("0f", 32) + ",ops:read+write:" + strings.Repeat("1e", 32),
+		"REQUEST_MEMORY": "96MiB", "MAX_CONNECTIONS": "100", "PAGES": "false", "LIST_SHARING": "false", "LIST_SEGMENTS": "8", "LIST_CONSISTENT_READS": "true", "ACCESS_TOKENS": "ci:read:" + strings.Repeat("0f", 32) + ",ops:read+write:" + strings.Repeat("1e", 32),
 		"READ_TIMEOUT": "3s", "WRITE_TIMEOUT": "4s", "IDLE_TIMEOUT": "1m30s", "DRAIN_TIME": "0s", "SHUTDOWN_TIMEOUT": "6s",
 	}
 	for _, s := range config.Settings() {
@@ -114,6 +114,7 @@ func TestLoadRefuses(t *testing.T) {
 			":read:" + digest, "CI:read:" + digest, "ci:read:" + digest + ",", "ci:read:" + digest + ",ops:write:" + digest, "ci::" + digest, "ci:read:" + digest + ":",
 		},
 		"MAX_CONNECTIONS": {"0", "15"},
+		"PAGES":           {"yes", "1", "on"},
 		"LIST_SHARING":    {"yes", "1", "TRUE"},
 		"LIST_SEGMENTS":   {"0", "65"},
 		"REQUEST_MEMORY":  {"0", "1KiB"},
@@ -255,6 +256,7 @@ func arbitrary(t *rapid.T) config.Config {
 		Table:            rapid.StringMatching(`[A-Za-z0-9_.-]{3,30}`).Draw(t, "table"),
 		Bucket:           rapid.StringMatching(`[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]`).Draw(t, "bucket"),
 		PublicURL:        address("public", `(/[a-z]{1,5})?`),
+		Pages:            rapid.Bool().Draw(t, "pages"),
 		RequestMemory:    rapid.Int64Range(1<<20, 16<<30).Draw(t, "memory"),
 		MaxConnections:   rapid.IntRange(16, 1<<18).Draw(t, "connections"),
 

@@ -95,6 +95,13 @@ func (c *Config) fields() []field {
 		},
 		{
 			Setting{
+				Variable: "PAGES", Default: "true",
+				Meaning: "whether there are pages for people: the users at `/`, the description of the API at `/docs`. They hold no data, load without a token and ask for one where the API does",
+			},
+			boolean(&c.Pages),
+		},
+		{
+			Setting{
 				Variable: "ACCESS_TOKENS", Secret: true,
 				Meaning: "who may call the API, each with a bearer token of their own; without it everybody is let in",
 			},

@@ -1,0 +1,160 @@
+package pages_test
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/chromedp/cdproto/accessibility"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// axeVersion is of https://github.com/dequelabs/axe-core, which the tests get from npm.
+const axeVersion = "4.10.3"
+
+// axe returns the source of axe-core, or why it cannot be had.
+var axe = sync.OnceValues(func() (string, error) {
+	folder, err := os.MkdirTemp("", "axe")
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = os.RemoveAll(folder) }()
+	if err := exec.Command("npm", "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", folder, "axe-core@"+axeVersion).Run(); err != nil {
+		return "", err
+	}
+	source, err := os.ReadFile(filepath.Join(folder, "node_modules", "axe-core", "axe.min.js"))
+	return string(source), err
+})
+
+// Ensure axe-core finds nothing wrong with the page of the users: list, form with an error, question, in both schemes and narrow.
+func TestAxe(t *testing.T) {
+	t.Parallel()
+	s := serve(t, nil)
+	for i, name := range []string{"Ada", "Grace Hopper", "Bob", "Carol", "Dave", "Erin", "Frank", "Heidi"} {
+		var drawn []byte
+		if i == 0 {
+			drawn = face(t, 1)
+		}
+		s.create(t, name, "a@example.com", drawn)
+	}
+	p := newPage(t, s)
+	source, err := axe()
+	if err != nil {
+		t.Skipf("skipped: no axe-core: %v", err)
+	}
+	check := func(what string) {
+		evaluate[chromedp.Void](p, source)
+		assert.Empty(t, evaluate[[]string](p, `axe.run(document, {resultTypes: ["violations"]}).then((r) => r.violations.map((v) => v.id + ": " + v.nodes.map((n) => n.html + " " + n.failureSummary).join("\n")))`), what)
+	}
+	for _, scheme := range []string{"light", "dark"} {
+		for _, width := range []int64{320, 1280} {
+			p.prefer(scheme)
+			p.do(chromedp.EmulateViewport(width, 900))
+			p.open("/")
+			p.shows("#list", "Ada")
+			check(scheme + " list")
+			p.click("#add")
+			p.click("#editor-save")
+			p.shows("#name-error", "Enter a name.")
+			check(scheme + " form")
+			p.click("#editor-cancel")
+			p.click("#list .delete")
+			check(scheme + " question")
+			p.click("#confirm-cancel")
+		}
+	}
+	// It can find something.
+	evaluate[chromedp.Void](p, q("#list .edit")+`.removeAttribute("aria-label")`)
+	assert.Contains(t, evaluate[[]string](p, `axe.run().then((r) => r.violations.map((v) => v.id))`), "button-name")
+}
+
+// Ensure a screen reader is told what everything is and what it is called.
+func TestRoles(t *testing.T) {
+	t.Parallel()
+	s := serve(t, nil)
+	s.create(t, "Ada", "ada@example.com", face(t, 1))
+	p := newPage(t, s)
+	p.open("/")
+	p.shows("#list", "Ada")
+	assert.Subset(t, p.roles(), []string{"banner ", "main ", "navigation Pages", "link Users", "link API", "heading Users", "button Add user", "list Users", "heading Ada", "button Edit Ada", "button Delete Ada", "status "})
+	p.click("#add")
+	p.click("#editor-save")
+	p.shows("#name-error", "Enter a name.")
+	assert.Subset(t, p.roles(), []string{"dialog Add a user", "textbox Name", "textbox E-mail", "button Choose a picture", "button Cancel", "button Add", "alert "})
+	p.click("#editor-cancel")
+	p.click("#list .delete")
+	assert.Subset(t, p.roles(), []string{"alertdialog Delete Ada?", "button Keep", "button Delete"})
+}
+
+// roles returns the role and name of everything that the accessibility tree shows.
+func (p *page) roles() []string {
+	p.t.Helper()
+	var found []string
+	for _, node := range call(p, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{}).Nodes {
+		if node.Ignored || node.Role == nil {
+			continue
+		}
+		name := ""
+		if node.Name != nil {
+			name = text(node.Name.Value)
+		}
+		found = append(found, text(node.Role.Value)+" "+name)
+	}
+	return found
+}
+
+// Ensure everything can be done by the keyboard alone, and the focus is always where it can be seen.
+func TestKeyboard(t *testing.T) {
+	t.Parallel()
+	s := serve(t, nil)
+	p := newPage(t, s)
+	p.open("/")
+	p.shows("#empty", "Nobody is here yet")
+	p.do(chromedp.KeyEvent(kb.Tab))
+	assert.Equal(t, "Skip to the users", evaluate[string](p, "document.activeElement.textContent"))
+	p.tabTo("#add")
+	assert.NotEqual(t, "none", evaluate[string](p, "getComputedStyle(document.activeElement).outlineStyle"))
+	p.do(chromedp.KeyEvent(kb.Enter))
+	p.until(q("#editor") + ".open")
+	p.do(chromedp.KeyEvent("Ada"), chromedp.KeyEvent(kb.Tab), chromedp.KeyEvent("ada@example.com"), chromedp.KeyEvent(kb.Enter))
+	p.shows("#list", "Ada")
+	p.until("!" + q("#editor") + ".open")
+	assert.Equal(t, "add", evaluate[string](p, "document.activeElement.id"))
+	p.tabTo("#list .edit")
+	p.do(chromedp.KeyEvent(" "))
+	p.until(q("#editor") + ".open")
+	p.do(chromedp.KeyEvent(kb.Escape))
+	p.until("!" + q("#editor") + ".open")
+	p.tabTo("#list .delete")
+	p.do(chromedp.KeyEvent(kb.Enter))
+	p.until(q("#confirm") + ".open")
+	assert.Equal(t, "confirm-cancel", evaluate[string](p, "document.activeElement.id"), "what does no harm comes first")
+	p.do(chromedp.KeyEvent(kb.Tab), chromedp.KeyEvent(kb.Enter))
+	p.shows("#empty", "Nobody is here yet")
+	require.Empty(t, s.list(t, ""))
+}
+
+// tabTo presses Tab until an element has the focus.
+func (p *page) tabTo(selector string) {
+	p.t.Helper()
+	for range 30 {
+		if evaluate[bool](p, "document.activeElement === "+q(selector)) {
+			return
+		}
+		p.do(chromedp.KeyEvent(kb.Tab))
+	}
+	require.FailNow(p.t, "Tab does not lead there", selector)
+}
+
+// text returns a value of the tree that is a string, "" if it is none.
+func text(value []byte) string {
+	var s string
+	_ = json.Unmarshal(value, &s)
+	return s
+}

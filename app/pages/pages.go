@@ -1,0 +1,132 @@
+// Package pages holds the pages for people: the users at /, and the description of the API at /docs. They are plain files,
+// served as they lie here, and have no data in them: that they ask the API for, as every other client does.
+package pages
+
+import (
+	"bytes"
+	"compress/gzip"
+	"embed"
+	"io"
+	"io/fs"
+	"path"
+	"strconv"
+	"sync"
+
+	"github.com/cespare/xxhash/v2"
+	viewer "github.com/swaggest/swgui/v5/static"
+)
+
+//go:embed *.html assets
+var own embed.FS
+
+// PathDocs is where the description of the API is shown.
+const PathDocs = "/docs"
+
+// What a page may load and do. Both may use what this origin serves, show pictures that were picked and are not sent yet (blob:),
+// and neither be framed nor send a form anywhere. No script and no style stands in a page itself.
+const (
+	policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'; "
+
+	// The users: data becomes text and never markup, for which the browser itself vouches.
+	usersPolicy = policy + "img-src 'self' blob:; require-trusted-types-for 'script'; trusted-types 'none'"
+
+	// The viewer's style sheet has its icons in itself (data:), and it makes markup of the descriptions, through a sanitizer
+	// that knows no trusted types.
+	docsPolicy = policy + "img-src 'self' blob: data:"
+)
+
+// A File is what is served under one path.
+type File struct {
+	Path        string
+	ContentType string
+	Policy      string // Content-Security-Policy; empty for what is no page
+
+	read func() contents
+}
+
+// contents are both forms of a file. They are made when it is first asked for, and kept.
+type contents struct {
+	etag          string
+	plain, packed []byte // plain is nil where only the packed form is kept
+}
+
+// Files returns every file of the pages.
+func Files() []*File {
+	files := []*File{
+		{Path: "/", ContentType: contentTypes[".html"], Policy: usersPolicy, read: plain("index.html")},
+		{Path: PathDocs, ContentType: contentTypes[".html"], Policy: docsPolicy, read: plain("docs.html")},
+	}
+	entries, err := fs.ReadDir(own, "assets")
+	must(err)
+	for _, entry := range entries {
+		files = append(files, asset(entry.Name(), plain("assets/"+entry.Name())))
+	}
+	for _, name := range []string{"swagger-ui.css", "swagger-ui-bundle.js"} {
+		files = append(files, asset(name, packed(name+".gz")))
+	}
+	return files
+}
+
+var contentTypes = map[string]string{
+	".html": "text/html; charset=utf-8",
+	".css":  "text/css; charset=utf-8",
+	".js":   "text/javascript; charset=utf-8",
+	".svg":  "image/svg+xml",
+}
+
+func asset(name string, read func() contents) *File {
+	return &File{Path: "/assets/" + name, ContentType: contentTypes[path.Ext(name)], read: read}
+}
+
+// ETag is a weak entity tag without its W/ and quotes: both forms of the file have the same.
+func (f *File) ETag() string { return f.read().etag }
+
+// Gzipped returns the file, compressed. Nobody changes it.
+func (f *File) Gzipped() []byte { return f.read().packed }
+
+// Plain returns the file. Nobody changes it.
+func (f *File) Plain() []byte {
+	c := f.read()
+	if c.plain != nil {
+		return c.plain
+	}
+	// The viewer is a megabyte and a half, which nearly every client takes compressed: it is not worth keeping.
+	unpack, err := gzip.NewReader(bytes.NewReader(c.packed))
+	must(err)
+	data, err := io.ReadAll(unpack)
+	must(err)
+	return data
+}
+
+// plain reads a file of ours.
+func plain(name string) func() contents {
+	return sync.OnceValue(func() contents {
+		data, err := own.ReadFile(name)
+		must(err)
+		var b bytes.Buffer
+		pack, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+		must(err)
+		_, err = pack.Write(data)
+		must(err)
+		must(pack.Close())
+		return contents{etag: tag(data), plain: data, packed: b.Bytes()}
+	})
+}
+
+// packed reads a file of the viewer's, which its module has compressed already.
+func packed(name string) func() contents {
+	return sync.OnceValue(func() contents {
+		data, err := viewer.FS.ReadFile(name)
+		must(err)
+		return contents{etag: tag(data), packed: data}
+	})
+}
+
+func tag(data []byte) string { return strconv.FormatUint(xxhash.Sum64(data), 16) }
+
+// must is about what was compiled in, which cannot fail where it has not always failed.
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
