@@ -218,9 +218,17 @@ func (d *description) holdAnswer(route *routers.Route, r *Response) error {
 	})
 }
 
+// ofThePages reports whether a path is one that an API with pages serves to people. They are no part of the description.
+func ofThePages(path string) bool {
+	path, _, _ = strings.Cut(path, "?")
+	return path == "/" || path == "/docs" || strings.HasPrefix(path, "/assets/")
+}
+
 // holdWithout returns what is wrong with an answer to a request that no operation is for. others are the methods that its path has.
 func (d *description) holdWithout(others []string, r *Response) error {
 	switch {
+	case ofThePages(r.Path) && slices.Contains([]int{http.StatusOK, http.StatusNotModified, http.StatusMethodNotAllowed}, r.Status):
+		return nil // pagesForPeople has looked at them
 	case len(others) > 0 && r.Status == http.StatusMethodNotAllowed:
 		var allowed []string
 		for name := range strings.SplitSeq(strings.Join(r.Header.Values("Allow"), ","), ",") {
