@@ -14,3 +14,6 @@ const (
 	PathUser   = "/user"
 	PathUsers  = "/users"
 )
+
+// PathMetrics is where Prometheus finds the metrics, on ADMIN_PORT.
+const PathMetrics = "/metrics"
