@@ -106,7 +106,7 @@ func (p *page) seal() {
 func (s *Server) readPage(e *exchange, url string, q user.PageQuery) (made *page, err error) {
 	parent, span := s.traceRead(e.context)
 	defer func() { endRead(span, made, err) }()
-	memory, err := s.budget.lists.take(s.budget.page.Load()) //nolint:contextcheck // it waits by itself, for a part of the request's time
+	memory, err := s.budget.lists.take(s.budget.page.Load())
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +156,7 @@ func (s *Server) readPart(e *exchange, url string, limit int, after string) (mad
 		return nil, err
 	}
 	if len(p.body) > smallAnswer {
-		memory, err := s.budget.lists.take(int64(len(p.body))) //nolint:contextcheck // it waits by itself, for a part of the request's time
+		memory, err := s.budget.lists.take(int64(len(p.body)))
 		if err != nil {
 			p.release()
 			return nil, err

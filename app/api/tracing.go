@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"net"
 	"net/http"
@@ -139,11 +140,7 @@ func (h headerCarrier) Get(key string) string {
 	case len(values) == 0, len(values) > 1 && key == headerTraceParent: // two parents are none
 		return ""
 	}
-	text := string(values[0])
-	for _, more := range values[1:] {
-		text += "," + string(more)
-	}
-	return text
+	return string(bytes.Join(values, []byte{','}))
 }
 
 // Set implements [propagation.TextMapCarrier].

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -74,7 +75,7 @@ func readOTLP(environ []string) (otlpSettings, error) {
 		if err != nil || ms == 0 {
 			return s, fmt.Errorf("%s=%q must be a whole number of milliseconds", name, timeout)
 		}
-		s.timeout = time.Duration(ms) * time.Millisecond //nolint:gosec // of 31 bits
+		s.timeout = time.Duration(ms) * time.Millisecond
 	}
 	switch name, compression := lookup(environ, "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"); compression {
 	case "", "none":
@@ -219,9 +220,7 @@ func (c *otlpClient) post(ctx context.Context, body []byte) (retryAfter time.Dur
 	if err != nil {
 		return -1, err
 	}
-	for key, values := range c.settings.headers {
-		request.Header[key] = values
-	}
+	maps.Copy(request.Header, c.settings.headers)
 	request.Header.Set("Content-Type", "application/x-protobuf")
 	if c.settings.compress {
 		request.Header.Set("Content-Encoding", "gzip")
@@ -237,7 +236,7 @@ func (c *otlpClient) post(ctx context.Context, body []byte) (retryAfter time.Dur
 		return 0, nil
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		if seconds, err := strconv.ParseUint(response.Header.Get("Retry-After"), 10, 16); err == nil {
-			retryAfter = time.Duration(seconds) * time.Second //nolint:gosec // of 16 bits
+			retryAfter = time.Duration(seconds) * time.Second
 		}
 		return retryAfter, errors.New(response.Status)
 	}

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -79,7 +78,7 @@ func labels(m *dto.Metric) map[string]string {
 }
 
 // value returns the sum of the series of a metric that have some labels: of a histogram, how often it was observed.
-func value(families map[string]*dto.MetricFamily, name string, want ...string) float64 {
+func value(families map[string]*dto.MetricFamily, name string, want ...string) int {
 	sum := 0.0
 	for _, m := range families[name].GetMetric() {
 		has := labels(m)
@@ -91,7 +90,7 @@ func value(families map[string]*dto.MetricFamily, name string, want ...string) f
 		}
 		sum += m.GetCounter().GetValue() + m.GetGauge().GetValue() + m.GetUntyped().GetValue() + float64(m.GetHistogram().GetSampleCount())
 	}
-	return sum
+	return int(sum)
 }
 
 // Ensure docs/metrics.md lists what the running program exposes: what dashboards and alerts are made of is tested against that.
@@ -108,8 +107,8 @@ func TestGeneratedMetrics(t *testing.T) { //nolint:paralleltest // with -update 
 	// One by hand: it takes users by the thousand to have one.
 	streams := "prima_list_streams_total"
 	families[streams] = &dto.MetricFamily{
-		Name: &streams, Type: dto.MetricType_COUNTER.Enum(), Help: proto.String("Long lists, which are sent while they are read: page after page (sequence) or several at the same time (segments)."),
-		Metric: []*dto.Metric{{Label: []*dto.LabelPair{{Name: proto.String("source")}}}},
+		Name: &streams, Type: dto.MetricType_COUNTER.Enum(), Help: new("Long lists, which are sent while they are read: page after page (sequence) or several at the same time (segments)."),
+		Metric: []*dto.Metric{{Label: []*dto.LabelPair{{Name: new("source")}}}},
 	}
 
 	var b strings.Builder
@@ -133,7 +132,7 @@ func TestGeneratedMetrics(t *testing.T) { //nolint:paralleltest // with -update 
 	}
 	want, err := os.ReadFile(file)
 	require.NoError(t, err)
-	assert.Equal(t, b.String(), string(want), "%s is stale; run: task generate", file)
+	assert.Equal(t, string(want), b.String(), "%s is stale; run: task generate", file)
 }
 
 // Ensure operators are served metrics, profiles and what was built, also while the program drains, and clients none of it.
@@ -158,7 +157,7 @@ func TestAdmin(t *testing.T) {
 	assert.Equal(t, http.StatusNotFound, status)
 
 	families := p.scrape(t)
-	assert.Equal(t, 1.0, value(families, "prima_ready"))
+	assert.Equal(t, 1, value(families, "prima_ready"))
 	assert.Zero(t, value(families, "prima_draining"))
 	p.signal(t, os.Interrupt)
 	require.Eventually(t, func() bool { return value(p.scrape(t), "prima_draining") == 1 }, time.Minute, time.Millisecond)
@@ -194,17 +193,17 @@ func TestMetricsCountRequests(t *testing.T) {
 	get(t, p.url+"/users/00000000-0000-4000-8000-000000000000")
 	families := p.scrape(t)
 	const duration = "http_server_request_duration_seconds"
-	assert.Equal(t, 1.0, value(families, duration, "http_route=/users", "http_request_method=POST", "http_response_status_code=201"))
-	assert.Equal(t, 3.0, value(families, duration, "http_route=/users", "http_request_method=GET", "http_response_status_code=200"))
-	assert.Equal(t, 1.0, value(families, duration, "http_route=/users/{id}", "http_response_status_code=404"))
+	assert.Equal(t, 1, value(families, duration, "http_route=/users", "http_request_method=POST", "http_response_status_code=201"))
+	assert.Equal(t, 3, value(families, duration, "http_route=/users", "http_request_method=GET", "http_response_status_code=200"))
+	assert.Equal(t, 1, value(families, duration, "http_route=/users/{id}", "http_response_status_code=404"))
 	assert.Zero(t, value(families, "http_server_active_requests"))
 	assert.Positive(t, value(families, "http_server_request_body_bytes_total", "http_route=/users"))
 	assert.Positive(t, value(families, "http_server_response_body_bytes_total", "http_route=/users"))
-	assert.Equal(t, 3.0, value(families, "prima_list_page_requests_total", "read=own"))
-	assert.Equal(t, 1.0, value(families, "aws_call_duration_seconds", "service=DynamoDB", "operation=PutItem", "outcome=ok"))
-	assert.Equal(t, 1.0, value(families, "aws_call_attempts_total", "operation=PutItem", "outcome=ok"))
-	assert.Equal(t, 1.0, value(families, "aws_call_attempts_total", "operation=PutItem", "outcome=server"))
-	assert.Equal(t, 1.0, value(families, "aws_call_duration_seconds", "service=S3", "operation=PutObject", "outcome=ok"))
+	assert.Equal(t, 3, value(families, "prima_list_page_requests_total", "read=own"))
+	assert.Equal(t, 1, value(families, "aws_call_duration_seconds", "service=DynamoDB", "operation=PutItem", "outcome=ok"))
+	assert.Equal(t, 1, value(families, "aws_call_attempts_total", "operation=PutItem", "outcome=ok"))
+	assert.Equal(t, 1, value(families, "aws_call_attempts_total", "operation=PutItem", "outcome=server"))
+	assert.Equal(t, 1, value(families, "aws_call_duration_seconds", "service=S3", "operation=PutObject", "outcome=ok"))
 
 	for i := range 50 {
 		get(t, p.url+fmt.Sprint("/made-up/", i))
@@ -216,8 +215,8 @@ func TestMetricsCountRequests(t *testing.T) {
 		require.NoError(t, response.Body.Close())
 	}
 	after := p.scrape(t)
-	assert.Equal(t, 50.0, value(after, duration, "http_route=unmatched", "http_response_status_code=404"))
-	assert.Equal(t, 50.0, value(after, duration, "http_route=/users", "http_request_method=_OTHER", "http_response_status_code=501"))
+	assert.Equal(t, 50, value(after, duration, "http_route=unmatched", "http_response_status_code=404"))
+	assert.Equal(t, 50, value(after, duration, "http_route=/users", "http_request_method=_OTHER", "http_response_status_code=501"))
 	assert.LessOrEqual(t, len(after[duration].GetMetric()), len(families[duration].GetMetric())+2)
 }
 
@@ -315,7 +314,7 @@ func TestTraces(t *testing.T) {
 	sent := toAWS.Load()
 	assert.Regexp(t, "^00-"+not+"-[0-9a-f]{16}-00$", create("00-"+not+"-"+caller+"-00").Header.Get("Traceresponse"))
 	own := create("").Header.Get("Traceresponse")
-	require.Regexp(t, regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-01$`), own)
+	require.Regexp(t, `^00-[0-9a-f]{32}-[0-9a-f]{16}-01$`, own)
 	p.signal(t, os.Interrupt)
 	require.Equal(t, 0, p.wait(t), "%s", p.log)
 
@@ -373,9 +372,9 @@ func TestTracesOfASharedRead(t *testing.T) {
 	close(goOn)
 	clients.Wait()
 	families := p.scrape(t)
-	assert.Equal(t, float64(n-1), value(families, "prima_list_page_requests_total", "read=shared"))
-	assert.Equal(t, 2.0, value(families, "prima_list_page_requests_total", "read=own"))
-	assert.Equal(t, 2.0, value(families, "prima_list_reads_total", "outcome=ok"))
+	assert.Equal(t, n-1, value(families, "prima_list_page_requests_total", "read=shared"))
+	assert.Equal(t, 2, value(families, "prima_list_page_requests_total", "read=own"))
+	assert.Equal(t, 2, value(families, "prima_list_reads_total", "outcome=ok"))
 	p.signal(t, os.Interrupt)
 	require.Equal(t, 0, p.wait(t))
 
@@ -442,4 +441,3 @@ func TestTracingSettings(t *testing.T) {
 		assert.NotContains(t, stderr.String(), "s3cr3t")
 	}
 }
-
