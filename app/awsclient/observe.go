@@ -40,7 +40,10 @@ type Calls struct {
 	duration *prometheus.HistogramVec
 	attempts *prometheus.CounterVec
 	active   *prometheus.GaugeVec
+	step     middleware.InitializeMiddleware // call, made once and not for every call
 }
+
+var propagateStep = middleware.FinalizeMiddlewareFunc("prima.Propagate", propagate)
 
 // Observe makes calls by cfg, and by clients made of it from now on, countable. What is told apart is bounded: the operations of our
 // own, and ten outcomes.
@@ -60,6 +63,7 @@ func Observe(cfg *aws.Config) *Calls {
 			Help: "Calls of AWS that wait for an answer.",
 		}, []string{"service"}),
 	}
+	c.step = middleware.InitializeMiddlewareFunc("prima.Observe", c.call)
 	cfg.APIOptions = append(cfg.APIOptions, c.observe)
 	return c
 }
@@ -77,11 +81,11 @@ func (c *Calls) Collect(metrics chan<- prometheus.Metric) {
 }
 
 func (c *Calls) observe(stack *middleware.Stack) error {
-	if err := stack.Initialize.Add(middleware.InitializeMiddlewareFunc("prima.Observe", c.call), middleware.After); err != nil {
+	if err := stack.Initialize.Add(c.step, middleware.After); err != nil {
 		return err
 	}
 	// Behind the signature, which need not cover it: a proxy in between may put its own in its place.
-	return stack.Finalize.Insert(middleware.FinalizeMiddlewareFunc("prima.Propagate", propagate), "Signing", middleware.After)
+	return stack.Finalize.Insert(propagateStep, "Signing", middleware.After)
 }
 
 // call is around a call, with all its attempts.
