@@ -273,7 +273,7 @@ func DefaultPrimaAPI() PrimaAPI {
 				Limits:   Quantities{CPU: "500m", Memory: "128Mi", EphemeralStorage: "64Mi"},
 			},
 		},
-		NetworkPolicy:  APINetworkPolicy{Enabled: true, DNS: clusterDNS()},
+		NetworkPolicy: APINetworkPolicy{Enabled: true, DNS: clusterDNS()},
 		Monitoring: Monitoring{
 			Namespace:      "monitoring",
 			ServiceMonitor: ServiceMonitor{Interval: "30s"},

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -112,7 +112,7 @@ func check(t *testing.T, series map[string][]string, where, expression string) {
 		assert.True(t, known, "%s: nothing exposes %s", where, selector.Name)
 		has = append(append(has, names...), ofScrape...)
 		for _, matcher := range selector.LabelMatchers {
-			if matcher.Name != labels.MetricName {
+			if matcher.Name != model.MetricNameLabel {
 				assert.Contains(t, append(slices.Clone(names), ofScrape...), matcher.Name, "%s: a label of %s", where, selector.Name)
 			}
 		}
