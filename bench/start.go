@@ -65,7 +65,7 @@ func (s *suite) startOnce(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	cmd := exec.CommandContext(ctx, s.program("prima-api")) //nolint:gosec // what build has made
-	cmd.Env = append(s.environ(tableOf(100)), "PORT="+strconv.Itoa(port))
+	cmd.Env = append(s.environ(tableOf(100)), "PORT="+strconv.Itoa(port), "ADMIN_PORT=0")
 	start := time.Now()
 	p, err := startProcess(ctx, s.dir, cmd)
 	if err != nil {

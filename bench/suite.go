@@ -220,7 +220,7 @@ func (s *suite) start(ctx context.Context, side side, table string) (*server, er
 	}
 	cmd := side.command(ctx, s, port)
 	cmd.Dir = s.dir
-	cmd.Env = append(s.environ(table), append(side.environ, "PORT="+strconv.Itoa(port))...)
+	cmd.Env = append(s.environ(table), append(side.environ, "PORT="+strconv.Itoa(port), "ADMIN_PORT=0")...)
 	p, err := startProcess(ctx, s.dir, cmd)
 	if err != nil {
 		return nil, err

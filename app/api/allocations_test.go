@@ -131,6 +131,7 @@ func canned(tb testing.TB) (send func(request []byte)) {
 	cfg, err := awsclient.Load(tb.Context(), c, slog.New(slog.DiscardHandler))
 	require.NoError(tb, err)
 	cfg.Credentials = credentials.NewStaticCredentialsProvider("test", "test", "")
+	awsclient.Observe(&cfg)
 	cfg.HTTPClient = cannedAWS{}
 	c.Endpoint = "http://aws"
 	server := api.New(c, &user.Directory{Users: dynamo.New(cfg, c), Avatars: bucket.New(cfg, c), Log: log}, nil, log)

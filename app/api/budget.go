@@ -25,7 +25,7 @@ type budget struct {
 func newBudget(memory int64, wait time.Duration) *budget {
 	part := func(eighths int64) share {
 		size := max(memory/8*eighths, 1)
-		return share{semaphore.NewWeighted(size), size, wait}
+		return share{semaphore.NewWeighted(size), size, wait, new(shareState)}
 	}
 	b := &budget{uploads: part(3), lists: part(3), bodies: part(1), reads: part(1)}
 	b.page.Store(maxPage)
@@ -52,6 +52,7 @@ type share struct {
 	semaphore *semaphore.Weighted
 	size      int64
 	wait      time.Duration
+	state     *shareState
 }
 
 // take sets n bytes aside until release is called. One that is larger than the share takes all of
@@ -59,20 +60,47 @@ type share struct {
 func (s share) take(n int64) (release func(), err error) {
 	n = min(max(n, 0), s.size)
 	if !s.semaphore.TryAcquire(n) {
+		s.state.waits.Add(1)
 		ctx, cancel := context.WithTimeout(context.Background(), s.wait)
 		defer cancel()
 		if s.semaphore.Acquire(ctx, n) != nil {
+			s.state.refusals.Add(1)
 			return nil, errBusy
 		}
 	}
-	return func() { s.semaphore.Release(n) }, nil
+	return s.taken(n), nil
 }
 
 // within is take for what has been begun: it waits as long as ctx lasts, and returns its error.
 func (s share) within(ctx context.Context, n int64) (release func(), err error) {
 	n = min(max(n, 0), s.size)
-	if err := s.semaphore.Acquire(ctx, n); err != nil {
-		return nil, err
+	if !s.semaphore.TryAcquire(n) {
+		s.state.waits.Add(1)
+		if err := s.semaphore.Acquire(ctx, n); err != nil {
+			s.state.refusals.Add(1)
+			return nil, err
+		}
 	}
-	return func() { s.semaphore.Release(n) }, nil
+	return s.taken(n), nil
+}
+
+// try is take for what can do without: it does not wait, and says whether there was room.
+func (s share) try(n int64) bool {
+	if !s.semaphore.TryAcquire(n) {
+		return false
+	}
+	s.state.used.Add(n)
+	return true
+}
+
+// give gives back n bytes of what try has taken.
+func (s share) give(n int64) {
+	s.state.used.Add(-n)
+	s.semaphore.Release(n)
+}
+
+// taken returns what gives n bytes back that have been acquired.
+func (s share) taken(n int64) (release func()) {
+	s.state.used.Add(n)
+	return func() { s.give(n) }
 }

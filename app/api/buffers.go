@@ -37,6 +37,13 @@ func (b *buffers) take(n int64) []byte {
 	return make([]byte, 0, size)
 }
 
+// sizes returns how much is lent and how much is kept, in bytes.
+func (b *buffers) sizes() (lent, kept int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.lent, b.bytes
+}
+
 // reuse returns nil if no buffer of the size is kept.
 func (b *buffers) reuse(size int64) []byte {
 	b.mu.Lock()

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"prima.internal/app/config"
 )
@@ -42,6 +43,8 @@ type listener struct {
 	most int64
 	// full answers, for one that is too many, a request for a path: status and body.
 	full func(path string) (int, []byte)
+	// refused counts those.
+	refused prometheus.Counter
 
 	open, refusing, lingering atomic.Int64
 
@@ -83,6 +86,7 @@ func (l *listener) Accept() (net.Conn, error) {
 			return accepted, nil
 		}
 		l.open.Add(-1)
+		l.refused.Inc()
 		if l.refusing.Add(1) > maxRefusals {
 			l.refusing.Add(-1)
 			_ = c.Close()

@@ -127,6 +127,17 @@ func (r *readiness) ask(ctx context.Context, i int) {
 	}
 }
 
+// all returns the states of the dependencies by their names.
+func (r *readiness) all() map[string]state {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	states := make(map[string]state, len(r.dependencies))
+	for i, d := range r.dependencies {
+		states[d.Name] = r.states[i]
+	}
+	return states
+}
+
 // report returns whether the dependencies let the replica be ready, and their states as JSON.
 func (r *readiness) report() (ok bool, dependencies string) {
 	r.mu.Lock()

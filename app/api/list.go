@@ -49,11 +49,12 @@ func (s *Server) listSome(c *fiber.Ctx) error {
 	l := &list{server: s, exchange: e, url: url}
 	e.release = l.dispose
 	l.page, err = s.shared.get(ctx, fmt.Sprint(url, " ", limit, " ", after), func() (*page, error) {
-		return s.readPart(e.context, url, limit, after)
+		return s.readPart(e, url, limit, after)
 	})
 	if err != nil {
 		return failed(listFailed, err)
 	}
+	s.sharedPage(e, l.page)
 	if l.page.more {
 		c.Set(fiber.HeaderLink, fmt.Sprintf(`<%s?limit=%d&cursor=%s>; rel="next"`, url, limit, encodeCursor(l.page.next)))
 	}
@@ -96,13 +97,14 @@ func (s *Server) listAll(c *fiber.Ctx) error {
 	// The first page before anything is sent: its failure has a status.
 	var err error
 	if segments > 1 {
-		l.page, err = s.readPage(e.context, url, user.PageQuery{Segments: segments})
+		l.page, err = s.readPage(e, url, user.PageQuery{Segments: segments})
 	} else {
-		l.page, err = s.shared.get(ctx, url, func() (*page, error) { return s.readPage(e.context, url, user.PageQuery{}) })
+		l.page, err = s.shared.get(ctx, url, func() (*page, error) { return s.readPage(e, url, user.PageQuery{}) })
 	}
 	if err != nil {
 		return failed(listFailed, err)
 	}
+	s.sharedPage(e, l.page)
 	if segments <= 1 && l.page.next == "" {
 		s.pages.Store(1)
 		return s.sendWhole(c, l)
@@ -127,7 +129,18 @@ func (s *Server) listAll(c *fiber.Ctx) error {
 		return c.SendStream(http.NoBody) // a length that is not known, rather than one of 0
 	}
 	e.streamed = true
+	l.count()
 	return c.SendStream(l)
+}
+
+// sharedPage counts a request's page by who read it, and links the request to that.
+func (s *Server) sharedPage(e *exchange, p *page) {
+	if p.reader == e {
+		s.metrics.ownRead.Inc()
+	} else {
+		s.metrics.shared.Inc()
+	}
+	e.link(p)
 }
 
 // sendWhole makes a list of one page the answer, or says that the client has it already.
@@ -203,13 +216,13 @@ const pagesForSegment = 2
 // for. A list in several parts is faster, and that is no reason to let another wait: room is left for the list's own page and
 // for one more.
 func (s *Server) reserveSegments(wanted int) (segments int, release func()) {
-	size, memory := s.budget.page.Load(), s.budget.lists.semaphore
+	size, memory := s.budget.page.Load(), s.budget.lists
 	segments = 1
-	if memory.TryAcquire(2 * size) {
-		for segments < wanted && memory.TryAcquire(size) {
+	if memory.try(2 * size) {
+		for segments < wanted && memory.try(size) {
 			segments++
 		}
-		memory.Release(2 * size)
+		memory.give(2 * size)
 	}
-	return segments, func() { memory.Release(size * int64(segments-1)) }
+	return segments, func() { memory.give(size * int64(segments-1)) }
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
+	"go.opentelemetry.io/otel/trace"
 
 	"prima.internal/app/config"
 	"prima.internal/app/telemetry"
@@ -32,6 +33,8 @@ type exchange struct {
 	release func()
 	body    *bodyReader // nil where it was not looked at
 	policy  string      // Content-Security-Policy of a page; empty for everything else
+	route   *route
+	span    trace.Span // nil where nothing is traced
 }
 
 const exchangeKey = "exchange"
@@ -40,7 +43,7 @@ const exchangeKey = "exchange"
 // answers, and writes the request's line in the log.
 func (s *Server) observe(c *fiber.Ctx) error {
 	e := s.begin(c)
-	err := recovered(c)
+	err := s.recovered(c)
 	if err != nil {
 		asProblem(err).send(c.Response())
 	}
@@ -83,13 +86,15 @@ func (s *Server) begin(c *fiber.Ctx) *exchange {
 		id = uuid.NewString()
 	}
 	e := &exchange{
-		id:      id,
-		start:   time.Now(),
-		method:  string(c.Request().Header.Method()),
-		path:    string(c.Request().URI().PathOriginal()),
-		remote:  c.Context().RemoteAddr().String(),
-		context: telemetry.WithRequestID(context.Background(), id),
+		id:     id,
+		start:  time.Now(),
+		method: string(c.Request().Header.Method()),
+		path:   string(c.Request().URI().PathOriginal()),
+		remote: c.Context().RemoteAddr().String(),
 	}
+	e.route = s.routes.of(e.path)
+	e.route.active.Inc()
+	e.context = s.traced(telemetry.WithRequestID(context.Background(), id), c, e)
 	c.Locals(exchangeKey, e)
 	return e
 }
@@ -100,9 +105,10 @@ func exchangeOf(c *fiber.Ctx) *exchange {
 }
 
 // recovered runs the handlers and returns a panic as an error.
-func recovered(c *fiber.Ctx) (err error) {
+func (s *Server) recovered(c *fiber.Ctx) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
+			s.metrics.panics.Inc()
 			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
 		}
 	}()
@@ -139,11 +145,17 @@ func (s *Server) finish(c *fiber.Ctx, e *exchange, err error) {
 	s.end(e, c.Response().StatusCode(), size, err)
 }
 
-// end is called once for every exchange: it gives back what the request took and writes its one line.
+// end is called once for every exchange, when the last of its answer has been sent or given up: it gives back what the request took,
+// counts it, ends its span and writes its one line.
 func (s *Server) end(e *exchange, status, size int, err error) {
 	if e.release != nil {
 		e.release()
 	}
+	s.metrics.count(e, status, size)
+	if e.streamed && err != nil {
+		s.metrics.lost.Inc()
+	}
+	e.endSpan(status, size, err)
 	level := slog.LevelInfo
 	switch {
 	case e.path == config.PathHealth || e.path == config.PathReady: // asked every few seconds

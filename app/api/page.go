@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/cespare/xxhash/v2"
+	"go.opentelemetry.io/otel/trace"
 
 	"prima.internal/app/user"
 )
@@ -19,6 +20,9 @@ type page struct {
 	next string
 	more bool
 	etag string // without quotes; of a whole answer
+
+	reader *exchange         // that read it; only ever compared
+	span   trace.SpanContext // of the read; invalid where nothing is traced
 
 	buffer  *[]byte // that body is in; nil if it is of its own
 	readers atomic.Int64
@@ -99,8 +103,10 @@ func (p *page) seal() {
 }
 
 // readPage reads a page of the store. If it is all there is, it becomes a whole list.
-func (s *Server) readPage(parent context.Context, url string, q user.PageQuery) (*page, error) {
-	memory, err := s.budget.lists.take(s.budget.page.Load()) //nolint:contextcheck // it waits by itself, for a part of the request's time
+func (s *Server) readPage(e *exchange, url string, q user.PageQuery) (made *page, err error) {
+	parent, span := s.traceRead(e.context)
+	defer func() { endRead(span, made, err) }()
+	memory, err := s.budget.lists.take(s.budget.page.Load())
 	if err != nil {
 		return nil, err
 	}
@@ -128,11 +134,14 @@ func (s *Server) readPage(parent context.Context, url string, q user.PageQuery) 
 	if p.next == "" {
 		p.seal()
 	}
+	p.reader = e
 	return p, nil
 }
 
 // readPart reads at most limit users, as a whole list, and learns whether any follow.
-func (s *Server) readPart(parent context.Context, url string, limit int, after string) (*page, error) {
+func (s *Server) readPart(e *exchange, url string, limit int, after string) (made *page, err error) {
+	parent, span := s.traceRead(e.context)
+	defer func() { endRead(span, made, err) }()
 	p, err := s.makePage(parent, func(ctx context.Context, dst []byte) (user.Page, error) {
 		release, err := s.budget.reads.take(int64(limit+1) * listedBytes) //nolint:contextcheck // as above
 		if err != nil {
@@ -147,7 +156,7 @@ func (s *Server) readPart(parent context.Context, url string, limit int, after s
 		return nil, err
 	}
 	if len(p.body) > smallAnswer {
-		memory, err := s.budget.lists.take(int64(len(p.body))) //nolint:contextcheck // it waits by itself, for a part of the request's time
+		memory, err := s.budget.lists.take(int64(len(p.body)))
 		if err != nil {
 			p.release()
 			return nil, err
@@ -155,6 +164,7 @@ func (s *Server) readPart(parent context.Context, url string, limit int, after s
 		p.holds(memory)
 	}
 	p.seal()
+	p.reader = e
 	return p, nil
 }
 

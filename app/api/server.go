@@ -14,6 +14,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/gofiber/fiber/v2/middleware/cors"
 	"github.com/valyala/fasthttp"
+	"go.opentelemetry.io/otel/trace"
 
 	"prima.internal/app/config"
 	"prima.internal/app/user"
@@ -32,6 +33,9 @@ type Server struct {
 	readiness *readiness
 	budget    *budget
 	shared    *sharer
+	metrics   *metrics
+	routes    routes
+	tracer    trace.Tracer // nil: nothing is traced
 	pages     atomic.Int64 // of the store, that the latest whole list had
 	buffers   buffers
 	log       *slog.Logger
@@ -44,7 +48,7 @@ type Server struct {
 // New returns a server that is not listening yet. dependencies are what /readyz asks for.
 func New(c config.Config, directory *user.Directory, dependencies []Dependency, log *slog.Logger) *Server {
 	s := &Server{
-		config: c, directory: directory, log: log,
+		config: c, directory: directory, log: log, metrics: newMetrics(),
 		readiness: newReadiness(dependencies, log),
 		budget:    newBudget(c.RequestMemory, c.RequestTimeout/5),
 		shared:    newSharer(c.ListSharing, c.RequestTimeout/50),
@@ -85,8 +89,8 @@ func New(c config.Config, directory *user.Directory, dependencies []Dependency, 
 		s.app.Use(cors.New(cors.Config{
 			AllowOrigins:  strings.Join(c.CORSOrigins, ","),
 			AllowMethods:  "GET,HEAD,POST,PUT,PATCH,DELETE",
-			AllowHeaders:  "Authorization,Content-Type,If-None-Match," + headerIdempotencyKey + "," + fiber.HeaderXRequestID,
-			ExposeHeaders: "ETag,Link,Location,Retry-After,WWW-Authenticate," + fiber.HeaderXRequestID,
+			AllowHeaders:  "Authorization,Content-Type,If-None-Match," + headerIdempotencyKey + "," + headerTraceParent + "," + headerTraceState + "," + fiber.HeaderXRequestID,
+			ExposeHeaders: "ETag,Link,Location,Retry-After,WWW-Authenticate," + headerTraceResponse + "," + fiber.HeaderXRequestID,
 			MaxAge:        600,
 		}))
 	}
@@ -106,6 +110,8 @@ func New(c config.Config, directory *user.Directory, dependencies []Dependency, 
 	s.app.Delete(config.PathUsers+"/:id", s.deleteUser)
 	s.app.Put(config.PathUsers+"/:id/avatar", s.putAvatar)
 	s.app.Delete(config.PathUsers+"/:id/avatar", s.deleteAvatar)
+
+	s.routes = newRoutes(s.app, s.metrics)
 
 	// Fiber answers a method that it does not know by itself, and in plain text.
 	known := s.app.Config().RequestMethods
@@ -127,7 +133,7 @@ func (s *Server) Serve(l net.Listener) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go s.readiness.watch(ctx)
-	limited := &listener{Listener: l, limit: int64(s.config.MaxConnections), patience: s.config.ReadTimeout, most: mostOfARequest(s.config), full: s.overloaded, silent: map[*connection]time.Time{}}
+	limited := &listener{Listener: l, limit: int64(s.config.MaxConnections), patience: s.config.ReadTimeout, most: mostOfARequest(s.config), full: s.overloaded, refused: s.metrics.refused, silent: map[*connection]time.Time{}}
 	s.listener.Store(limited)
 	return s.app.Listener(limited)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"prima.internal/app/user"
@@ -21,6 +22,8 @@ type sharer struct {
 	// dead.
 	patience time.Duration
 	workers  workers
+
+	succeeded, failed atomic.Int64 // reads
 
 	mu    sync.Mutex
 	pages map[string]*sharedPage // those that are being read
@@ -108,6 +111,11 @@ func (s *sharer) begin(shared *sharedPage) *read {
 // run makes a read, hands its result to those who wait, and begins the next one.
 func (s *sharer) run(name string, shared *sharedPage, r *read) {
 	result, err := guarded(r.page)
+	if err == nil {
+		s.succeeded.Add(1)
+	} else {
+		s.failed.Add(1)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r.result, r.err = result, err

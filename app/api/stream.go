@@ -29,6 +29,19 @@ type list struct {
 	rest []byte // what Read has not returned of a chunk
 	sent int    // bytes
 	err  error
+
+	counted bool // as a stream
+}
+
+// count counts the list as one that is sent while it is read.
+func (l *list) count() {
+	l.counted = true
+	source := "sequence"
+	if _, ok := l.source.(*parallel); ok {
+		source = "segments"
+	}
+	l.server.metrics.streams.WithLabelValues(source).Inc()
+	l.server.metrics.streaming.Inc()
 }
 
 // A source reads the pages behind the first.
@@ -72,6 +85,9 @@ func (l *list) chunk() ([]byte, error) {
 // dispose gives back what the list has. The exchange does it.
 func (l *list) dispose() {
 	l.stop()
+	if l.counted {
+		l.server.metrics.streaming.Dec()
+	}
 	for _, release := range []func(){l.memory, l.extra} {
 		if release != nil {
 			release()

@@ -35,7 +35,7 @@ func startProcess(t *testing.T, c config.Config) *process {
 	for _, v := range c.Environ() {
 		p.Env = append(p.Env, v.Name+"="+v.Value)
 	}
-	p.Env = append(p.Env, "PORT=0", "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_EC2_METADATA_DISABLED=true")
+	p.Env = append(p.Env, "PORT=0", "ADMIN_PORT=0", "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_EC2_METADATA_DISABLED=true")
 	p.Stderr = p.log
 	require.NoError(t, p.Start())
 	ended := make(chan struct{})

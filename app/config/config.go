@@ -10,7 +10,8 @@ import "time"
 // Config is everything that a deployment tells the API. The zero value is not valid: start from
 // [Default] or [Load]. Each field's variable, default, bounds and meaning stand in [Settings].
 type Config struct {
-	Port int
+	Port      int
+	AdminPort int
 
 	Region           string
 	Endpoint         string // of AWS for every service; empty means AWS itself

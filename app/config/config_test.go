@@ -38,7 +38,7 @@ func TestDefault(t *testing.T) {
 func TestLoadReadsEveryVariable(t *testing.T) {
 	t.Parallel()
 	samples := map[string]string{
-		"PORT": "8080", "AWS_REGION": "eu-central-1", "AWS_ENDPOINT_URL": "http://localstack:4566",
+		"PORT": "8080", "ADMIN_PORT": "9090", "AWS_REGION": "eu-central-1", "AWS_ENDPOINT_URL": "http://localstack:4566",
 		"AWS_ENDPOINT_URL_DYNAMODB": "http://dynamodb:8000", "AWS_ENDPOINT_URL_S3": "https://minio.example.com/s3",
 		"DYNAMODB_TABLE": "people", "S3_BUCKET": "faces", "PUBLIC_BASE_URL": "https://api.example.com/v1",
 		"CORS_ALLOWED_ORIGINS": "https://a.example.com,http://localhost:3000", "LOG_LEVEL": "debug", "LOG_FORMAT": "text",
@@ -249,6 +249,7 @@ func arbitrary(t *rapid.T) config.Config {
 	const moment = 100 * time.Millisecond
 	c := config.Config{
 		Port:             rapid.IntRange(0, 65535).Draw(t, "port"),
+		AdminPort:        rapid.IntRange(0, 65535).Draw(t, "admin"),
 		Region:           rapid.StringMatching(`[a-z]{2}(-[a-z]{2,5}){1,2}-[0-9]`).Draw(t, "region"),
 		Endpoint:         address("endpoint", `(/[a-z]{1,5}|/%20|/é){0,2}`),
 		DynamoDBEndpoint: address("dynamodb", ``),

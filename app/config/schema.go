@@ -20,3 +20,6 @@ const (
 
 	PathDescription = "/openapi.json"
 )
+
+// PathMetrics is where Prometheus finds the metrics, on ADMIN_PORT.
+const PathMetrics = "/metrics"

@@ -34,6 +34,13 @@ func (c *Config) fields() []field {
 			},
 			integer(&c.Port, 0, 65535),
 		},
+		{
+			Setting{
+				Variable: "ADMIN_PORT", Default: "9464",
+				Meaning: "TCP port for operators alone: metrics, profiles and what was built, without a token; 0 takes any free port and logs it",
+			},
+			integer(&c.AdminPort, 0, 65535),
+		},
 
 		{
 			Setting{
@@ -251,7 +258,7 @@ type RuntimeVariable struct {
 // https://pkg.go.dev/runtime#hdr-Environment_Variables,
 // https://opentelemetry.io/docs/specs/otel/protocol/exporter/.
 func RuntimeVariables() []RuntimeVariable {
-	const sdk, runtime = "AWS SDK", "Go runtime"
+	const sdk, runtime, otel = "AWS SDK", "Go runtime", "OpenTelemetry"
 	return []RuntimeVariable{
 		{"AWS_ACCESS_KEY_ID", sdk, "static credentials; they come before every role", true},
 		{"AWS_SECRET_ACCESS_KEY", sdk, "static credentials", true},
@@ -266,8 +273,19 @@ func RuntimeVariables() []RuntimeVariable {
 		{"GOMEMLIMIT", runtime, "soft memory limit, below the container's; when unset, 80 % of that, or four times `REQUEST_MEMORY` where there is none", false},
 		{"GOMAXPROCS", runtime, "threads that run Go code; follows the container's CPU limit when unset", false},
 		{"GOGC", runtime, "how much garbage is let pile up before it is collected, in percent of what is in use and within `GOMEMLIMIT`; 400 when unset", false},
-		{"OTEL_EXPORTER_OTLP_ENDPOINT", "nothing yet", "where traces go, once the API exports them; part of the contract so that a deployment may set it already", false},
-		{"OTEL_SERVICE_NAME", "nothing yet", "name of the service in those traces", false},
+		{"OTEL_EXPORTER_OTLP_ENDPOINT", otel, "collector that traces are sent to, by OTLP over HTTP, with `/v1/traces` behind it, such as `http://collector:4318`; without it nothing is traced", false},
+		{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", otel, "the same as a whole URL; it comes before the other", false},
+		{"OTEL_EXPORTER_OTLP_PROTOCOL", otel, "`http/protobuf`, the only one that is linked in: every other stops the start", false},
+		{"OTEL_EXPORTER_OTLP_HEADERS", otel, "headers for the collector, `key=value,key=value`", true},
+		{"OTEL_EXPORTER_OTLP_TIMEOUT", otel, "longest time of an export, its repetitions included, in milliseconds; 10000 when unset", false},
+		{"OTEL_EXPORTER_OTLP_COMPRESSION", otel, "`gzip` or `none`", false},
+		{"OTEL_EXPORTER_OTLP_CERTIFICATE", otel, "file with the authorities to trust instead of the system's", false},
+		{"OTEL_TRACES_EXPORTER", otel, "`otlp` or `none`", false},
+		{"OTEL_SDK_DISABLED", otel, "`true` turns tracing off", false},
+		{"OTEL_SERVICE_NAME", otel, "name of the service in traces; `prima-api` when unset", false},
+		{"OTEL_RESOURCE_ATTRIBUTES", otel, "what else traces say of the process, `key=value,key=value`", false},
+		{"OTEL_TRACES_SAMPLER", otel, "which traces are recorded that begin here; `parentbased_always_on` when unset: what a caller decided counts", false},
+		{"OTEL_TRACES_SAMPLER_ARG", otel, "the sampler's share, such as `0.1` with `parentbased_traceidratio`", false},
 	}
 }
 

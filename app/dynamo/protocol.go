@@ -14,6 +14,7 @@ import (
 	"github.com/aws/smithy-go/logging"
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // protocol is the SDK's protocol with two differences. It refuses an answer that is not the one that DynamoDB
@@ -23,6 +24,7 @@ import (
 // stay the SDK's.
 type protocol struct {
 	smithyhttp.ClientProtocol
+	slow prometheus.Counter // of the answers that the bytes of were no use
 }
 
 // listingKey is the key of a context's *listing.
@@ -55,6 +57,7 @@ func (p protocol) DeserializeResponse(ctx context.Context, schema *smithy.Operat
 		if l.done = l.transcode(buffer.Bytes()); l.done {
 			return nil
 		}
+		p.slow.Inc()
 		middleware.GetLogger(ctx).Logf(logging.Warn, "the answer to a Scan is not in the form that is known, and is read the slow way")
 	}
 	body := response.Body

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"prima.internal/app/awsclient"
 	"prima.internal/app/config"
@@ -26,22 +27,34 @@ type Users struct {
 	client          *dynamodb.Client
 	table           *string
 	consistentLists *bool
+	slow            prometheus.Counter
 }
 
 // New returns the users of the table that c names.
 func New(cfg aws.Config, c config.Config) *Users {
+	slow := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "prima_list_slow_scans_total",
+		Help: "Answers to a Scan that were not in the form that is known, and were read by the SDK at twenty times the cost.",
+	})
 	return &Users{
+		slow: slow,
 		client: dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) {
 			if endpoint := c.DynamoDB(); endpoint != "" {
 				o.BaseEndpoint = aws.String(endpoint)
 			}
-			o.Protocol = protocol{o.Protocol}
+			o.Protocol = protocol{o.Protocol, slow}
 			o.DisableValidateResponseChecksum = true // protocol does it
 		}),
 		table:           aws.String(c.Table),
 		consistentLists: aws.Bool(c.ListConsistentReads),
 	}
 }
+
+// Describe implements [prometheus.Collector].
+func (u *Users) Describe(descriptions chan<- *prometheus.Desc) { u.slow.Describe(descriptions) }
+
+// Collect implements [prometheus.Collector].
+func (u *Users) Collect(metrics chan<- prometheus.Metric) { u.slow.Collect(metrics) }
 
 // Create implements [user.Store].
 func (u *Users) Create(ctx context.Context, r user.Record) (*user.Record, error) {

@@ -22,6 +22,9 @@ var own embed.FS
 // PathDocs is where the description of the API is shown.
 const PathDocs = "/docs"
 
+// PathAssets is what the paths of the pages' files begin with.
+const PathAssets = "/assets/"
+
 // What a page may load and do. Both may use what this origin serves, show pictures that were picked and are not sent yet (blob:),
 // and neither be framed nor send a form anywhere. No script and no style stands in a page itself.
 const (
@@ -75,7 +78,7 @@ var contentTypes = map[string]string{
 }
 
 func asset(name string, read func() contents) *File {
-	return &File{Path: "/assets/" + name, ContentType: contentTypes[path.Ext(name)], read: read}
+	return &File{Path: PathAssets + name, ContentType: contentTypes[path.Ext(name)], read: read}
 }
 
 // ETag is a weak entity tag without its W/ and quotes: both forms of the file have the same.

@@ -6,11 +6,13 @@ import (
 	"io"
 	"log/slog"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"prima.internal/app/config"
 )
 
 // NewLogger returns a logger that writes a line a record to w, in the form and from the level that
-// c asks for. A record made with a context of [WithRequestID] carries that id.
+// c asks for. A record made with a context of [WithRequestID] carries that id, and one made in a trace the ids of that and of its span.
 func NewLogger(w io.Writer, c config.Config) *slog.Logger {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
@@ -30,7 +32,7 @@ func WithRequestID(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, requestIDKey{}, id)
 }
 
-// requestHandler adds the request's id to each record.
+// requestHandler adds the ids of the request and of its trace to each record.
 type requestHandler struct {
 	slog.Handler
 }
@@ -38,6 +40,12 @@ type requestHandler struct {
 func (h requestHandler) Handle(ctx context.Context, r slog.Record) error {
 	if id, ok := ctx.Value(requestIDKey{}).(string); ok {
 		r.AddAttrs(slog.String("request_id", id))
+	}
+	if span := trace.SpanContextFromContext(ctx); span.IsValid() {
+		r.AddAttrs(slog.String("trace_id", span.TraceID().String()))
+		if !span.IsRemote() { // that would be the span of who called
+			r.AddAttrs(slog.String("span_id", span.SpanID().String()))
+		}
 	}
 	return h.Handler.Handle(ctx, r)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/trace"
 
 	"prima.internal/app/config"
 	"prima.internal/app/telemetry"
@@ -30,6 +31,19 @@ func TestNewLogger(t *testing.T) {
 	log.WithGroup("g").InfoContext(context.Background(), "m", "k", "v")
 	assert.Contains(t, b.String(), `"g":{"k":"v"}`)
 	assert.NotContains(t, b.String(), "request_id")
+}
+
+// Ensure a record that is made in a trace has its ids, and in that of a caller, of whose spans none is ours, the trace's alone.
+func TestNewLoggerInATrace(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	log := telemetry.NewLogger(&b, config.Default())
+	span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}})
+	log.InfoContext(trace.ContextWithSpanContext(t.Context(), span), "own")
+	assert.Contains(t, b.String(), `"trace_id":"01000000000000000000000000000000","span_id":"0200000000000000"`)
+	b.Reset()
+	log.InfoContext(trace.ContextWithRemoteSpanContext(t.Context(), span), "of a caller")
+	assert.Contains(t, b.String(), `"trace_id":"01000000000000000000000000000000"}`)
 }
 
 // Ensure the level and the form are those of the configuration.

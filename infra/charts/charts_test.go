@@ -101,6 +101,18 @@ func objects(t testing.TB, files map[string]string) []runtime.Object {
 
 	var list []runtime.Object
 	for _, document := range documents(files) {
+		if strings.Contains(document, "kind: ServiceMonitor") {
+			monitor := &serviceMonitor{}
+			require.NoError(t, yaml.UnmarshalStrict([]byte(document), monitor), document)
+			list = append(list, monitor)
+			continue
+		}
+		if strings.Contains(document, "kind: PrometheusRule") {
+			rule := &prometheusRule{}
+			require.NoError(t, yaml.UnmarshalStrict([]byte(document), rule), document)
+			list = append(list, rule)
+			continue
+		}
 		if strings.Contains(document, "kind: HTTPRoute") {
 			route := &httpRoute{}
 			require.NoError(t, yaml.UnmarshalStrict([]byte(document), route), document)
@@ -258,7 +270,7 @@ func extremeLocalStack() charts.LocalStack {
 // deployments are the values that the tests go through, by chart and by a name of their own.
 func deployments() map[string]map[string]any {
 	return map[string]map[string]any{
-		"prima-api":  {"default": least("prima-api"), "local": localAPI(), "extreme": extremeAPI()},
+		"prima-api":  {"default": least("prima-api"), "local": localAPI(), "extreme": extremeAPI(), "monitored": monitoredAPI()},
 		"localstack": {"default": map[string]any{}, "local": charts.DefaultLocalStack(), "extreme": extremeLocalStack()},
 		"namespaces": {"default": map[string]any{}, "extreme": charts.Namespaces{Namespaces: []charts.Namespace{
 			{Name: "a", PodSecurity: "privileged", Labels: map[string]string{"team": "people"}},

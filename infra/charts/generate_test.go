@@ -105,7 +105,7 @@ func schemaOf(t *testing.T, chart string, values any) *jsonschema.Schema {
 			}
 		}
 		// What the templates compute with.
-		settings.Required = []string{"PORT", "MAX_AVATAR_BYTES", "DRAIN_TIME", "SHUTDOWN_TIMEOUT"}
+		settings.Required = []string{"PORT", "ADMIN_PORT", "MAX_AVATAR_BYTES", "DRAIN_TIME", "SHUTDOWN_TIMEOUT"}
 
 		runtime, _ := s.Properties.Get("runtime")
 		runtime.AdditionalProperties = jsonschema.FalseSchema
@@ -125,7 +125,7 @@ func schemaOfSetting(s config.Setting) *jsonschema.Schema {
 	schema := &jsonschema.Schema{Type: "string", Description: s.Meaning + "; must be " + s.Allowed}
 	choices := regexp.MustCompile(`^[a-z]+(, [a-z]+)* or [a-z]+$`)
 	switch {
-	case s.Variable == "PORT":
+	case s.Variable == "PORT", s.Variable == "ADMIN_PORT":
 		schema.Pattern = `^[1-9][0-9]{0,4}$`
 		schema.Description += ", and in a cluster not 0, because the Service must know it"
 	case choices.MatchString(s.Allowed):

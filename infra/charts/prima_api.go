@@ -49,6 +49,8 @@ type PrimaAPI struct {
 	Sweep Sweep `json:"sweep" jsonschema:"required"`
 	// Who may talk to the API, and whom it may talk to. The pods of the sweep talk to the same, and nobody to them.
 	NetworkPolicy APINetworkPolicy `json:"networkPolicy" jsonschema:"required"`
+	// How the API is watched. Metrics are served in any case, on ADMIN_PORT of each pod.
+	Monitoring Monitoring `json:"monitoring" jsonschema:"required"`
 	// Identity of the pods. Its token is not mounted: the API does not talk to Kubernetes.
 	ServiceAccount ServiceAccount `json:"serviceAccount" jsonschema:"required"`
 
@@ -190,6 +192,50 @@ type APINetworkPolicy struct {
 	Egress []map[string]any `json:"egress,omitzero"`
 }
 
+// Monitoring is what a Prometheus operator and a Grafana are given. Each is off by default: the cluster must know it.
+type Monitoring struct {
+	// Namespace that Prometheus scrapes from, whose pods the network policy lets in to ADMIN_PORT. Nobody else is.
+	Namespace string `json:"namespace" jsonschema:"required,minLength=1"`
+	// What has Prometheus scrape the pods, with a headless Service of their admin port.
+	ServiceMonitor ServiceMonitor `json:"serviceMonitor" jsonschema:"required"`
+	// Alerts for what docs/reliability.md promises. They watch what the ServiceMonitor has scraped.
+	PrometheusRule PrometheusRule `json:"prometheusRule" jsonschema:"required"`
+	// A dashboard in a ConfigMap, which the sidecar of Grafana's chart loads.
+	Dashboard Dashboard `json:"dashboard" jsonschema:"required"`
+}
+
+// ServiceMonitor is an object of the Prometheus operator.
+type ServiceMonitor struct {
+	// Whether there is a ServiceMonitor; the cluster must have monitoring.coreos.com/v1.
+	Enabled bool `json:"enabled" jsonschema:"required"`
+	// Time between two scrapes.
+	Interval string `json:"interval" jsonschema:"required,pattern=^[1-9][0-9]*(s|m)$"`
+	// Labels that Prometheus selects it by, such as release.
+	Labels map[string]string `json:"labels,omitzero"`
+}
+
+// PrometheusRule is an object of the Prometheus operator.
+type PrometheusRule struct {
+	// Whether there is a PrometheusRule; the cluster must have monitoring.coreos.com/v1.
+	Enabled bool `json:"enabled" jsonschema:"required"`
+	// Whether there are kube-state-metrics, for the alerts on restarts and on the sweep.
+	KubeStateMetrics bool `json:"kubeStateMetrics" jsonschema:"required"`
+	// Where docs/operations.md is found, which says of each alert what to do.
+	RunbookURL string `json:"runbookURL" jsonschema:"required,minLength=1"`
+	// Labels that Prometheus selects it by, such as release.
+	Labels map[string]string `json:"labels,omitzero"`
+}
+
+// Dashboard is a ConfigMap with a dashboard of Grafana's.
+type Dashboard struct {
+	// Whether there is a ConfigMap.
+	Enabled bool `json:"enabled" jsonschema:"required"`
+	// Labels that the sidecar selects it by.
+	Labels map[string]string `json:"labels,omitzero"`
+	// Annotations, such as grafana_folder.
+	Annotations map[string]string `json:"annotations,omitzero"`
+}
+
 // ServiceAccount is the identity of the pods.
 type ServiceAccount struct {
 	// Whether the chart makes the service account.
@@ -231,7 +277,13 @@ func DefaultPrimaAPI() PrimaAPI {
 			},
 			ServiceAccount: ServiceAccount{Create: true},
 		},
-		NetworkPolicy:  APINetworkPolicy{Enabled: true, DNS: clusterDNS()},
+		NetworkPolicy: APINetworkPolicy{Enabled: true, DNS: clusterDNS()},
+		Monitoring: Monitoring{
+			Namespace:      "monitoring",
+			ServiceMonitor: ServiceMonitor{Interval: "30s"},
+			PrometheusRule: PrometheusRule{RunbookURL: "docs/operations.md"},
+			Dashboard:      Dashboard{Labels: map[string]string{"grafana_dashboard": "1"}},
+		},
 		ServiceAccount: ServiceAccount{Create: true},
 		TopologySpread: []string{"kubernetes.io/hostname", "topology.kubernetes.io/zone"},
 	}

@@ -100,7 +100,12 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	signal.Notify(stop, syscall.SIGTERM, os.Interrupt)
 	defer signal.Stop(stop)
 
-	program, err := newProgram(context.Background(), settings, log)
+	tracing, err := telemetry.NewTracing(environ, telemetry.Build{Version: version, Revision: revision}, log)
+	if err != nil {
+		_, _ = fmt.Fprintf(stderr, "prima-api: wrong settings; see prima-api -help\n%v\n", err)
+		return 2
+	}
+	program, err := newProgram(context.Background(), settings, tracing, log)
 	if err != nil {
 		log.Error("not started", "error", err)
 		return 1
@@ -108,8 +113,8 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	if len(settings.AccessTokens) == 0 {
 		log.Warn("everybody may read and write: ACCESS_TOKENS is empty")
 	}
-	log.Info("listening", "address", program.Addr(), "version", version, "revision", revision,
-		"gomaxprocs", runtime.GOMAXPROCS(0), "gomemlimit", memory)
+	log.Info("listening", "address", program.Addr(), "admin", program.AdminAddr(), "version", version, "revision", revision,
+		"traces", tracing.Endpoint(), "gomaxprocs", runtime.GOMAXPROCS(0), "gomemlimit", memory)
 	if err := program.run(stop); err != nil {
 		log.Error("stopped", "error", err)
 		return 1

@@ -19,6 +19,11 @@
 {{- include "prima-api.fullname" . | trunc 46 | trimSuffix "-" -}}-sweep
 {{- end }}
 
+{{- /* The Service of the port of operators, which is also the job that Prometheus scrapes. */}}
+{{- define "prima-api.admin" -}}
+{{- include "prima-api.fullname" . -}}-admin
+{{- end }}
+
 {{- /* What a Service, a Deployment and a NetworkPolicy select pods by; it must never change. */}}
 {{- define "prima-api.selector" -}}
 app.kubernetes.io/name: {{ include "prima-api.name" . }}

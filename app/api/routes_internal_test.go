@@ -1,0 +1,63 @@
+package api
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"prima.internal/app/awstest"
+	"prima.internal/app/config"
+	"prima.internal/app/user"
+)
+
+// Ensure every path has the route that Fiber would take, by the name that the documentation has for it, and what is not served has one
+// name for all.
+func TestRoutes(t *testing.T) {
+	t.Parallel()
+	log := slog.New(slog.DiscardHandler)
+	s := New(config.Default(), &user.Directory{Log: log}, nil, log)
+	for path, want := range map[string]string{
+		"/health": "/health", "/readyz": "/readyz", "/user": "/user", "/users": "/users",
+		"/users/1": "/users/{id}", "/users/%2f": "/users/{id}", "/users/1/avatar": "/users/{id}/avatar",
+		"/": "/", "/docs": "/docs", "/openapi.json": "/openapi.json", "/assets/users.js": "/assets/*",
+		"/users/": unmatched, "/users//avatar": unmatched, "/users/1/": unmatched, "/users/1/avatar/": unmatched, "/users/1/2": unmatched,
+		"/Users": unmatched, "": unmatched, "*": unmatched, "/users/{id}/x": unmatched, "/metrics": unmatched, "http://a/users": unmatched,
+	} {
+		assert.Equal(t, want, s.routes.of(path).name, path)
+	}
+	for _, served := range s.app.GetRoutes(true) {
+		want := documented(served.Path)
+		if strings.HasPrefix(want, "/assets/") {
+			want = "/assets/*"
+		}
+		assert.Equal(t, want, s.routes.of(served.Path).name)
+	}
+	assert.True(t, matchesTemplate("/docs/*", "/docs/a/b"))
+	assert.False(t, matchesTemplate("/docs/*", "/doc/a"))
+}
+
+// Ensure counting a request allocates nothing, whatever it is answered, and that a status or method nobody knows adds no series.
+func TestAllocationsMetrics(t *testing.T) { //nolint:paralleltest // what others allocate would count
+	if awstest.RaceDetector {
+		t.Skip("the race detector allocates too")
+	}
+	log := slog.New(slog.DiscardHandler)
+	s := New(config.Default(), &user.Directory{Log: log}, nil, log)
+	assert.Zero(t, testing.AllocsPerRun(100, func() { s.routes.of("/users/1/avatar") }))
+	e := &exchange{method: "GET", route: s.routes.of("/users/1"), context: t.Context()}
+	count := func() {
+		for _, status := range []int{200, 404, 503} {
+			s.metrics.count(e, status, 100)
+		}
+	}
+	count()
+	assert.Zero(t, testing.AllocsPerRun(100, count))
+	for _, method := range methods {
+		assert.Equal(t, method, methodLabel(method))
+	}
+	for _, method := range []string{"", "get", "PROPFIND"} {
+		assert.Equal(t, otherMethod, methodLabel(method))
+	}
+}
