@@ -20,7 +20,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	defer stop()
+	defer func() { _ = stop() }()
 
 	c, err := client.New(base, client.WithToken(token))
 	if err != nil {
