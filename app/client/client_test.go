@@ -295,6 +295,8 @@ func TestError(t *testing.T) {
 		"a page of a proxy":         {"text/html", "<h1>busy</h1>", "503 Service Unavailable"},
 		"a problem that is none":    {"application/problem+json", "<h1>busy</h1>", "503 Service Unavailable"},
 		"a problem of a proxy":      {"application/problem+json; charset=utf-8", `{"detail":"the proxy is busy"}`, "503 Service Unavailable: the proxy is busy"},
+		"JSON that is no problem":   {"application/json", `{"title":"Busy","detail":"the proxy is busy"}`, "503 Service Unavailable"},
+		"a problem of other types":  {"application/problem+json", `{"title":"Busy","status":"many"}`, "503 Service Unavailable"},
 		"a problem that breaks off": {"application/problem+json", `{"error":"Not`, "503 Service Unavailable"},
 	} {
 		t.Run(name, func(t *testing.T) {
