@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -31,6 +32,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"prima.internal/app/apitest"
+	"prima.internal/app/client"
 	"prima.internal/app/config"
 	"prima.internal/infra/charts"
 )
@@ -62,7 +64,7 @@ func TestChaos(t *testing.T) {
 	out := stackOutputs(t)
 	require.NotEmpty(t, out.URL, "the stack has no NodePort")
 	require.NotEmpty(t, out.LocalstackEndpoint, "the stack has no LocalStack to take away")
-	c := &chaos{newWorkload(out.URL), out}
+	c := &chaos{newWorkload(t, out.URL), out}
 	c.scale(t, replicas, replicas)
 	defer c.scale(t, charts.DefaultPrimaAPI().Autoscaling.MinReplicas, charts.DefaultPrimaAPI().Autoscaling.MaxReplicas)
 	settled(t, out, replicas)
@@ -426,17 +428,25 @@ func (c *chaos) upload(t *testing.T) (*http.Response, error) {
 	if err != nil || response.StatusCode != http.StatusCreated {
 		return response, err
 	}
-	path := response.Header.Get("Location")[len(c.base):]
-	if !bytes.Contains(data, []byte(path[len("/users/"):])) {
-		return nil, fmt.Errorf("%s is not the user of %s", path, data)
+	var created client.CreatedUser
+	if err := json.Unmarshal(data, &created); err != nil {
+		return nil, fmt.Errorf("%s: %w", data, err)
 	}
-	status, header, _, err := c.call(t.Context(), http.MethodHead, path+"/avatar", nil)
-	if err != nil || status != http.StatusOK || header.Get("Content-Length") != strconv.Itoa(uploadSize) {
-		return nil, fmt.Errorf("the avatar of %s: %d, %v (%w)", path, status, header, err)
+	if location := response.Header.Get("Location"); !strings.HasSuffix(location, "/users/"+created.ID) {
+		return nil, fmt.Errorf("%s is not the user of %s", location, data)
 	}
-	status, _, data, err = c.call(t.Context(), http.MethodDelete, path, nil)
-	if err != nil || status != http.StatusNoContent {
-		return nil, fmt.Errorf("delete %s: %d, %s (%w)", path, status, data, err)
+	image, err := c.api.GetAvatarWithResponse(t.Context(), created.ID, nil, func(_ context.Context, r *http.Request) error {
+		r.Method = http.MethodHead
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if length := image.HTTPResponse.ContentLength; length != uploadSize {
+		return nil, fmt.Errorf("the avatar of %s has %d bytes", created.ID, length)
+	}
+	if _, err := c.api.DeleteUserWithResponse(t.Context(), created.ID); err != nil {
+		return nil, err
 	}
 	return response, nil
 }
@@ -679,23 +689,36 @@ func (c *chaos) changedAccess(t *testing.T) {
 	set(token, "--secret", "--path", "tokens.chaos.token")
 	set("read+write", "--path", "tokens.chaos.scope")
 
-	anonymous := func() int { return status(c.out.URL + "/users?limit=1") }
+	anyone, err := client.New(c.out.URL)
+	require.NoError(t, err)
+	anonymous := func() error {
+		_, err := anyone.ListUsersWithResponse(t.Context(), &client.ListUsersParams{Limit: new(int32(1))})
+		return err
+	}
 	c.token = token
 	defer func() { c.token = "" }()
 	l := c.during(t, "changed access", func(*load) {
-		assert.Equal(t, http.StatusOK, anonymous())
+		assert.NoError(t, anonymous())
 		before := podNames(t, c.out)
 		pulumi(t, "up", "--yes", "--skip-preview", "--config-file", file)
 		settled(t, c.out, replicas)
 		requireGone(t, c.out, before)
-		assert.Equal(t, http.StatusUnauthorized, anonymous())
+		assert.Equal(t, http.StatusUnauthorized, refusal(anonymous()))
 		assert.Equal(t, http.StatusOK, status(c.out.URL+config.PathHealth))
 		pulumi(t, "up", "--yes", "--skip-preview")
 		settled(t, c.out, replicas)
-		assert.Equal(t, http.StatusOK, anonymous())
+		assert.NoError(t, anonymous())
 	})
 	l.assertUnharmed(t)
 	t.Logf("figure: access open, by token and open again in %s: %s", l.metrics.Duration.Round(time.Second), l)
+}
+
+// refusal returns the status by which the API refused a request, 0 if it did not.
+func refusal(err error) int {
+	if e, ok := errors.AsType[*client.Error](err); ok {
+		return int(e.Status)
+	}
+	return 0
 }
 
 // Ensure that an API without its LocalStack lives on and says so in time, that it names what is missing when
@@ -720,17 +743,19 @@ func (c *chaos) localStackAway(t *testing.T) {
 		all.Go(func() {
 			for time.Now().Before(end) {
 				began := time.Now()
-				method, path, body := http.MethodGet, "/users?limit=5", []byte(nil)
+				var err error
 				if i == 0 {
-					method, path, body = http.MethodPost, "/users", user(c.email("away", int64(i)))
+					_, err = c.api.CreateUserWithResponse(t.Context(), nil, user(c.email("away", int64(i))))
+				} else {
+					_, err = c.api.ListUsersWithResponse(t.Context(), &client.ListUsersParams{Limit: new(int32(5))})
 				}
-				status, header, data, err := c.call(t.Context(), method, path, bytes.NewReader(body), "Content-Type", "application/json")
 				took := time.Since(began)
-				if assert.NoError(t, err) && assert.Equal(t, http.StatusServiceUnavailable, status, "%s", data) {
-					assert.NotEmpty(t, header.Get("Retry-After"))
+				var e *client.Error
+				if assert.ErrorAs(t, err, &e) && assert.EqualValues(t, http.StatusServiceUnavailable, e.Status, err) {
+					assert.Positive(t, e.RetryAfter, err)
 				}
 				mu.Lock()
-				answers[strconv.Itoa(status)]++
+				answers[strconv.Itoa(refusal(err))]++
 				slowest = max(slowest, took)
 				mu.Unlock()
 				time.Sleep(100 * time.Millisecond)
@@ -766,12 +791,15 @@ func (c *chaos) localStackAway(t *testing.T) {
 	back := time.Now()
 	var said string
 	await(t, time.Minute, "/readyz says what is missing", func() bool {
-		status, _, data, err := c.call(t.Context(), http.MethodGet, config.PathReady, nil)
-		if err != nil || status != http.StatusServiceUnavailable {
+		_, err := c.api.GetReadinessWithResponse(t.Context())
+		e, ok := errors.AsType[*client.Error](err)
+		var is client.NotReady
+		if !ok || json.Unmarshal(e.Body, &is) != nil {
 			return false
 		}
-		said = string(data)
-		return strings.Contains(said, `"dynamodb":{"state":"missing"}`) && strings.Contains(said, `"s3":{"state":"missing"}`)
+		said = string(e.Body)
+		missing := client.Dependency{State: client.DependencyStateMissing}
+		return is.Dependencies == client.Dependencies{Dynamodb: missing, S3: missing}
 	})
 	t.Logf("figure: LocalStack back and empty: /readyz names the table and the bucket after %s: %s", time.Since(back).Round(100*time.Millisecond), said)
 	await(t, time.Minute, "the Service has no pod", func() bool { return !slices.ContainsFunc(pods(t, c.out), ready) })
@@ -812,8 +840,8 @@ func (c *chaos) localStackAway(t *testing.T) {
 		return response.StatusCode == http.StatusOK
 	})
 	first(&success, func(ctx context.Context) bool {
-		status, _, _, err := c.call(ctx, http.MethodGet, "/users?limit=1", nil)
-		return err == nil && status == http.StatusOK
+		_, err := c.api.ListUsersWithResponse(ctx, &client.ListUsersParams{Limit: new(int32(1))})
+		return err == nil
 	})
 	run(t, root+"/scripts/stack", "up")
 	repaired := time.Since(repair)

@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"prima.internal/app/apitest"
+	"prima.internal/app/client"
 )
 
 // root is the folder of Pulumi.yaml.
@@ -100,7 +101,7 @@ func TestSystem(t *testing.T) {
 
 	// Ensure a changed setting rolls out, and that no request fails for it.
 	t.Run("a changed setting rolls out without a failed request", func(t *testing.T) {
-		w := newWorkload(out.URL)
+		w := newWorkload(t, out.URL)
 		w.rate = 100
 		defer w.remove(t)
 		w.seed(t)
@@ -188,23 +189,17 @@ func ingressAddress(t *testing.T, out outputs) string {
 // keepsHost reports whether what is called at the address passes on the Host that it was sent.
 func keepsHost(t *testing.T, base, address string) bool {
 	t.Helper()
-	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+	through := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, address)
 	}}}
-	defer client.CloseIdleConnections()
-	response, err := client.Post(base+"/users", "application/json", strings.NewReader(`{"name":"e2e","email":"e2e@example.com"}`))
+	defer through.CloseIdleConnections()
+	api, err := client.New(base, client.WithHTTPClient(through))
 	require.NoError(t, err)
-	defer response.Body.Close()
-	require.Equal(t, http.StatusCreated, response.StatusCode)
-	location, err := response.Location()
+	created, err := api.CreateUserWithResponse(t.Context(), nil, client.NewUser{Name: "e2e", Email: "e2e@example.com"})
 	require.NoError(t, err)
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, base+location.Path, nil)
+	_, err = api.DeleteUserWithResponse(t.Context(), created.JSON201.ID)
 	require.NoError(t, err)
-	deleted, err := client.Do(request)
-	require.NoError(t, err)
-	defer deleted.Body.Close()
-	require.Equal(t, http.StatusNoContent, deleted.StatusCode)
-	return strings.HasPrefix(location.String(), base+"/")
+	return strings.HasPrefix(created.Headers201.Location, base+"/")
 }
 
 // settings returns a copy of the stack's settings with one setting of the API changed.

@@ -13,7 +13,6 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptrace"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -28,6 +27,7 @@ import (
 	vegeta "github.com/tsenart/vegeta/v12/lib"
 
 	"prima.internal/app/apitest"
+	"prima.internal/app/client"
 )
 
 // The clients of a load, each with one connection at a time: those that keep it, and those that make a new one for
@@ -61,6 +61,7 @@ type workload struct {
 	run    string // in the id of every request and the email of every user
 	rate   int    // requests a second; 0 for as many as are answered
 	client *http.Client
+	api    *client.ClientWithResponses // by that client, with that token
 
 	number   atomic.Int64 // of the last request
 	requests int          // of all loads
@@ -78,11 +79,21 @@ type seed struct {
 	image []byte
 }
 
-func newWorkload(base string) *workload {
-	return &workload{
+func newWorkload(t *testing.T, base string) *workload {
+	t.Helper()
+	w := &workload{
 		base: base, run: uuid.NewString()[:8], client: &http.Client{Transport: new(http.Transport), Timeout: time.Minute},
 		sent: map[string]bool{}, created: map[string]string{},
 	}
+	api, err := client.New(base, client.WithHTTPClient(w.client), client.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
+		if w.token != "" { // the present one
+			r.Header.Set("Authorization", "Bearer "+w.token)
+		}
+		return nil
+	}))
+	require.NoError(t, err)
+	w.api = api
+	return w
 }
 
 // email returns the address of the user that a request is to create.
@@ -90,8 +101,8 @@ func (w *workload) email(kind string, number int64) string {
 	return fmt.Sprintf("%s-%d.%s@example.com", kind, number, w.run)
 }
 
-func user(email string) []byte {
-	return fmt.Appendf(nil, `{"name":"Chaos","email":%q}`, email)
+func user(email string) client.NewUser {
+	return client.NewUser{Name: "Chaos", Email: email}
 }
 
 // target makes the next request.
@@ -128,7 +139,10 @@ func (w *workload) target(t *vegeta.Target) error {
 			t.Header.Set("Idempotency-Key", email)
 		}
 		w.sent[email] = true
-		t.Body = user(email)
+		var err error
+		if t.Body, err = json.Marshal(user(email)); err != nil {
+			return err
+		}
 	}
 	t.Header.Set("X-Request-Id", fmt.Sprintf("%s-%d.%s", kind, number, w.run))
 	return nil
@@ -157,12 +171,12 @@ func (w *workload) judge(r *vegeta.Result) error {
 	userID, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	switch parts[1] {
 	case listed:
-		var users []json.RawMessage
+		var users []client.User
 		if err := json.Unmarshal(r.Body, &users); err != nil || len(users) == 0 {
 			return fmt.Errorf("no list of users: %.300s (%w)", r.Body, err)
 		}
 	case single:
-		var u struct{ ID string }
+		var u client.User
 		if err := json.Unmarshal(r.Body, &u); err != nil || u.ID != userID {
 			return fmt.Errorf("not the user: %.300s (%w)", r.Body, err)
 		}
@@ -172,44 +186,26 @@ func (w *workload) judge(r *vegeta.Result) error {
 			return fmt.Errorf("not the avatar: %d bytes", len(r.Body))
 		}
 	default:
+		var created client.CreatedUser
+		if err := json.Unmarshal(r.Body, &created); err != nil {
+			return fmt.Errorf("no user: %.300s (%w)", r.Body, err)
+		}
 		kind := strings.Replace(parts[1], again, keyed, 1)
-		return w.note(strings.Replace(id, parts[1]+"-", kind+"-", 1)+"@example.com", r.Body)
+		return w.note(strings.Replace(id, parts[1]+"-", kind+"-", 1)+"@example.com", created.ID)
 	}
 	return nil
 }
 
-// note takes the answer to a request that created a user. The caller holds the lock.
-func (w *workload) note(email string, body []byte) error {
-	var answer struct{ ID string }
-	if err := json.Unmarshal(body, &answer); err != nil || answer.ID == "" {
-		return fmt.Errorf("no id of a user: %.300s (%w)", body, err)
+// note takes the id that the answer to a request gave for the user that it created. The caller holds the lock.
+func (w *workload) note(email, id string) error {
+	if id == "" {
+		return fmt.Errorf("no id of the user %s", email)
 	}
-	if first, ok := w.created[email]; ok && first != answer.ID {
-		return fmt.Errorf("%s was created twice, as %s and %s", email, first, answer.ID)
+	if first, ok := w.created[email]; ok && first != id {
+		return fmt.Errorf("%s was created twice, as %s and %s", email, first, id)
 	}
-	w.created[email] = answer.ID
+	w.created[email] = id
 	return nil
-}
-
-// call makes one request outside of a load.
-func (w *workload) call(ctx context.Context, method, path string, body io.Reader, header ...string) (status int, answered http.Header, data []byte, err error) {
-	request, err := http.NewRequestWithContext(ctx, method, w.base+path, body)
-	if err != nil {
-		return 0, nil, nil, err
-	}
-	if w.token != "" {
-		request.Header.Set("Authorization", "Bearer "+w.token)
-	}
-	for i := 0; i < len(header); i += 2 {
-		request.Header.Set(header[i], header[i+1])
-	}
-	response, err := w.client.Do(request)
-	if err != nil {
-		return 0, nil, nil, err
-	}
-	defer response.Body.Close()
-	data, err = io.ReadAll(response.Body)
-	return response.StatusCode, response.Header, data, err
 }
 
 // seed creates the users that are read.
@@ -219,11 +215,9 @@ func (w *workload) seed(t *testing.T) {
 	for i := range 10 {
 		image := apitest.PNG(64+i, 64)
 		email := w.email("seed", int64(i))
-		contentType, body := apitest.Form(apitest.Field("name", "Chaos"), apitest.Field("email", email), apitest.File("avatar", "a.png", image))
-		status, _, data, err := w.call(t.Context(), http.MethodPost, "/users", bytes.NewReader(body), "Content-Type", contentType)
+		created, err := w.api.CreateUserFormWithResponse(t.Context(), nil, client.NewUserForm{Name: "Chaos", Email: email, Avatar: image})
 		require.NoError(t, err)
-		require.Equal(t, http.StatusCreated, status, "%s", data)
-		require.NoError(t, w.note(email, data))
+		require.NoError(t, w.note(email, created.JSON201.ID))
 		w.seeds = append(w.seeds, seed{w.created[email], image})
 	}
 }
@@ -232,22 +226,10 @@ func (w *workload) seed(t *testing.T) {
 func (w *workload) stored(t *testing.T) map[string][]string {
 	t.Helper()
 	found := map[string][]string{}
-	for path := "/users?limit=1000"; path != ""; {
-		status, header, data, err := w.call(t.Context(), http.MethodGet, path, nil)
+	for u, err := range w.api.Users(t.Context(), 1000) {
 		require.NoError(t, err)
-		require.Equal(t, http.StatusOK, status, "%s", data)
-		var users []struct{ ID, Email string }
-		require.NoError(t, json.Unmarshal(data, &users))
-		for _, u := range users {
-			if strings.HasSuffix(u.Email, "."+w.run+"@example.com") {
-				found[u.Email] = append(found[u.Email], u.ID)
-			}
-		}
-		path = ""
-		if next, _, ok := strings.Cut(strings.TrimPrefix(header.Get("Link"), "<"), `>; rel="next"`); ok {
-			u, err := url.Parse(next)
-			require.NoError(t, err)
-			path = u.RequestURI()
+		if strings.HasSuffix(u.Email, "."+w.run+"@example.com") {
+			found[u.Email] = append(found[u.Email], u.ID)
 		}
 	}
 	return found
@@ -261,10 +243,9 @@ func (w *workload) verify(t *testing.T) {
 		if _, answered := w.created[email]; answered || !strings.HasPrefix(email, keyed) {
 			continue
 		}
-		status, _, data, err := w.call(t.Context(), http.MethodPost, "/users", bytes.NewReader(user(email)), "Content-Type", "application/json", "Idempotency-Key", email)
+		created, err := w.api.CreateUserWithResponse(t.Context(), &client.CreateUserParams{IdempotencyKey: &email}, user(email))
 		require.NoError(t, err)
-		require.Equal(t, http.StatusCreated, status, "%s", data)
-		require.NoError(t, w.note(email, data))
+		require.NoError(t, w.note(email, created.JSON201.ID))
 	}
 	stored := w.stored(t)
 	var wrong []string
@@ -291,11 +272,7 @@ func (w *workload) remove(t *testing.T) {
 	for range 8 {
 		clients.Go(func() {
 			for id := range ids {
-				status, _, data, err := w.call(t.Context(), http.MethodDelete, "/users/"+id, nil)
-				if err == nil && status != http.StatusNoContent {
-					err = fmt.Errorf("%d: %s", status, data)
-				}
-				if err != nil {
+				if _, err := w.api.DeleteUserWithResponse(t.Context(), id); err != nil {
 					mu.Lock()
 					failed = append(failed, err)
 					mu.Unlock()
