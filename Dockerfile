@@ -4,12 +4,10 @@ WORKDIR /src
 # The workspace without the others: what they need has no say in which versions end up in the image.
 COPY go.work ./
 RUN go work edit -dropuse=./bench -dropuse=./infra
-COPY app/go.mod app/go.sum app/
-RUN go -C app mod download
-
 COPY app app
 ARG TARGETOS TARGETARCH VERSION=development REVISION=unknown
-RUN --mount=type=cache,target=/root/.cache/go-build \
+# What is built is downloaded, and nothing that only tests need; both are kept from build to build.
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -buildvcs=false \
     -ldflags "-s -w -X main.version=$VERSION -X main.revision=$REVISION" -o /prima-api ./app/cmd/prima-api
 
