@@ -47,7 +47,7 @@ func refused(t *testing.T, err error, status int32, text string) client.Error {
 	return *e
 }
 
-// Ensure every operation of the description can be called, and its answer be read.
+// Ensure the operations of users and of the service itself can be called, and their answers be read. Those of avatars and lists are below.
 func TestOperations(t *testing.T) {
 	t.Parallel()
 	c, ctx := connect(t, start(t)), t.Context()
