@@ -43,9 +43,11 @@ func (s *suite) requireHeadLikeGet(t *testing.T, path string) {
 	for _, name := range []string{"Content-Type", "Etag", "Cache-Control", "Link"} {
 		assert.Equal(t, get.Header.Values(name), head.Header.Values(name), "%s\n\n%s", get, head)
 	}
-	// The list may have changed in between, and an answer in chunks has no length.
-	if length := head.Header.Get("Content-Length"); path != "/users" && length != "" {
-		assert.Equal(t, get.Header.Get("Content-Length"), length, head)
+	// The list may have changed in between, and an answer in chunks has no length; a proxy that asked for it packed and unpacks it
+	// does not know the length either.
+	length, lengthOfGet := head.Header.Get("Content-Length"), get.Header.Get("Content-Length")
+	if path != "/users" && length != "" && (!s.Proxied || lengthOfGet != "") {
+		assert.Equal(t, lengthOfGet, length, head)
 	}
 	if !s.Proxied {
 		answers, usable := s.converse(t, "HEAD "+path+" HTTP/1.1\r\n"+s.headers()+"\r\n")
