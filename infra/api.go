@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -98,7 +99,20 @@ func apiValues(args *APIArgs, contract config.Config, tag string) charts.PrimaAP
 		values.Runtime = map[string]string{"AWS_EC2_METADATA_DISABLED": "true"}
 	}
 	args.Settings.open(&values)
+	args.Settings.Monitoring.watch(&values.Monitoring)
 	return values
+}
+
+// watch has a Prometheus operator and a Grafana watch the API, if they are to.
+func (m MonitoringSettings) watch(values *charts.Monitoring) {
+	if !m.Enabled {
+		return
+	}
+	values.Namespace = cmp.Or(m.Namespace, values.Namespace)
+	values.ServiceMonitor.Enabled, values.ServiceMonitor.Labels = true, m.Labels
+	rule := &values.PrometheusRule
+	rule.Enabled, rule.Labels, rule.KubeStateMetrics, rule.RunbookURL = true, m.Labels, m.KubeStateMetrics, cmp.Or(m.RunbookURL, rule.RunbookURL)
+	values.Dashboard.Enabled = true
 }
 
 // give lets the pods of a service account have its role.

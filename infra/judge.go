@@ -43,6 +43,15 @@ func (s Stack) judgeAWS(must judge) {
 	}
 }
 
+// judgeMonitoring notes what is wrong with how the API is watched.
+func (s Stack) judgeMonitoring(must judge) {
+	m := s.API.Monitoring
+	must(m.Namespace == "" || objectName.MatchString(m.Namespace), "api.monitoring.namespace", m.Namespace, "the name of a namespace, or empty for that of the chart")
+	must(m.RunbookURL == "" || isHTTP(m.RunbookURL), "api.monitoring.runbookURL", m.RunbookURL, "an http or https URL, or empty")
+	set := m.Namespace != "" || len(m.Labels) > 0 || m.KubeStateMetrics || m.RunbookURL != ""
+	must(m.Enabled || !set, "api.monitoring.enabled", m.Enabled, "true, or the rest of api.monitoring is for nothing")
+}
+
 // judgeWayIn notes what is wrong with how clients reach the API.
 func (s Stack) judgeWayIn(must judge) {
 	in, gate := s.API.Ingress, s.API.Gateway

@@ -256,6 +256,30 @@ func TestAPI(t *testing.T) {
 	assert.Equal(t, "test", values["credentials"].(map[string]any)["accessKeyID"])
 }
 
+// Ensure a stack that is to be watched is, by what its Prometheus selects, and that no other asks for an operator that is not there.
+func TestMonitoring(t *testing.T) {
+	t.Parallel()
+	kinds := []string{"kind: ServiceMonitor\n", "kind: PrometheusRule\n", "grafana_dashboard: \"1\""}
+	d, err := up(t, local())
+	require.NoError(t, err)
+	for _, kind := range kinds {
+		assert.NotContains(t, renderAPI(t, d.values(t, "prima-api")), kind)
+	}
+
+	s := local()
+	api := s["api"].(map[string]any)
+	api["monitoring"] = map[string]any{
+		"enabled": true, "namespace": "observability", "labels": map[string]string{"release": "prometheus"}, "kubeStateMetrics": true,
+		"runbookURL": "https://example.com/operations",
+	}
+	d, err = up(t, s)
+	require.NoError(t, err)
+	text := renderAPI(t, d.values(t, "prima-api"))
+	for _, present := range append(kinds, "kubernetes.io/metadata.name: observability\n", "release: prometheus\n", "PrimaAPIRestarts", "https://example.com/operations#primaapirestarts") {
+		assert.Contains(t, text, present)
+	}
+}
+
 // Ensure the namespaces enforce their Pod Security Standards, and are there before anything is put into them.
 func TestNamespaces(t *testing.T) {
 	t.Parallel()
@@ -368,6 +392,9 @@ func TestRefusedSettings(t *testing.T) {
 		`prima-api:api.ingress.host = "a/b" must be`:                       {"api": map[string]any{"ingress": map[string]any{"host": "a/b"}}},
 		`prima-api:api.config.LOG_LEVEL: LOG_LEVEL="loud" must be debug`:   {"api": map[string]any{"config": map[string]any{"LOG_LEVEL": "loud"}}},
 		`prima-api:api.config.ACCESS_TOKENS is a secret`:                   {"api": map[string]any{"config": map[string]any{"ACCESS_TOKENS": ""}}},
+		`prima-api:api.monitoring.namespace = "a b" must be`:               {"api": map[string]any{"monitoring": map[string]any{"enabled": true, "namespace": "a b"}}},
+		`prima-api:api.monitoring.runbookURL = "wiki" must be an http`:     {"api": map[string]any{"monitoring": map[string]any{"enabled": true, "runbookURL": "wiki"}}},
+		`prima-api:api.monitoring.enabled = "false" must be true`:          {"api": map[string]any{"monitoring": map[string]any{"kubeStateMetrics": true}}},
 		`prima-api:api.access = "none" must be token or open`:              {"api": map[string]any{"access": "none"}},
 		`prima-api:api.config.LOG_LEVL = "info" must be a setting`:         {"api": map[string]any{"config": map[string]any{"LOG_LEVL": "info"}}},
 	} {

@@ -120,8 +120,24 @@ type APISettings struct {
 	LetIn LetInSettings `json:"letIn"`
 	// Access is who may call the API: token for those of the setting tokens, or open for everybody.
 	Access string `json:"access"`
+	// Monitoring is what a Prometheus operator and a Grafana of the cluster are given.
+	Monitoring MonitoringSettings `json:"monitoring"`
 	// Config are settings of the API by their variables, such as LOG_LEVEL: see the README.
 	Config map[string]string `json:"config"`
+}
+
+// MonitoringSettings describe how the API is watched. The cluster must have a Prometheus operator.
+type MonitoringSettings struct {
+	// Enabled makes a ServiceMonitor, the alerts and a dashboard for the sidecar of Grafana's chart.
+	Enabled bool `json:"enabled"`
+	// Namespace is that of Prometheus, whose pods the network policy lets in; monitoring unless set.
+	Namespace string `json:"namespace"`
+	// Labels are those that Prometheus selects ServiceMonitors and rules by, such as release.
+	Labels map[string]string `json:"labels"`
+	// KubeStateMetrics says that there are kube-state-metrics, for the alerts on restarts and on the sweep.
+	KubeStateMetrics bool `json:"kubeStateMetrics"`
+	// RunbookURL is where docs/operations.md is found.
+	RunbookURL string `json:"runbookURL"`
 }
 
 // IngressSettings describe an Ingress.
@@ -277,6 +293,7 @@ func (s Stack) faults() []error {
 	must(s.Storage.NoncurrentDays >= 1, "storage.noncurrentDays", s.Storage.NoncurrentDays, "at least 1")
 	s.judgeAWS(must)
 	s.judgeWayIn(must)
+	s.judgeMonitoring(must)
 
 	// The contract judges what is its own.
 	known := map[string]bool{}
