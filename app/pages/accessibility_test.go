@@ -32,6 +32,20 @@ var axe = sync.OnceValues(func() (string, error) {
 	return string(source), err
 })
 
+// axe returns what has axe-core look for what is wrong with the page as it is. Without axe-core it skips the test.
+func (p *page) axe() func(what string) {
+	p.t.Helper()
+	source, err := axe()
+	if err != nil {
+		p.t.Skipf("skipped: no axe-core: %v", err)
+	}
+	return func(what string) {
+		p.t.Helper()
+		evaluate[chromedp.Void](p, source)
+		assert.Empty(p.t, evaluate[[]string](p, `axe.run(document, {resultTypes: ["violations"]}).then((r) => r.violations.map((v) => v.id + ": " + v.nodes.map((n) => n.html + " " + n.failureSummary).join("\n")))`), what)
+	}
+}
+
 // Ensure axe-core finds nothing wrong with the page of the users: list, form with an error, question, in both schemes and narrow.
 func TestAxe(t *testing.T) {
 	t.Parallel()
@@ -44,14 +58,7 @@ func TestAxe(t *testing.T) {
 		s.create(t, name, "a@example.com", drawn)
 	}
 	p := newPage(t, s)
-	source, err := axe()
-	if err != nil {
-		t.Skipf("skipped: no axe-core: %v", err)
-	}
-	check := func(what string) {
-		evaluate[chromedp.Void](p, source)
-		assert.Empty(t, evaluate[[]string](p, `axe.run(document, {resultTypes: ["violations"]}).then((r) => r.violations.map((v) => v.id + ": " + v.nodes.map((n) => n.html + " " + n.failureSummary).join("\n")))`), what)
-	}
+	check := p.axe()
 	for _, scheme := range []string{"light", "dark"} {
 		for _, width := range []int64{320, 1280} {
 			p.prefer(scheme)
@@ -157,4 +164,53 @@ func text(value []byte) string {
 	var s string
 	_ = json.Unmarshal(value, &s)
 	return s
+}
+
+// Ensure axe-core finds nothing wrong with the description: its list, an operation that is open and the dialog for a token, in both
+// schemes and narrow.
+func TestAxeDocs(t *testing.T) {
+	t.Parallel()
+	s := serve(t, nil)
+	p := newPage(t, s)
+	check := p.axe()
+	for _, scheme := range []string{"light", "dark"} {
+		for _, width := range []int64{320, 1280} {
+			p.prefer(scheme)
+			p.do(chromedp.EmulateViewport(width, 900))
+			p.open("/docs")
+			p.shows("#viewer", "/users")
+			check(scheme + " list")
+			p.click(`.opblock-post:has([data-path="/users"]) .opblock-summary-control`)
+			p.until(q(`.opblock-post:has([data-path="/users"]) .execute`))
+			check(scheme + " operation")
+			p.click(".btn.authorize")
+			p.until(q(".dialog-ux"))
+			check(scheme + " token")
+		}
+	}
+}
+
+// Ensure whoever points by a thumb hits what was meant: everything that is pressed has 44 pixels a side (WCAG 2.2, 2.5.5), but for links in a
+// sentence.
+func TestTargets(t *testing.T) {
+	t.Parallel()
+	s := serve(t, nil)
+	s.create(t, "Ada", "ada@example.com", face(t, 1))
+	p := newPage(t, s)
+	const small = `[...document.querySelectorAll("button, a[href], input, select, [role=button]")].filter((e) => {
+		const box = e.getBoundingClientRect();
+		return e.checkVisibility({visibilityProperty: true, opacityProperty: true}) && box.bottom > 0 && box.width > 1 && (box.width < 44 || box.height < 44);
+	}).map((e) => e.outerHTML.slice(0, 120) + " " + e.getBoundingClientRect().width + "x" + e.getBoundingClientRect().height)`
+	for _, width := range []int64{320, 1280} {
+		p.do(chromedp.EmulateViewport(width, 900))
+		p.open("/")
+		p.shows("#list", "Ada")
+		assert.Empty(t, evaluate[[]string](p, small), width)
+		p.click("#list .edit")
+		assert.Empty(t, evaluate[[]string](p, small), width)
+		p.click("#editor-cancel")
+		p.click("#list .delete")
+		assert.Empty(t, evaluate[[]string](p, small), width)
+		p.click("#confirm-cancel")
+	}
 }

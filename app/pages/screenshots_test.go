@@ -93,6 +93,13 @@ func TestScreenshots(t *testing.T) {
 		take("docs-" + scheme)
 		p.do(chromedp.EmulateViewport(320, 640, chromedp.EmulateScale(2)))
 		take("narrow-docs-" + scheme)
+		p.click(`.opblock-post:has([data-path="/users"]) .opblock-summary-control`)
+		p.until(q(`.opblock-post:has([data-path="/users"]) .execute`))
+		evaluate[chromedp.Void](p, q(`.opblock-post:has([data-path="/users"])`)+".scrollIntoView()")
+		take("narrow-docs-operation-" + scheme)
+		p.do(chromedp.EmulateViewport(1200, 780))
+		evaluate[chromedp.Void](p, q(`.opblock-post:has([data-path="/users"])`)+".scrollIntoView()")
+		take("docs-operation-" + scheme)
 	}
 }
 
