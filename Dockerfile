@@ -20,5 +20,5 @@ COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /prima-api /prima-api
 # A number, so that Kubernetes can tell that it is not root.
 USER 65532:65532
-EXPOSE 5000
+EXPOSE 5000 9464
 ENTRYPOINT ["/prima-api"]

@@ -100,6 +100,7 @@ func apiValues(args *APIArgs, contract config.Config, tag string) charts.PrimaAP
 	}
 	args.Settings.open(&values)
 	args.Settings.Monitoring.watch(&values.Monitoring)
+	values.Tracing = charts.Tracing(args.Settings.Tracing)
 	return values
 }
 

@@ -236,6 +236,28 @@ func TestArgumentsOfBareResources(t *testing.T) {
 	assert.Len(t, seen, len(types))
 }
 
+// Ensure a preview of a stack that is not there yet shows what the chart would make: its values are known, and those of the update.
+func TestPreview(t *testing.T) {
+	t.Parallel()
+	for name, s := range map[string]settings{"local": local(), "podIdentity": onAWS(t, nil), "irsa": onAWS(t, withIRSA)} {
+		before, err := preview(t, s)
+		require.NoError(t, err, name)
+		after, err := up(t, s)
+		require.NoError(t, err, name)
+		assert.False(t, before.find(t, "kubernetes:helm.sh/v4:Chart", "prima-api").Inputs.ContainsUnknowns(), name)
+		assert.Equal(t, after.values(t, "prima-api"), before.values(t, "prima-api"), name)
+	}
+}
+
+// Ensure a stack whose name makes that of a role too long is told so.
+func TestLongRoleName(t *testing.T) {
+	t.Parallel()
+	s := onAWS(t, nil)
+	s["storage"].(map[string]any)["region"] = "us-" + strings.Repeat("isolated-", 5) + "east-1"
+	_, err := up(t, s)
+	require.ErrorContains(t, err, "a name has at most 64 characters")
+}
+
 // Ensure the pods have their roles and no key, come by TLS alone, and are told what they are called from outside.
 func TestPodsOnAWS(t *testing.T) {
 	t.Parallel()
@@ -258,9 +280,17 @@ func TestPodsOnAWS(t *testing.T) {
 			assert.Contains(t, text, present, name)
 		}
 		for _, account := range serviceAccounts {
-			assert.Equal(t, name == "irsa", strings.Contains(text, "eks.amazonaws.com/role-arn: arn:aws:iam::123456789012:role/"+account+"\n"), name)
+			assert.Equal(t, name == "irsa", strings.Contains(text, "eks.amazonaws.com/role-arn: arn:aws:iam::123456789012:role/"+account+"-local-eu-central-1\n"), name)
 		}
-		assert.Contains(t, text, "prima.internal/role: arn:aws:iam::123456789012:role/prima-api\n", "another role is another pod")
+		assert.Contains(t, text, "prima.internal/role: arn:aws:iam::123456789012:role/prima-api-local-eu-central-1\n", "another role is another pod")
+		// A pod that starts before its account is associated never gets the role.
+		waits := d.find(t, "kubernetes:helm.sh/v4:Chart", "prima-api").RegisterRPC.GetDependencies()
+		for _, token := range []string{roleType, associationType} {
+			for _, account := range serviceAccounts {
+				waited := slices.ContainsFunc(waits, func(urn string) bool { return strings.Contains(urn, token) && strings.HasSuffix(urn, "::"+account) })
+				assert.Equal(t, token == roleType || name != "irsa", waited, "%s: the chart waits for %s %s: %v", name, token, account, waits)
+			}
+		}
 		assert.Equal(t, name == "gateway", strings.Contains(text, "kind: HTTPRoute"), name)
 		assert.Equal(t, name != "gateway", strings.Contains(text, "kind: Ingress\n"), name)
 		if name == "gateway" {

@@ -38,6 +38,9 @@ const (
 	associationType = "aws:eks/podIdentityAssociation:PodIdentityAssociation"
 )
 
+// longestRoleName is in characters: https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html.
+const longestRoleName = 64
+
 // A role is a role of IAM.
 type role struct {
 	pulumi.CustomResourceState
@@ -57,7 +60,12 @@ func NewIdentity(ctx *pulumi.Context, name string, args *IdentityArgs, opts ...p
 	partition := partitionOf(args.Region)
 	for _, is := range config.Roles() {
 		account := serviceAccounts[is]
+		roleName := fmt.Sprintf("%s-%s-%s", account, ctx.Stack(), args.Region)
+		if len(roleName) > longestRoleName {
+			return nil, fmt.Errorf("the role would be called %s, and a name has at most %d characters: call the stack something shorter", roleName, longestRoleName)
+		}
 		inputs := pulumi.Map{
+			"name":             pulumi.String(roleName),
 			"assumeRolePolicy": pulumi.String(document(trustPolicy(args, partition, account))),
 			"description":      pulumi.String(fmt.Sprintf("The pods of the service account %s in the namespace %s of Kubernetes", account, apiNamespace)),
 		}
@@ -80,18 +88,20 @@ func NewIdentity(ctx *pulumi.Context, name string, args *IdentityArgs, opts ...p
 			return nil, err
 		}
 		i.Roles[is] = r.ARN
-		if args.Settings.Identity != podIdentity {
-			continue
+		if args.Settings.Identity == podIdentity {
+			association := new(pulumi.CustomResourceState)
+			err = ctx.RegisterResource(associationType, account, pulumi.Map{
+				"clusterName": pulumi.String(args.Settings.Cluster), "namespace": pulumi.String(apiNamespace), "serviceAccount": pulumi.String(account), "roleArn": r.ARN,
+			}, association, options...)
+			if err != nil {
+				return nil, err
+			}
+			// A pod that starts before its account is associated never gets the role.
+			i.Roles[is] = asString(pulumi.All(r.ARN, association.ID()).ApplyT(func(made []any) string { return fmt.Sprint(made[0]) }))
 		}
-		association := new(pulumi.CustomResourceState)
-		err = ctx.RegisterResource(associationType, account, pulumi.Map{
-			"clusterName": pulumi.String(args.Settings.Cluster), "namespace": pulumi.String(apiNamespace), "serviceAccount": pulumi.String(account), "roleArn": r.ARN,
-		}, association, options...)
-		if err != nil {
-			return nil, err
+		if ctx.DryRun() { // as for the table and the bucket: see NewStorage
+			i.Roles[is] = pulumi.String(fmt.Sprintf("arn:%s:iam::%s:role/%s", partition, args.Settings.Account, roleName)).ToStringOutput()
 		}
-		// A pod that starts before its account is associated never gets the role.
-		i.Roles[is] = asString(pulumi.All(r.ARN, association.ID()).ApplyT(func(made []any) string { return fmt.Sprint(made[0]) }))
 	}
 	return i, ctx.RegisterResourceOutputs(i, pulumi.Map{"api": i.Roles[config.RoleAPI], "sweep": i.Roles[config.RoleSweep]})
 }

@@ -24,6 +24,7 @@ type deployment struct {
 	mu        sync.Mutex
 	resources []pulumi.MockResourceArgs
 	awaited   []string
+	preview   bool
 }
 
 // NewResource implements [pulumi.MockResourceMonitor]: every resource has its inputs as outputs.
@@ -33,10 +34,16 @@ func (d *deployment) NewResource(args pulumi.MockResourceArgs) (string, resource
 	d.resources = append(d.resources, args)
 	outputs := args.Inputs.Copy()
 	if args.TypeToken == roleType {
-		outputs["arn"] = resource.NewStringProperty("arn:aws:iam::123456789012:role/" + args.Name)
+		outputs["arn"] = resource.NewStringProperty("arn:aws:iam::123456789012:role/" + args.Inputs["name"].StringValue())
 	}
 	if args.TypeToken == "kubernetes:helm.sh/v4:Chart" {
 		outputs["resources"] = resource.NewArrayProperty(nil)
+	}
+	if d.preview {
+		for name := range outputs {
+			outputs[name] = resource.MakeComputed(resource.NewStringProperty(""))
+		}
+		return "", outputs, nil
 	}
 	return args.Name + "-id", outputs, nil
 }
@@ -64,7 +71,17 @@ type plainly struct{ value any }
 
 func up(t *testing.T, s settings) (*deployment, error) {
 	t.Helper()
-	d := new(deployment)
+	return run(t, new(deployment), s)
+}
+
+// preview is up before anything is there: what comes of a resource is not known, and what it was asked for is not taken for granted.
+func preview(t *testing.T, s settings) (*deployment, error) {
+	t.Helper()
+	return run(t, &deployment{preview: true}, s)
+}
+
+func run(t *testing.T, d *deployment, s settings) (*deployment, error) {
+	t.Helper()
 	values := map[string]string{}
 	var secrets []string
 	for key, value := range s {
@@ -91,7 +108,9 @@ func up(t *testing.T, s settings) (*deployment, error) {
 	}
 	err := pulumi.RunErr(func(ctx *pulumi.Context) error { return deploy(ctx, await) },
 		pulumi.WithMocks("prima-api", "local", d),
-		func(info *pulumi.RunInfo) { info.Config, info.ConfigSecretKeys = values, secrets })
+		func(info *pulumi.RunInfo) {
+			info.Config, info.ConfigSecretKeys, info.DryRun = values, secrets, d.preview
+		})
 	return d, err
 }
 
@@ -280,6 +299,29 @@ func TestMonitoring(t *testing.T) {
 	}
 }
 
+// Ensure traces go where the stack says, all of them unless it says otherwise.
+func TestTracing(t *testing.T) {
+	t.Parallel()
+	const endpoint = "http://collector.observability.svc:4318"
+	for want, tracing := range map[string]map[string]any{
+		`OTEL_TRACES_SAMPLER_ARG: "1"`:    {"endpoint": endpoint},
+		`OTEL_TRACES_SAMPLER_ARG: "0"`:    {"endpoint": endpoint, "share": 0},
+		`OTEL_TRACES_SAMPLER_ARG: "0.05"`: {"endpoint": endpoint, "share": 0.05, "headersSecret": "traces"},
+	} {
+		s := local()
+		s["api"].(map[string]any)["tracing"] = tracing
+		d, err := up(t, s)
+		require.NoError(t, err)
+		text := renderAPI(t, d.values(t, "prima-api"))
+		assert.Contains(t, text, want+"\n")
+		assert.Contains(t, text, `OTEL_EXPORTER_OTLP_ENDPOINT: "`+endpoint+`"`)
+		assert.Equal(t, tracing["headersSecret"] != nil, strings.Contains(text, "name: traces\n"))
+	}
+	d, err := up(t, local())
+	require.NoError(t, err)
+	assert.NotContains(t, renderAPI(t, d.values(t, "prima-api")), "OTEL_")
+}
+
 // Ensure the namespaces enforce their Pod Security Standards, and are there before anything is put into them.
 func TestNamespaces(t *testing.T) {
 	t.Parallel()
@@ -395,7 +437,13 @@ func TestRefusedSettings(t *testing.T) {
 		`prima-api:api.monitoring.namespace = "a b" must be`:               {"api": map[string]any{"monitoring": map[string]any{"enabled": true, "namespace": "a b"}}},
 		`prima-api:api.monitoring.runbookURL = "wiki" must be an http`:     {"api": map[string]any{"monitoring": map[string]any{"enabled": true, "runbookURL": "wiki"}}},
 		`prima-api:api.monitoring.enabled = "false" must be true`:          {"api": map[string]any{"monitoring": map[string]any{"kubeStateMetrics": true}}},
+		`prima-api:api.tracing.endpoint = "collector:4318" must be an`:     {"api": map[string]any{"tracing": map[string]any{"endpoint": "collector:4318"}}},
+		`prima-api:api.tracing.endpoint = "" must be the URL of a`:         {"api": map[string]any{"tracing": map[string]any{"share": 0.5}}},
+		`prima-api:api.tracing.share = "5" must be from 0 to 1`:            {"api": map[string]any{"tracing": map[string]any{"endpoint": "http://c", "share": 5}}},
+		`prima-api:api.tracing.headersSecret = "a b" must be the name`:     {"api": map[string]any{"tracing": map[string]any{"endpoint": "http://c", "headersSecret": "a b"}}},
 		`prima-api:api.access = "none" must be token or open`:              {"api": map[string]any{"access": "none"}},
+		`prima-api:api.config.S3_BUCKET is for nothing: storage.bucket`:    {"api": map[string]any{"config": map[string]any{"S3_BUCKET": "other"}}},
+		`prima-api:api.config.AWS_ENDPOINT_URL is for nothing: localsta`:   {"api": map[string]any{"config": map[string]any{"AWS_ENDPOINT_URL": "http://a"}}},
 		`prima-api:api.config.LOG_LEVL = "info" must be a setting`:         {"api": map[string]any{"config": map[string]any{"LOG_LEVL": "info"}}},
 	} {
 		d, err := up(t, s)
@@ -406,6 +454,15 @@ func TestRefusedSettings(t *testing.T) {
 	for _, want := range []string{"wrong settings in Pulumi.local.yaml", "storage.billing", "storage.table", "api.nodePort"} {
 		assert.ErrorContains(t, err, want)
 	}
+}
+
+// Ensure a key of the project that is no setting is found, in what Pulumi hands to a program, and that those of others are not asked after.
+func TestUnknownKeys(t *testing.T) {
+	t.Parallel()
+	s := defaultStack("local")
+	faults := s.unknownKeys("prima-api", `{"prima-api:storge":"{}","prima-api:storage":"{}","prima-api:tokens":"{}","aws:region":"x"}`)
+	require.Len(t, faults, 1)
+	assert.ErrorContains(t, faults[0], "storge is no setting: there are api, aws, kubernetes, localstack, storage, environment, localstackAuthToken, tokens")
 }
 
 // Ensure LocalStack's health is understood, whatever answers.

@@ -7,9 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -83,16 +81,22 @@ const (
 
 // StorageSettings describe the table and the bucket.
 type StorageSettings struct {
-	Table               string `json:"table"`
-	Bucket              string `json:"bucket"`
-	Region              string `json:"region"`
-	Billing             string `json:"billing"` // provisioned (1 read and 1 write unit) or onDemand
-	PointInTimeRecovery bool   `json:"pointInTimeRecovery"`
+	// Table is the name of the table.
+	Table string `json:"table"`
+	// Bucket is the name of the bucket, which nobody else in the world may have.
+	Bucket string `json:"bucket"`
+	// Region is where both are.
+	Region string `json:"region"`
+	// Billing of the table is provisioned, by one unit for reads and one for writes, or onDemand.
+	Billing string `json:"billing"`
+	// PointInTimeRecovery lets the table be restored as it was at any second of the last 35 days.
+	PointInTimeRecovery bool `json:"pointInTimeRecovery"`
 	// DeletionProtection has DynamoDB refuse to delete the table, and Pulumi to delete or replace the table or the bucket.
 	DeletionProtection bool `json:"deletionProtection"`
 	// Versioning keeps avatars that were removed or replaced, for NoncurrentDays.
-	Versioning     bool `json:"versioning"`
-	NoncurrentDays int  `json:"noncurrentDays"`
+	Versioning bool `json:"versioning"`
+	// NoncurrentDays are for how many days they are kept.
+	NoncurrentDays int `json:"noncurrentDays"`
 	// Adopt takes over a table and a bucket that exist instead of creating them, and retains them
 	// when the stack is destroyed.
 	Adopt AdoptSettings `json:"adopt"`
@@ -100,21 +104,25 @@ type StorageSettings struct {
 
 // AdoptSettings say what exists already.
 type AdoptSettings struct {
-	Table  bool `json:"table"`
+	// Table is taken over.
+	Table bool `json:"table"`
+	// Bucket is taken over.
 	Bucket bool `json:"bucket"`
 }
 
 // APISettings describe the API's deployment.
 type APISettings struct {
-	// Image is the repository of the image; its tag is the hash of what it is built from unless Tag is set.
+	// Image is the repository of the image.
 	Image string `json:"image"`
-	Tag   string `json:"tag"`
+	// Tag of the image; empty for the hash of what it is built from.
+	Tag string `json:"tag"`
 	// Digest is the image to deploy, whatever its tag names meanwhile, such as sha256:…; empty to go by the tag.
 	Digest string `json:"digest"`
 	// NodePort is the port of the API on the cluster's nodes; 0 makes a Service that only the cluster reaches.
 	NodePort int `json:"nodePort"`
-	// Ingress and Gateway are ways in from outside of the cluster, of which a stack has one or none.
+	// Ingress is a way in from outside of the cluster, for a stack without a Gateway.
 	Ingress IngressSettings `json:"ingress"`
+	// Gateway is a way in from outside of the cluster, for a stack without an Ingress.
 	Gateway GatewaySettings `json:"gateway"`
 	// LetIn is who may call the pods beside those of their own namespace and of the Ingress controller.
 	LetIn LetInSettings `json:"letIn"`
@@ -122,6 +130,8 @@ type APISettings struct {
 	Access string `json:"access"`
 	// Monitoring is what a Prometheus operator and a Grafana of the cluster are given.
 	Monitoring MonitoringSettings `json:"monitoring"`
+	// Tracing is where traces of the API's requests go.
+	Tracing TracingSettings `json:"tracing"`
 	// Config are settings of the API by their variables, such as LOG_LEVEL: see the README.
 	Config map[string]string `json:"config"`
 }
@@ -138,6 +148,18 @@ type MonitoringSettings struct {
 	KubeStateMetrics bool `json:"kubeStateMetrics"`
 	// RunbookURL is where docs/operations.md is found.
 	RunbookURL string `json:"runbookURL"`
+}
+
+// TracingSettings say where traces go.
+type TracingSettings struct {
+	// Endpoint is the URL of a collector of OTLP over HTTP, such as http://collector.observability.svc:4318, which the network
+	// policy lets the API out to; empty to trace nothing.
+	Endpoint string `json:"endpoint"`
+	// Share of the requests that are traced, from 0 to 1, where a caller has not decided it; 1 unless set.
+	Share float64 `json:"share"`
+	// HeadersSecret is the name of a Secret in the namespace prima with the headers that the collector asks for, as
+	// name=value,name=value under the key OTEL_EXPORTER_OTLP_HEADERS; empty for none.
+	HeadersSecret string `json:"headersSecret"`
 }
 
 // IngressSettings describe an Ingress.
@@ -160,10 +182,12 @@ type IngressSettings struct {
 type GatewaySettings struct {
 	// Host is the name that the route answers to; empty for no route.
 	Host string `json:"host"`
-	// Name, Namespace and Listener say where the route is attached.
-	Name      string `json:"name"`
+	// Name of the Gateway that the route is attached to.
+	Name string `json:"name"`
+	// Namespace of that Gateway; empty for that of the API.
 	Namespace string `json:"namespace"`
-	Listener  string `json:"listener"`
+	// Listener of that Gateway, by its name: the one for https.
+	Listener string `json:"listener"`
 }
 
 // LetInSettings say whom the network policy lets in.
@@ -206,6 +230,7 @@ func defaultStack(name string) Stack {
 		},
 		API: APISettings{
 			Image: "prima-api", Access: charts.AccessToken,
+			Tracing: TracingSettings{Share: charts.DefaultPrimaAPI().Tracing.Share},
 			Ingress: IngressSettings{Class: charts.DefaultPrimaAPI().Ingress.ClassName, ControllerNamespace: charts.DefaultPrimaAPI().Ingress.ControllerNamespace},
 		},
 	}
@@ -219,7 +244,7 @@ func loadStack(ctx *pulumi.Context) (Stack, error) {
 	if v, err := settings.Try("environment"); err == nil {
 		s.Environment = v
 	}
-	for key, into := range map[string]any{"kubernetes": &s.Kubernetes, "localstack": &s.LocalStack, "aws": &s.AWS, "storage": &s.Storage, "api": &s.API} {
+	for key, into := range s.sections() {
 		value, err := settings.Try(key)
 		if err != nil {
 			continue // not set
@@ -241,6 +266,7 @@ func loadStack(ctx *pulumi.Context) (Stack, error) {
 		faults = append(faults, s.accessFaults(ctx.Stack())...)
 	}
 	faults = append(faults, s.faults()...)
+	faults = append(faults, s.unknownKeys(ctx.Project(), os.Getenv(pulumi.EnvConfig))...)
 	if len(faults) == 0 {
 		return s, nil
 	}
@@ -260,14 +286,6 @@ func readable(err error) string {
 	return strings.TrimPrefix(err.Error(), "json: ")
 }
 
-var (
-	hostName    = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
-	imageName   = regexp.MustCompile(`^[a-z0-9]([a-z0-9._/:-]*[a-z0-9])?$`)
-	imageDigest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-	imageTag    = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
-	imageWhole  = regexp.MustCompile(`^[a-z0-9][A-Za-z0-9._/-]*(:[0-9]+/[A-Za-z0-9._/-]+)?(:[A-Za-z0-9_][A-Za-z0-9._-]*)?(@sha256:[0-9a-f]{64})?$`)
-)
-
 // faults returns what is wrong with the settings, each with its key.
 func (s Stack) faults() []error {
 	var faults []error
@@ -276,24 +294,15 @@ func (s Stack) faults() []error {
 			faults = append(faults, fmt.Errorf("%s = %q must be %s", key, fmt.Sprint(value), allowed))
 		}
 	}
-	must(s.Kubernetes.Context != "", "kubernetes.context", s.Kubernetes.Context, "the name of a context in the kubeconfig")
-	must(hostName.MatchString(s.Kubernetes.Host), "kubernetes.host", s.Kubernetes.Host, "a host name or an IPv4 address")
-	must(imageWhole.MatchString(s.LocalStack.Image), "localstack.image", s.LocalStack.Image, "the name of an image")
-	must(s.LocalStack.Endpoint == "" || isHTTP(s.LocalStack.Endpoint), "localstack.endpoint", s.LocalStack.Endpoint, "an http or https URL, or empty")
-	must(s.LocalStack.PodEndpoint == "" || isHTTP(s.LocalStack.PodEndpoint), "localstack.podEndpoint", s.LocalStack.PodEndpoint, "an http or https URL, or empty")
+	s.judgeAlone(must)
 	must(s.LocalStack.Deploy || (s.LocalStack.Endpoint == "") == (s.LocalStack.PodEndpoint == ""), "localstack.podEndpoint", s.LocalStack.PodEndpoint,
 		"set together with localstack.endpoint, unless localstack.deploy is true: pods do not reach LocalStack where you do")
-	must(s.Storage.Billing == provisioned || s.Storage.Billing == onDemand, "storage.billing", s.Storage.Billing, provisioned+" or "+onDemand)
-	must(imageName.MatchString(s.API.Image), "api.image", s.API.Image, "the name of an image without a tag")
-	must(s.API.Tag == "" || imageTag.MatchString(s.API.Tag), "api.tag", s.API.Tag, "the tag of an image, or empty")
-	must(s.API.NodePort == 0 || (s.API.NodePort >= leastNodePort && s.API.NodePort <= mostNodePort && s.API.NodePort != localStackPort), "api.nodePort", s.API.NodePort,
-		fmt.Sprintf("0 or from %d to %d, and not %d, where LocalStack is", leastNodePort, mostNodePort, localStackPort))
-	must(s.API.Access == charts.AccessToken || s.API.Access == charts.AccessOpen, "api.access", s.API.Access, charts.AccessToken+" or "+charts.AccessOpen)
-	must(s.API.Digest == "" || imageDigest.MatchString(s.API.Digest), "api.digest", s.API.Digest, "sha256: and 64 hexadecimal digits, or empty")
-	must(s.Storage.NoncurrentDays >= 1, "storage.noncurrentDays", s.Storage.NoncurrentDays, "at least 1")
+	must(s.API.NodePort <= 0 || s.API.NodePort >= leastNodePort, "api.nodePort", s.API.NodePort, fmt.Sprintf("0 or from %d to %d", leastNodePort, mostNodePort))
+	must(s.API.NodePort != localStackPort, "api.nodePort", s.API.NodePort, "another: LocalStack is there")
 	s.judgeAWS(must)
 	s.judgeWayIn(must)
 	s.judgeMonitoring(must)
+	s.judgeTracing(must)
 
 	// The contract judges what is its own.
 	known := map[string]bool{}
@@ -303,6 +312,10 @@ func (s Stack) faults() []error {
 	for variable, value := range s.API.Config {
 		if public, ok := known[variable]; ok && !public {
 			faults = append(faults, fmt.Errorf("api.config.%s is a secret, and these settings are not: task token stores one", variable))
+			continue
+		}
+		if key := keyOf(variable); key != "api.config."+variable {
+			faults = append(faults, fmt.Errorf("api.config.%s is for nothing: %s says it", variable, key))
 			continue
 		}
 		must(known[variable], "api.config."+variable, value, "a setting of the API: see its README")
@@ -319,7 +332,7 @@ func (s Stack) faults() []error {
 
 // keyOf returns the setting of the stack that a variable of the API comes from.
 func keyOf(variable string) string {
-	keys := map[string]string{"DYNAMODB_TABLE": "storage.table", "S3_BUCKET": "storage.bucket", "AWS_REGION": "storage.region"}
+	keys := map[string]string{"DYNAMODB_TABLE": "storage.table", "S3_BUCKET": "storage.bucket", "AWS_REGION": "storage.region", "AWS_ENDPOINT_URL": "localstack.podEndpoint"}
 	if key, ok := keys[variable]; ok {
 		return key
 	}
@@ -351,9 +364,4 @@ func (s Stack) endpoint() string {
 		return fmt.Sprintf("http://%s:%d", s.Kubernetes.Host, localStackPort)
 	}
 	return s.LocalStack.Endpoint
-}
-
-func isHTTP(s string) bool {
-	u, err := url.Parse(s)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.RawQuery == "" && u.Fragment == "" && u.User == nil
 }

@@ -55,6 +55,10 @@ func NewStorage(ctx *pulumi.Context, name string, args *StorageArgs, opts ...pul
 		return nil, err
 	}
 	s.Table, s.Bucket = table.Name, bucket.Bucket
+	if ctx.DryRun() {
+		// A preview knows what they will be called, and shows what is made of it. That they are there is for the update to wait for.
+		s.Table, s.Bucket = pulumi.String(args.Settings.Table).ToStringOutput(), pulumi.String(args.Settings.Bucket).ToStringOutput()
+	}
 	return s, ctx.RegisterResourceOutputs(s, pulumi.Map{"table": s.Table, "bucket": s.Bucket})
 }
 

@@ -14,6 +14,8 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
 	"go.opentelemetry.io/otel/trace"
+
+	"prima.internal/app/config"
 )
 
 // The headers of a trace: those of https://www.w3.org/TR/trace-context/, and the one of its second level that tells a client in which
@@ -34,6 +36,10 @@ func (s *Server) traced(ctx context.Context, c *fiber.Ctx, e *exchange) context.
 		ctx = propagation.TraceContext{}.Extract(ctx, headerCarrier{&c.Request().Header})
 	}
 	if s.tracer == nil {
+		return ctx
+	}
+	// Probes come every other second and say nothing that a metric does not; in a quiet service they would be all of its traces.
+	if probe := e.route.name == config.PathHealth || e.route.name == config.PathReady; probe && !trace.SpanContextFromContext(ctx).IsValid() {
 		return ctx
 	}
 	// Of the URL nothing but the path: a query may hold what lets its owner see an image.

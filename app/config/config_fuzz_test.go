@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -34,6 +35,16 @@ func FuzzLoad(f *testing.F) {
 			return
 		}
 		require.NoError(t, c.Validate())
+		for _, s := range config.Settings() {
+			if s.Secret || value == "" || (s.Variable != variable && !slices.Contains(s.Formerly, variable)) {
+				continue
+			}
+			if len(s.Choices) > 0 {
+				require.Contains(t, s.Choices, value, variable)
+				continue
+			}
+			require.Regexp(t, s.Pattern, value, variable)
+		}
 		var environ []string
 		for _, v := range c.Environ() {
 			require.False(t, strings.ContainsAny(v.Value, "\n\r\x00"), "%s=%q", v.Name, v.Value)

@@ -12,6 +12,11 @@ type Setting struct {
 	Default  string // as it would be written in the environment; empty means empty
 	Allowed  string // what a value may be, as the end of a sentence "must be …"
 	Meaning  string
+	// Choices are all values that are allowed, if they are few.
+	Choices []string
+	// Pattern is a regular expression, of Go's and of JavaScript's, that every value that is allowed matches, but for an empty one in
+	// place of the default; so may some that are not. It is for schemas and forms. Empty where there are Choices, and for secrets.
+	Pattern string
 	// Formerly names the variables of the earlier chart that are still accepted for this one.
 	Formerly []string
 	// Secret is set where a value belongs into a Secret, and into no ConfigMap, log or error.
@@ -239,7 +244,7 @@ func Settings() []Setting {
 	settings := make([]Setting, len(fields))
 	for i, f := range fields {
 		settings[i] = f.Setting
-		settings[i].Allowed = f.allowed
+		settings[i].Allowed, settings[i].Choices, settings[i].Pattern = f.allowed, f.choices, f.pattern
 	}
 	return settings
 }

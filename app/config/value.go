@@ -19,14 +19,27 @@ var errValue = errors.New("not allowed")
 // What format writes, parse reads back as the same value.
 type value struct {
 	allowed string
+	choices []string // see Setting
+	pattern string
 	parse   func(string) error
 	format  func() string
 }
 
+// How numbers are written: in one way, which schemas and the templates of charts know too.
+var (
+	wholeNumber = regexp.MustCompile(`^[0-9]+$`)
+	aDuration   = regexp.MustCompile(`^(0|([0-9]+([.][0-9]+)?(ns|us|µs|ms|s|m|h))+)$`)
+	aSize       = regexp.MustCompile(`^[0-9]+(KiB|MiB)?$`)
+)
+
 func integer[T int | int64](p *T, least, most T) value {
 	return value{
 		allowed: fmt.Sprintf("a whole number from %d to %d", least, most),
+		pattern: wholeNumber.String(),
 		parse: func(s string) error {
+			if !wholeNumber.MatchString(s) { // strconv takes a sign
+				return errValue
+			}
 			n, err := strconv.ParseInt(s, 10, 64)
 			return assign(p, T(n), err, least, most)
 		},
@@ -37,6 +50,7 @@ func integer[T int | int64](p *T, least, most T) value {
 func boolean(p *bool) value {
 	return value{
 		allowed: "true or false",
+		choices: []string{"true", "false"},
 		parse: func(s string) error {
 			if s != "true" && s != "false" {
 				return errValue
@@ -51,7 +65,11 @@ func boolean(p *bool) value {
 func duration(p *time.Duration, least, most time.Duration) value {
 	return value{
 		allowed: fmt.Sprintf("a duration from %s to %s, such as 500ms, 10s or 1m30s", brief(least), brief(most)),
+		pattern: aDuration.String(),
 		parse: func(s string) error {
+			if !aDuration.MatchString(s) { // time takes a sign, and half a number
+				return errValue
+			}
 			d, err := time.ParseDuration(s)
 			return assign(p, d, err, least, most)
 		},
@@ -74,7 +92,11 @@ func brief(d time.Duration) string {
 func size(p *int64, least, most int64) value {
 	return value{
 		allowed: fmt.Sprintf("a number of bytes from %s to %s, plain or with KiB or MiB", units(least), units(most)),
+		pattern: aSize.String(),
 		parse: func(s string) error {
+			if !aSize.MatchString(s) {
+				return errValue
+			}
 			number, unit := s, int64(1)
 			if n, ok := strings.CutSuffix(s, "KiB"); ok {
 				number, unit = n, 1<<10
@@ -105,6 +127,7 @@ func text(p *string, pattern, allowed string) value {
 	expression := regexp.MustCompile(pattern)
 	return value{
 		allowed: allowed,
+		pattern: pattern,
 		parse: func(s string) error {
 			if !expression.MatchString(s) {
 				return errValue
@@ -119,6 +142,7 @@ func text(p *string, pattern, allowed string) value {
 func oneOf(p *string, choices ...string) value {
 	return value{
 		allowed: strings.Join(choices[:len(choices)-1], ", ") + " or " + choices[len(choices)-1],
+		choices: choices,
 		parse: func(s string) error {
 			if !slices.Contains(choices, s) {
 				return errValue
@@ -134,6 +158,7 @@ func oneOf(p *string, choices ...string) value {
 func address(p *string) value {
 	return value{
 		allowed: "an http or https URL without user, query or fragment, or empty",
+		pattern: `^([Hh][Tt][Tt][Pp][Ss]?://[^/?#]+(/[^?#]*)?)?$`,
 		parse: func(s string) error {
 			if s == "" {
 				*p = ""
@@ -156,6 +181,8 @@ func address(p *string) value {
 func origins(p *[]string) value {
 	return value{
 		allowed: "origins such as https://example.com, separated by commas, or `*` for all, or empty",
+		// Between a comma and an origin there may be any white space, which the two languages do not agree about.
+		pattern: `^([^!-~]*([*]|[Hh][Tt][Tt][Pp][Ss]?://[^/?#,]+)[^!-~]*(,|$))*$`,
 		parse: func(s string) error {
 			if s == "" {
 				*p = nil

@@ -227,6 +227,7 @@ func extremeAPI() charts.PrimaAPI {
 	v.NetworkPolicy.Ingress = []map[string]any{{"from": []any{map[string]any{"namespaceSelector": map[string]any{}}}}}
 	v.NetworkPolicy.Egress = []map[string]any{{"to": []any{map[string]any{"ipBlock": map[string]any{"cidr": "198.51.100.0/24"}}}}}
 	v.ServiceAccount = charts.ServiceAccount{Create: true, Name: "people-api", Annotations: map[string]string{"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/people"}}
+	v.Tracing = charts.Tracing{Endpoint: "https://traces.example.com/otlp", Share: 0.0625, HeadersSecret: "people-traces"}
 	v.TopologySpread = []string{"topology.kubernetes.io/region"}
 	v.PodAnnotations = map[string]string{"prometheus.io/scrape": "true"}
 	v.PodLabels = map[string]string{"team": "people"}

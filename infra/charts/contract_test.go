@@ -3,6 +3,7 @@ package charts_test
 import (
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -88,9 +89,12 @@ func TestEnvironmentIsTheContract(t *testing.T) {
 		tokens []string
 		beside []string // variables beside the settings
 	}{
-		"default":         {defaultAPI(), []string{ciEntry, adminEntry}, []string{"GOMEMLIMIT"}},
-		"local":           {localAPI(), nil, []string{"AWS_ACCESS_KEY_ID", "AWS_EC2_METADATA_DISABLED", "AWS_SECRET_ACCESS_KEY", "GOMEMLIMIT"}},
-		"existing secret": {extremeAPI(), []string{ciEntry}, []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "GOGC", "GOMEMLIMIT"}},
+		"default": {defaultAPI(), []string{ciEntry, adminEntry}, []string{"GOMEMLIMIT"}},
+		"local":   {localAPI(), nil, []string{"AWS_ACCESS_KEY_ID", "AWS_EC2_METADATA_DISABLED", "AWS_SECRET_ACCESS_KEY", "GOMEMLIMIT"}},
+		"existing secret": {extremeAPI(), []string{ciEntry}, []string{
+			"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "GOGC", "GOMEMLIMIT", "OTEL_EXPORTER_OTLP_ENDPOINT",
+			"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG",
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -115,6 +119,33 @@ func TestEnvironmentIsTheContract(t *testing.T) {
 			assert.Equal(t, test.values.Config, charts.ConfigValues(loaded))
 			assert.Equal(t, test.tokens, charts.AccessTokens(loaded))
 		})
+	}
+}
+
+// Ensure traces go where they are to, as many as are to, and say where they come from; that what is set in runtime comes first;
+// and that a Secret with the collector's headers is asked for only where there is a collector.
+func TestTracing(t *testing.T) {
+	t.Parallel()
+	v := defaultAPI()
+	v.Tracing.HeadersSecret = "traces"
+	v.Runtime = map[string]string{"OTEL_TRACES_SAMPLER_ARG": "0.5"}
+	for name := range environment(t, objects(t, mustRender(t, "prima-api", v))) {
+		assert.False(t, strings.HasPrefix(name, "OTEL_") && name != "OTEL_TRACES_SAMPLER_ARG", name)
+	}
+	v.Tracing.Endpoint, v.Tracing.Share = "http://collector.observability.svc:4318", 0.001
+	for set, share := range map[string]string{"": "0.001", "0.5": "0.5"} {
+		v.Runtime = map[string]string{}
+		if set != "" {
+			v.Runtime["OTEL_TRACES_SAMPLER_ARG"] = set
+		}
+		variables := environment(t, objects(t, mustRender(t, "prima-api", v)))
+		maps.DeleteFunc(variables, func(name, _ string) bool { return !strings.HasPrefix(name, "OTEL_") })
+		assert.Equal(t, map[string]string{
+			"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.observability.svc:4318",
+			"OTEL_EXPORTER_OTLP_HEADERS":  "existing",
+			"OTEL_RESOURCE_ATTRIBUTES":    "k8s.namespace.name=prima,k8s.deployment.name=prima-api",
+			"OTEL_TRACES_SAMPLER":         "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": share,
+		}, variables)
 	}
 }
 

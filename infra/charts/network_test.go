@@ -353,6 +353,8 @@ func TestEgressFollowsTheEndpoint(t *testing.T) {
 	}{
 		"http://localstack.aws.svc:4566":               {inNamespace("aws"), 4566},
 		"http://localstack.aws.svc.cluster.local:4566": {inNamespace("aws"), 4566},
+		"http://localstack.aws:4566":                   {inNamespace("aws"), 4566},
+		"http://localstack.com:4566":                   {host{address: "203.0.113.1"}, 4566}, // or so: nobody knows
 		"http://localstack:4566":                       {inNamespace("prima"), 4566},
 		"http://localstack":                            {inNamespace("prima"), 80},
 		"https://aws.example.com/path":                 {host{address: "203.0.113.1"}, 443},
@@ -368,5 +370,19 @@ func TestEgressFollowsTheEndpoint(t *testing.T) {
 		assert.True(t, n.allows(t, pod["prima-api Deployment"], test.to, corev1.ProtocolTCP, test.port), endpoint)
 		assert.False(t, n.allows(t, pod["prima-api Deployment"], test.to, corev1.ProtocolTCP, test.port+1), endpoint)
 		assert.False(t, n.allows(t, pod["prima-api Deployment"], inNamespace("other"), corev1.ProtocolTCP, test.port), endpoint)
+	}
+}
+
+// Ensure the API, and not the sweep, which has no traces, is let out to the collector.
+func TestEgressToTheCollector(t *testing.T) {
+	t.Parallel()
+	collector := host{namespace: "observability"}
+	v := defaultAPI()
+	for _, endpoint := range []string{"", "http://collector.observability.svc:4318"} {
+		v.Tracing.Endpoint = endpoint
+		n, pod := cluster(t, v, charts.DefaultLocalStack())
+		assert.Equal(t, endpoint != "", n.allows(t, pod["prima-api Deployment"], collector, corev1.ProtocolTCP, 4318), endpoint)
+		assert.False(t, n.allows(t, pod["prima-api Deployment"], collector, corev1.ProtocolTCP, 4317), endpoint)
+		assert.False(t, n.allows(t, pod["prima-api CronJob"], collector, corev1.ProtocolTCP, 4318), endpoint)
 	}
 }

@@ -51,6 +51,8 @@ type PrimaAPI struct {
 	NetworkPolicy APINetworkPolicy `json:"networkPolicy" jsonschema:"required"`
 	// How the API is watched. Metrics are served in any case, on ADMIN_PORT of each pod.
 	Monitoring Monitoring `json:"monitoring" jsonschema:"required"`
+	// Where traces of requests go. The network policy lets the API out to there.
+	Tracing Tracing `json:"tracing" jsonschema:"required"`
 	// Identity of the pods. Its token is not mounted: the API does not talk to Kubernetes.
 	ServiceAccount ServiceAccount `json:"serviceAccount" jsonschema:"required"`
 
@@ -236,6 +238,17 @@ type Dashboard struct {
 	Annotations map[string]string `json:"annotations,omitzero"`
 }
 
+// Tracing is where traces go.
+type Tracing struct {
+	// URL of a collector of OTLP over HTTP, such as http://collector.observability.svc:4318; empty traces nothing.
+	Endpoint string `json:"endpoint" jsonschema:"pattern=^(https?://[^][ /?#@]+(/[^ ?#]*)?)?$"`
+	// Share of the requests that are traced, from 0 to 1, where a caller has not decided it.
+	Share float64 `json:"share" jsonschema:"required,minimum=0,maximum=1"`
+	// Name of a Secret with the headers that the collector asks for, as name=value,name=value under the key
+	// OTEL_EXPORTER_OTLP_HEADERS.
+	HeadersSecret string `json:"headersSecret"`
+}
+
 // ServiceAccount is the identity of the pods.
 type ServiceAccount struct {
 	// Whether the chart makes the service account.
@@ -284,6 +297,7 @@ func DefaultPrimaAPI() PrimaAPI {
 			PrometheusRule: PrometheusRule{RunbookURL: "docs/operations.md"},
 			Dashboard:      Dashboard{Labels: map[string]string{"grafana_dashboard": "1"}},
 		},
+		Tracing:        Tracing{Share: 1},
 		ServiceAccount: ServiceAccount{Create: true},
 		TopologySpread: []string{"kubernetes.io/hostname", "topology.kubernetes.io/zone"},
 	}

@@ -311,10 +311,28 @@ func TestTraces(t *testing.T) {
 	sent := toAWS.Load()
 	assert.Regexp(t, "^00-"+not+"-[0-9a-f]{16}-00$", create("00-"+not+"-"+caller+"-00").Header.Get("Traceresponse"))
 	own := create("").Header.Get("Traceresponse")
+	probe := func(path, parent string) string {
+		request, err := http.NewRequest(http.MethodGet, p.url+path, nil)
+		require.NoError(t, err)
+		if parent != "" {
+			request.Header.Set("Traceparent", parent)
+		}
+		response, err := http.DefaultClient.Do(request)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		require.Equal(t, http.StatusOK, response.StatusCode)
+		return response.Header.Get("Traceresponse")
+	}
+	const probed = "22222222222222222222222222222222"
+	for _, path := range []string{config.PathHealth, config.PathReady} {
+		assert.Empty(t, probe(path, ""), "a probe is no trace of its own")
+		assert.Regexp(t, "^00-"+probed, probe(path, "00-"+probed+"-"+caller+"-01"), "unless its caller has one")
+	}
 	require.Regexp(t, `^00-[0-9a-f]{32}-[0-9a-f]{16}-01$`, own)
 	p.signal(t, os.Interrupt)
 	require.Equal(t, 0, p.wait(t), "%s", p.log)
 
+	assert.Len(t, c.named(probed, "GET "+config.PathReady), 1)
 	requests := c.named(recorded, "POST /users")
 	require.Len(t, requests, 1)
 	served := requests[0]

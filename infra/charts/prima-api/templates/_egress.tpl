@@ -17,17 +17,17 @@ A Service's port must be that of its pods, which is what a policy sees.
     - namespaceSelector:
         matchLabels:
           kubernetes.io/metadata.name: {{ index (splitList "." $host) 1 }}
+  {{- else if regexMatch "^[a-z0-9-]+[.][a-z0-9-]+$" $host }}
+    {{- /* A Service and its namespace, or a name of the world: it may be either. */}}
+    - namespaceSelector:
+        matchLabels:
+          kubernetes.io/metadata.name: {{ index (splitList "." $host) 1 }}
+    {{- include "prima-api.world" . | nindent 4 }}
   {{- else if regexMatch "^[0-9.]+$" $host }}
     - ipBlock:
         cidr: {{ $host }}/32
   {{- else }}
-    - ipBlock:
-        cidr: 0.0.0.0/0
-        # The instance metadata service, whose role is the node's.
-        except: [169.254.169.254/32]
-    - ipBlock:
-        cidr: ::/0
-        except: ['fd00:ec2::254/128']
+    {{- include "prima-api.world" . | nindent 4 }}
   {{- end }}
 {{- if not . }}
 # EKS Pod Identity (https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html)
@@ -40,6 +40,16 @@ A Service's port must be that of its pods, which is what a policy sees.
     - ipBlock:
         cidr: fd00:ec2::23/128
 {{- end }}
+{{- end }}
+
+{{- define "prima-api.world" -}}
+- ipBlock:
+    cidr: 0.0.0.0/0
+    # The instance metadata service, whose role is the node's.
+    except: [169.254.169.254/32]
+- ipBlock:
+    cidr: ::/0
+    except: ['fd00:ec2::254/128']
 {{- end }}
 
 {{- /* What the pods that use the table and the bucket may reach: DNS, the endpoints, and what is added to them. */}}

@@ -58,6 +58,19 @@ capabilities:
 {{- end -}}
 {{- end }}
 
+{{- /* What the collector of traces asks for. */}}
+{{- define "prima-api.tracingEnv" -}}
+{{- with .Values.tracing -}}
+{{- if and .endpoint .headersSecret -}}
+- name: OTEL_EXPORTER_OTLP_HEADERS
+  valueFrom:
+    secretKeyRef:
+      name: {{ .headersSecret }}
+      key: OTEL_EXPORTER_OTLP_HEADERS
+{{- end -}}
+{{- end -}}
+{{- end }}
+
 {{- define "prima-api.resources" -}}
 {{- range $kind, $amounts := . }}
 {{ $kind }}:
