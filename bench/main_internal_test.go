@@ -50,6 +50,8 @@ func TestQuick(t *testing.T) {
 		}
 	}
 	assert.Positive(t, measured.figure(taskCreate, bareLoop, 0, requestRate)[0])
+	assert.Zero(t, measured.figure(taskAvatar, httpAlone, 0, callsEach)[0])
+	assert.Len(t, ceilings(measured), 2)
 	assert.InDelta(t, 1, measured.figure(taskList, idiomatic, 0, callsEach)[0], 0.001, "each list is one Scan")
 	assert.InDelta(t, 2, measured.figure(taskAvatar, primaAPI, 0, callsEach)[0], 0.001, "an avatar and its user")
 	assert.Positive(t, measured.figure(taskStart, primaAPI, 0, readyTime)[0])

@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -187,8 +189,8 @@ func (s *suite) compareSides(ctx context.Context, m *measurement, table string, 
 		l.url = server.url + path
 		names, contenders = append(names, side.name), append(contenders, loaded{server, l})
 	}
-	for name, other := range others {
-		names, contenders = append(names, name), append(contenders, other)
+	for _, name := range slices.Sorted(maps.Keys(others)) {
+		names, contenders = append(names, name), append(contenders, others[name])
 	}
 	return s.compare(ctx, m, names, contenders)
 }
@@ -261,7 +263,7 @@ func runCreate(ctx context.Context, s *suite, m *measurement) error {
 		body:   fmt.Appendf(nil, `{"name":%q,"email":%q}`, newName, newEmail),
 		status: http.StatusCreated, connections: connections, check: isCreated,
 	}
-	return s.compareSides(ctx, m, tableOf(100), l, []string{primaAPI, idiomatic, flask, gunicorn}, map[string]contender{bareLoop: bare{"PutItem", connections}})
+	return s.besideAlone(ctx, m, l, bare{"PutItem", connections}, primaAPI, idiomatic, flask, gunicorn)
 }
 
 func runAvatar(ctx context.Context, s *suite, m *measurement) error {
@@ -274,7 +276,7 @@ func runAvatar(ctx context.Context, s *suite, m *measurement) error {
 		method: http.MethodPost, url: "/user", header: map[string]string{"Content-Type": contentType}, body: body,
 		status: http.StatusCreated, connections: connections, check: isCreated,
 	}
-	return s.compareSides(ctx, m, tableOf(100), l, []string{primaAPI, idiomatic, flask}, map[string]contender{bareLoop: bare{"PutObject", connections}})
+	return s.besideAlone(ctx, m, l, bare{"PutObject", connections}, primaAPI, idiomatic, flask)
 }
 
 // fetched is a server of which a long list is asked, once a round.

@@ -209,11 +209,12 @@ func render(r results, chart string) ([]byte, error) {
 	}
 	data := struct {
 		Requirements []string
+		Ceilings     []ceiling
 		Sections     map[string]section
 		All          []section
 		Chart        string
 		Python       string
-	}{Sections: map[string]section{}, Chart: chart}
+	}{Sections: map[string]section{}, Chart: chart, Ceilings: ceilings(r)}
 	for _, q := range requirements() {
 		data.Requirements = append(data.Requirements, q.row(r))
 	}

@@ -102,6 +102,29 @@ func TestRender(t *testing.T) {
 	assert.NotContains(t, text, "\n\n\n")
 }
 
+// Ensure the quickest server is one whose requests cost what HTTP alone and each of their calls cost, and is told of what was measured only.
+func TestCeilings(t *testing.T) {
+	t.Parallel()
+	measured := func(alone, loop, actual float64) *measurement {
+		m := new(measurement)
+		for name, rate := range map[string]float64{httpAlone: alone, bareLoop: loop, primaAPI: actual} {
+			m.Sides = append(m.Sides, sideResult{Name: name, Figures: map[string][]float64{requestRate: {rate}}})
+		}
+		return m
+	}
+	r := results{taskCreate: measured(9000, 1000, 600)}
+	all := ceilings(r)
+	require.Len(t, all, 1)
+	assert.Equal(t, []string{"9,000", "1,000", "0.9×", "0.6×"}, []string{all[0].Alone, all[0].Loop, all[0].Ceiling, all[0].Actual})
+	r[taskAvatar] = measured(1000, 500, 200) // 1 ms, 2 ms, and 1 ms of a PutItem
+	all = ceilings(r)
+	require.Len(t, all, 2)
+	assert.Equal(t, []string{"0.5×", "0.4×"}, []string{all[1].Ceiling, all[1].Actual})
+	r[taskAvatar].Sides = r[taskAvatar].Sides[:2]
+	assert.Len(t, ceilings(r), 1)
+	assert.Empty(t, ceilings(results{}))
+}
+
 // Ensure results are read back as they were saved, and that none are an empty set.
 func TestResults(t *testing.T) {
 	t.Parallel()
