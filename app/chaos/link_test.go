@@ -1,12 +1,14 @@
 package chaos_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/Shopify/toxiproxy/v2"
@@ -91,7 +93,13 @@ func (l *link) poison(t *testing.T, added ...string) {
 func (l *link) heal(t *testing.T) {
 	t.Helper()
 	l.refuse()
-	require.NoError(t, l.open())
+	// A program that another test starts meanwhile has a copy of the listener until it runs, and with it the port.
+	var err error
+	await(t, l.address+" is free again", func() bool {
+		err = l.open()
+		return !errors.Is(err, syscall.EADDRINUSE)
+	})
+	require.NoError(t, err)
 }
 
 // silence is a toxic that swallows what goes through connections which were there when it was added, for
