@@ -254,8 +254,9 @@ func TestLongRoleName(t *testing.T) {
 	t.Parallel()
 	s := onAWS(t, nil)
 	s["storage"].(map[string]any)["region"] = "us-" + strings.Repeat("isolated-", 5) + "east-1"
-	_, err := up(t, s)
+	d, err := up(t, s)
 	require.ErrorContains(t, err, "a name has at most 64 characters")
+	assert.Empty(t, d.resources)
 }
 
 // Ensure the pods have their roles and no key, come by TLS alone, and are told what they are called from outside.

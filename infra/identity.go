@@ -60,12 +60,9 @@ func NewIdentity(ctx *pulumi.Context, name string, args *IdentityArgs, opts ...p
 	partition := partitionOf(args.Region)
 	for _, is := range config.Roles() {
 		account := serviceAccounts[is]
-		roleName := fmt.Sprintf("%s-%s-%s", account, ctx.Stack(), args.Region)
-		if len(roleName) > longestRoleName {
-			return nil, fmt.Errorf("the role would be called %s, and a name has at most %d characters: call the stack something shorter", roleName, longestRoleName)
-		}
+		called := roleName(account, ctx.Stack(), args.Region)
 		inputs := pulumi.Map{
-			"name":             pulumi.String(roleName),
+			"name":             pulumi.String(called),
 			"assumeRolePolicy": pulumi.String(document(trustPolicy(args, partition, account))),
 			"description":      pulumi.String(fmt.Sprintf("The pods of the service account %s in the namespace %s of Kubernetes", account, apiNamespace)),
 		}
@@ -100,10 +97,26 @@ func NewIdentity(ctx *pulumi.Context, name string, args *IdentityArgs, opts ...p
 			i.Roles[is] = asString(pulumi.All(r.ARN, association.ID()).ApplyT(func(made []any) string { return fmt.Sprint(made[0]) }))
 		}
 		if ctx.DryRun() { // as for the table and the bucket: see NewStorage
-			i.Roles[is] = pulumi.String(fmt.Sprintf("arn:%s:iam::%s:role/%s", partition, args.Settings.Account, roleName)).ToStringOutput()
+			i.Roles[is] = pulumi.String(fmt.Sprintf("arn:%s:iam::%s:role/%s", partition, args.Settings.Account, called)).ToStringOutput()
 		}
 	}
 	return i, ctx.RegisterResourceOutputs(i, pulumi.Map{"api": i.Roles[config.RoleAPI], "sweep": i.Roles[config.RoleSweep]})
+}
+
+// roleName returns what a role is called. Roles are of an account, whatever their region.
+func roleName(account, stack, region string) string {
+	return fmt.Sprintf("%s-%s-%s", account, stack, region)
+}
+
+// roleFaults returns a fault for each role that IAM would not take the name of.
+func (s Stack) roleFaults(stack string) []error {
+	var faults []error
+	for _, is := range config.Roles() {
+		if name := roleName(serviceAccounts[is], stack, s.Storage.Region); s.AWS.Identity != identityNone && len(name) > longestRoleName {
+			faults = append(faults, fmt.Errorf("aws.identity: the role would be called %s, and a name has at most %d characters: call the stack something shorter", name, longestRoleName))
+		}
+	}
+	return faults
 }
 
 // trustPolicy says who may take the role of a service account: its pods, in one cluster.

@@ -56,7 +56,7 @@ func (s Stack) judgeWayIn(must judge) {
 
 	for _, cidr := range s.API.LetIn.CIDRs {
 		_, err := netip.ParsePrefix(cidr)
-		must(err == nil, "api.letIn.cidrs", cidr, "addresses, such as 10.0.0.0/16")
+		must(err == nil || !prefix.MatchString(cidr), "api.letIn.cidrs", cidr, "addresses, such as 10.0.0.0/16")
 	}
 	some := len(s.API.LetIn.CIDRs)+len(s.API.LetIn.Namespaces) > 0
 	must(in.Host == "" || in.Class != classALB || len(s.API.LetIn.CIDRs) > 0, "api.letIn.cidrs", "", "the addresses of the subnets that the load balancer of api.ingress is in, such as 10.0.0.0/16")

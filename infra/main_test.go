@@ -430,7 +430,7 @@ func TestRefusedSettings(t *testing.T) {
 		`prima-api:api.image = "prima-api:" must be`:                       {"api": map[string]any{"image": "prima-api:"}},
 		`prima-api:api.tag = "a b" must be`:                                {"api": map[string]any{"tag": "a b"}},
 		`prima-api:api.nodePort = "80" must be 0 or from 30000 to 32767`:   {"api": map[string]any{"nodePort": 80}},
-		`prima-api:api.nodePort = "31566" must be`:                         {"api": map[string]any{"nodePort": 31566}},
+		`prima-api:api.nodePort = "31566" must be another`:                 {"api": map[string]any{"nodePort": 31566}},
 		`prima-api:api.ingress.host = "a/b" must be`:                       {"api": map[string]any{"ingress": map[string]any{"host": "a/b"}}},
 		`prima-api:api.config.LOG_LEVEL: LOG_LEVEL="loud" must be debug`:   {"api": map[string]any{"config": map[string]any{"LOG_LEVEL": "loud"}}},
 		`prima-api:api.config.ACCESS_TOKENS is a secret`:                   {"api": map[string]any{"config": map[string]any{"ACCESS_TOKENS": ""}}},
@@ -439,6 +439,9 @@ func TestRefusedSettings(t *testing.T) {
 		`prima-api:api.monitoring.enabled = "false" must be true`:          {"api": map[string]any{"monitoring": map[string]any{"kubeStateMetrics": true}}},
 		`prima-api:api.tracing.endpoint = "collector:4318" must be an`:     {"api": map[string]any{"tracing": map[string]any{"endpoint": "collector:4318"}}},
 		`prima-api:api.tracing.endpoint = "" must be the URL of a`:         {"api": map[string]any{"tracing": map[string]any{"share": 0.5}}},
+		`prima-api:api.tracing.endpoint = "" must be the URL of`:           {"api": map[string]any{"tracing": map[string]any{"headersSecret": "traces"}}},
+		`prima-api:api.tracing.endpoint = "http://a:b" must be an`:         {"api": map[string]any{"tracing": map[string]any{"endpoint": "http://a:b"}}},
+		`prima-api:storage.table = "" must be a name`:                      {"storage": map[string]any{"table": ""}},
 		`prima-api:api.tracing.share = "5" must be from 0 to 1`:            {"api": map[string]any{"tracing": map[string]any{"endpoint": "http://c", "share": 5}}},
 		`prima-api:api.tracing.headersSecret = "a b" must be the name`:     {"api": map[string]any{"tracing": map[string]any{"endpoint": "http://c", "headersSecret": "a b"}}},
 		`prima-api:api.access = "none" must be token or open`:              {"api": map[string]any{"access": "none"}},
@@ -463,6 +466,28 @@ func TestUnknownKeys(t *testing.T) {
 	faults := s.unknownKeys("prima-api", `{"prima-api:storge":"{}","prima-api:storage":"{}","prima-api:tokens":"{}","aws:region":"x"}`)
 	require.Len(t, faults, 1)
 	assert.ErrorContains(t, faults[0], "storge is no setting: there are api, aws, kubernetes, localstack, storage, environment, localstackAuthToken, tokens")
+}
+
+// Ensure such a key stops the program, which reads it from its environment.
+func TestUnknownKeyIsRefused(t *testing.T) { //nolint:paralleltest // the environment is the process's
+	t.Setenv(pulumi.EnvConfig, `{"prima-api:storge":"{}"}`)
+	d, err := up(t, local())
+	require.ErrorContains(t, err, "prima-api:storge is no setting")
+	assert.Empty(t, d.resources)
+}
+
+// Ensure each rule refuses what nothing may be.
+func TestRules(t *testing.T) {
+	t.Parallel()
+	for _, r := range rules {
+		if r.numbers != nil {
+			assert.False(t, r.allows(r.numbers.least-1), r.key)
+			assert.False(t, r.allows(r.numbers.most+1), r.key)
+			continue
+		}
+		assert.False(t, r.allows("\n"), r.key)
+		assert.Equal(t, r.optional, r.allows(""), r.key)
+	}
 }
 
 // Ensure LocalStack's health is understood, whatever answers.

@@ -29,7 +29,7 @@ var (
 	anything    = regexp.MustCompile(`.`)
 	hostName    = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
 	objectName  = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
-	httpURL     = regexp.MustCompile(`^https?://[^/?#@ ]+(/[^?# ]*)?$`)
+	httpURL     = regexp.MustCompile(`^https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?(/([!-"$&->@-~]|%[0-9A-Fa-f][0-9A-Fa-f])*)?$`)
 	imageName   = regexp.MustCompile(`^[a-z0-9]([a-z0-9._/:-]*[a-z0-9])?$`)
 	imageDigest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 	imageTag    = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
@@ -97,8 +97,9 @@ func (s Stack) judgeAlone(must judge) {
 	for _, r := range rules {
 		value := any(values)
 		for name := range strings.SplitSeq(r.key, ".") {
-			object, ok := value.(map[string]any)
-			if value = object[name]; !ok {
+			object, _ := value.(map[string]any)
+			var ok bool
+			if value, ok = object[name]; !ok {
 				panic(r.key + " is no setting") // every stack has all of them
 			}
 		}

@@ -266,6 +266,7 @@ func loadStack(ctx *pulumi.Context) (Stack, error) {
 		faults = append(faults, s.accessFaults(ctx.Stack())...)
 	}
 	faults = append(faults, s.faults()...)
+	faults = append(faults, s.roleFaults(ctx.Stack())...)
 	faults = append(faults, s.unknownKeys(ctx.Project(), os.Getenv(pulumi.EnvConfig))...)
 	if len(faults) == 0 {
 		return s, nil
@@ -299,6 +300,9 @@ func (s Stack) faults() []error {
 		"set together with localstack.endpoint, unless localstack.deploy is true: pods do not reach LocalStack where you do")
 	must(s.API.NodePort <= 0 || s.API.NodePort >= leastNodePort, "api.nodePort", s.API.NodePort, fmt.Sprintf("0 or from %d to %d", leastNodePort, mostNodePort))
 	must(s.API.NodePort != localStackPort, "api.nodePort", s.API.NodePort, "another: LocalStack is there")
+	for key, value := range map[string]string{"storage.table": s.Storage.Table, "storage.bucket": s.Storage.Bucket, "storage.region": s.Storage.Region} {
+		must(value != "", key, value, "a name: to the API an empty one is the default, and to AWS it is not")
+	}
 	s.judgeAWS(must)
 	s.judgeWayIn(must)
 	s.judgeMonitoring(must)

@@ -23,6 +23,9 @@ func FuzzLoad(f *testing.F) {
 	f.Add("CORS_ALLOWED_ORIGINS", "https://a, http://b:80")
 	f.Add("PUBLIC_BASE_URL", "http://[::1%25en0]:80/%2f//")
 	f.Add("MAX_JSON_BYTES", "+64KiB")
+	f.Add("PORT", "+80")
+	f.Add("IDLE_TIMEOUT", "+1s")
+	f.Add("IDLE_TIMEOUT", "1.s")
 	f.Add("ACCESS_TOKENS", "ci:read:"+strings.Repeat("0f", 32)+", ops:read+write:"+strings.Repeat("1e", 32))
 	f.Add("IDLE_TIMEOUT", "1h0m0.5s")
 

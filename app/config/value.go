@@ -158,7 +158,7 @@ func oneOf(p *string, choices ...string) value {
 func address(p *string) value {
 	return value{
 		allowed: "an http or https URL without user, query or fragment, or empty",
-		pattern: `^([Hh][Tt][Tt][Pp][Ss]?://[^/?#]+(/[^?#]*)?)?$`,
+		pattern: `^([Hh][Tt][Tt][Pp][Ss]?://[^/?#@ ]+(/[^?#]*)?)?$`,
 		parse: func(s string) error {
 			if s == "" {
 				*p = ""

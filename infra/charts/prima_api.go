@@ -241,7 +241,7 @@ type Dashboard struct {
 // Tracing is where traces go.
 type Tracing struct {
 	// URL of a collector of OTLP over HTTP, such as http://collector.observability.svc:4318; empty traces nothing.
-	Endpoint string `json:"endpoint" jsonschema:"pattern=^(https?://[^][ /?#@]+(/[^ ?#]*)?)?$"`
+	Endpoint string `json:"endpoint" jsonschema:"pattern=^(https?://([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+\\])(:[0-9]+)?(/[^?# ]*)?)?$"`
 	// Share of the requests that are traced, from 0 to 1, where a caller has not decided it.
 	Share float64 `json:"share" jsonschema:"required,minimum=0,maximum=1"`
 	// Name of a Secret with the headers that the collector asks for, as name=value,name=value under the key
