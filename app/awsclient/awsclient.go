@@ -67,7 +67,11 @@ func Load(ctx context.Context, c config.Config, log *slog.Logger) (aws.Config, e
 	if !ok {
 		return aws.Config{}, fmt.Errorf("load the AWS configuration: a client of type %T", cfg.HTTPClient)
 	}
-	cfg.HTTPClient = plainBodies{freshConnections{loaded.GetTransport()}}
+	base := loaded.GetTransport()
+	cfg.HTTPClient = clients{
+		HTTPClient: plainBodies{freshConnections{base}},
+		small:      newTransport(base, c.RequestTimeout/maxAttempts),
+	}
 	return cfg, nil
 }
 

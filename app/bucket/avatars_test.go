@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/uuid"
@@ -47,6 +50,46 @@ func TestMissing(t *testing.T) {
 	_, err := avatars.Get(t.Context(), "user", "image")
 	assert.Equal(t, user.NotFound, user.CodeOf(err), "%v", err)
 	assert.NoError(t, avatars.Delete(t.Context(), "user", "image"))
+}
+
+// Ensure an image that is not what was sent when it arrives is refused, though its content is not part of the signature.
+func TestPutIsChecked(t *testing.T) {
+	t.Parallel()
+	a, avatars := start(t)
+	var calls atomic.Int64
+	a.Intercede("S3.PutObject", func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		calls.Add(1)
+		assert.Equal(t, "UNSIGNED-PAYLOAD", r.Header.Get("X-Amz-Content-Sha256"))
+		assert.Regexp(t, "SignedHeaders=[^,]*;x-amz-checksum-crc32;", r.Header.Get("Authorization"))
+		data, err := io.ReadAll(r.Body)
+		assert.NoError(t, err)
+		data[len(data)/2]++
+		r.Body = io.NopCloser(bytes.NewReader(data))
+		next.ServeHTTP(w, r)
+	})
+	require.ErrorContains(t, avatars.Put(t.Context(), "user", "image", &user.Image{ContentType: "image/png", Data: []byte("content")}), "BadDigest")
+	assert.NotZero(t, calls.Load())
+	assert.Empty(t, a.Objects(t))
+}
+
+// Ensure an image is sent by https as it is by http: as it is, behind its checksum.
+func TestPutByTLS(t *testing.T) {
+	t.Parallel()
+	a := awstest.Start(t)
+	var sent []byte
+	var header http.Header
+	server := httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		header = r.Header
+		sent, _ = io.ReadAll(r.Body)
+	}))
+	t.Cleanup(server.Close)
+	a.SDK.HTTPClient, a.Config.Endpoint = server.Client(), server.URL
+	require.NoError(t, bucket.New(a.SDK, a.Config).Put(t.Context(), "user", "image", &user.Image{ContentType: "image/png", Data: []byte("content")}))
+	assert.Equal(t, "content", string(sent))
+	assert.Empty(t, header.Get("Content-Encoding"))
+	assert.Equal(t, "7", header.Get("Content-Length"))
+	assert.Equal(t, "UNSIGNED-PAYLOAD", header.Get("X-Amz-Content-Sha256"))
+	assert.Equal(t, "/sUwqQ==", header.Get("X-Amz-Checksum-Crc32"))
 }
 
 // Ensure a removed image is gone and its neighbour is not.

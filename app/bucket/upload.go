@@ -2,7 +2,7 @@ package bucket
 
 import (
 	"bytes"
-	"io"
+
 	"sync"
 )
 
@@ -44,12 +44,4 @@ func (u *upload) Seek(offset int64, whence int) (int64, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.reader.Seek(offset, whence)
-}
-
-// WriteTo implements [io.WriterTo]: the SDK computes checksums without a copy. It does not reach net/http, which would
-// hold the lock while it waits for the network: see package awsclient, plainBodies.
-func (u *upload) WriteTo(w io.Writer) (int64, error) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.reader.WriteTo(w)
 }
