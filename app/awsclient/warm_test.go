@@ -28,6 +28,13 @@ import (
 // opens any.
 func TestWarm(t *testing.T) {
 	t.Parallel()
+	for name, of := range clients {
+		t.Run(name, func(t *testing.T) { t.Parallel(); testWarm(t, of) })
+	}
+}
+
+func testWarm(t *testing.T, of func(aws.HTTPClient) aws.HTTPClient) {
+	t.Helper()
 	const calls = 8
 	var connections atomic.Int64
 	var failing atomic.Bool
@@ -56,7 +63,7 @@ func TestWarm(t *testing.T) {
 	c := config.Default()
 	cfg, err := awsclient.Load(t.Context(), c, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
-	cfg.Credentials = aws.CredentialsProviderFunc(staticCredentials)
+	cfg.HTTPClient, cfg.Credentials = of(cfg.HTTPClient), aws.CredentialsProviderFunc(staticCredentials)
 	client := dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) { o.BaseEndpoint = &server.URL })
 	check := awsclient.Warm(cfg.HTTPClient, func(ctx context.Context) error {
 		ctx, call := awsclient.Track(ctx)
