@@ -356,12 +356,10 @@ func (b *answerBody) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	n, err := b.ReadCloser.Read(p)
-	switch {
-	case err == nil:
-	case err == io.EOF: //nolint:errorlint // a wrapped one is a body that broke off
+	if err == io.EOF { //nolint:errorlint // a wrapped one is a body that broke off
 		b.ended = true
 		b.end(true)
-	default:
+	} else if err != nil {
 		err = endOf(b.ctx, err)
 		b.end(false)
 	}

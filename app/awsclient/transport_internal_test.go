@@ -59,7 +59,7 @@ func newTestTransport(t *testing.T) *transport {
 	return tr
 }
 
-func post(t *testing.T, ctx context.Context, to, body string) *http.Request { //nolint:revive // t comes first in a test
+func post(t *testing.T, ctx context.Context, to, body string) *http.Request {
 	t.Helper()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, to, strings.NewReader(body))
 	require.NoError(t, err)
@@ -126,7 +126,8 @@ func TestTransportKeepsConnections(t *testing.T) {
 		close(all)
 		calls.Wait()
 		assert.EqualValues(t, together, p.connections.Load())
-		assert.Len(t, tr.kept[origin{p.URL[:strings.Index(p.URL, ":")], p.Listener.Addr().String()}], together)
+		scheme, _, _ := strings.Cut(p.URL, ":")
+		assert.Len(t, tr.kept[origin{scheme, p.Listener.Addr().String()}], together)
 	}
 }
 
@@ -422,7 +423,7 @@ func FuzzTransport(f *testing.F) {
 			if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
 				_, _ = c.Write(*answer.Load())
 			}
-			_ = c.(*net.TCPConn).CloseWrite() //nolint:forcetypeassert // it listens by TCP
+			_ = c.(*net.TCPConn).CloseWrite()
 			_, _ = io.Copy(io.Discard, c)
 			_ = c.Close()
 		}

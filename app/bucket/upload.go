@@ -2,7 +2,6 @@ package bucket
 
 import (
 	"bytes"
-
 	"sync"
 )
 
