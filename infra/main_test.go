@@ -469,7 +469,7 @@ func TestUnknownKeys(t *testing.T) {
 }
 
 // Ensure such a key stops the program, which reads it from its environment.
-func TestUnknownKeyIsRefused(t *testing.T) { //nolint:paralleltest // the environment is the process's
+func TestUnknownKeyIsRefused(t *testing.T) {
 	t.Setenv(pulumi.EnvConfig, `{"prima-api:storge":"{}"}`)
 	d, err := up(t, local())
 	require.ErrorContains(t, err, "prima-api:storge is no setting")
