@@ -16,12 +16,12 @@ A Service's port must be that of its pods, which is what a policy sees.
   {{- else if regexMatch "^[a-z0-9-]+[.][a-z0-9-]+[.]svc([.].+)?$" $host }}
     - namespaceSelector:
         matchLabels:
-          kubernetes.io/metadata.name: {{ index (splitList "." $host) 1 }}
+          kubernetes.io/metadata.name: {{ index (splitList "." $host) 1 | quote }}
   {{- else if regexMatch "^[a-z0-9-]+[.][a-z0-9-]+$" $host }}
     {{- /* A Service and its namespace, or a name of the world: it may be either. */}}
     - namespaceSelector:
         matchLabels:
-          kubernetes.io/metadata.name: {{ index (splitList "." $host) 1 }}
+          kubernetes.io/metadata.name: {{ index (splitList "." $host) 1 | quote }}
     {{- include "prima-api.world" . | nindent 4 }}
   {{- else if regexMatch "^[0-9.]+$" $host }}
     - ipBlock:

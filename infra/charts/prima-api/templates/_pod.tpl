@@ -27,18 +27,18 @@ capabilities:
 - name: AWS_ACCESS_KEY_ID
   valueFrom:
     secretKeyRef:
-      name: {{ . }}
+      name: {{ . | quote }}
       key: AWS_ACCESS_KEY_ID
 - name: AWS_SECRET_ACCESS_KEY
   valueFrom:
     secretKeyRef:
-      name: {{ . }}
+      name: {{ . | quote }}
       key: AWS_SECRET_ACCESS_KEY
 {{- if $.Values.credentials.existingSecret }}
 - name: AWS_SESSION_TOKEN
   valueFrom:
     secretKeyRef:
-      name: {{ . }}
+      name: {{ . | quote }}
       key: AWS_SESSION_TOKEN
       optional: true
 {{- end }}
@@ -52,7 +52,7 @@ capabilities:
 - name: ACCESS_TOKENS
   valueFrom:
     secretKeyRef:
-      name: {{ .existingSecret | default (printf "%s-access" (include "prima-api.fullname" $)) }}
+      name: {{ .existingSecret | default (printf "%s-access" (include "prima-api.fullname" $)) | quote }}
       key: ACCESS_TOKENS
 {{- end -}}
 {{- end -}}
@@ -65,7 +65,7 @@ capabilities:
 - name: OTEL_EXPORTER_OTLP_HEADERS
   valueFrom:
     secretKeyRef:
-      name: {{ .headersSecret }}
+      name: {{ .headersSecret | quote }}
       key: OTEL_EXPORTER_OTLP_HEADERS
 {{- end -}}
 {{- end -}}
