@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/netip"
+	"strings"
 
 	"prima.internal/infra/charts"
 )
@@ -42,6 +43,7 @@ func (s Stack) judgeTracing(must judge) {
 	t := s.API.Tracing
 	set := t.HeadersSecret != "" || t.Share != defaultStack("").API.Tracing.Share
 	must(t.Endpoint != "" || !set, "api.tracing.endpoint", t.Endpoint, "the URL of a collector, or the rest of api.tracing is for nothing")
+	must(!strings.HasSuffix(strings.TrimRight(t.Endpoint, "/"), "/v1/traces"), "api.tracing.endpoint", t.Endpoint, "without /v1/traces, which is put behind it")
 }
 
 // judgeWayIn notes what is wrong with how clients reach the API.

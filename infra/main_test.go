@@ -294,7 +294,7 @@ func TestMonitoring(t *testing.T) {
 	d, err = up(t, s)
 	require.NoError(t, err)
 	text := renderAPI(t, d.values(t, "prima-api"))
-	for _, present := range append(kinds, "kubernetes.io/metadata.name: observability\n", "release: prometheus\n", "PrimaAPIRestarts", "https://example.com/operations#primaapirestarts") {
+	for _, present := range append(kinds, `kubernetes.io/metadata.name: "observability"`+"\n", "release: prometheus\n", "PrimaAPIRestarts", "https://example.com/operations#primaapirestarts") {
 		assert.Contains(t, text, present)
 	}
 }
@@ -315,7 +315,7 @@ func TestTracing(t *testing.T) {
 		text := renderAPI(t, d.values(t, "prima-api"))
 		assert.Contains(t, text, want+"\n")
 		assert.Contains(t, text, `OTEL_EXPORTER_OTLP_ENDPOINT: "`+endpoint+`"`)
-		assert.Equal(t, tracing["headersSecret"] != nil, strings.Contains(text, "name: traces\n"))
+		assert.Equal(t, tracing["headersSecret"] != nil, strings.Contains(text, `name: "traces"`+"\n"))
 	}
 	d, err := up(t, local())
 	require.NoError(t, err)
@@ -416,38 +416,49 @@ func TestHostOfTheMachine(t *testing.T) {
 func TestRefusedSettings(t *testing.T) {
 	t.Parallel()
 	for want, s := range map[string]settings{
-		`prima-api:kubernetes.context = "" must be`:                        {"kubernetes": map[string]any{"context": ""}},
-		`prima-api:kubernetes.host = "a b" must be a host name`:            {"kubernetes": map[string]any{"host": "a b"}},
-		`prima-api:kubernetes: unknown field "contxt"`:                     {"kubernetes": map[string]any{"contxt": "x"}},
-		`prima-api:localstack: deploy must be a bool, and is a string`:     {"localstack": map[string]any{"deploy": "yes"}},
-		`prima-api:localstack.image = "Local Stack" must be`:               {"localstack": map[string]any{"image": "Local Stack"}},
-		`prima-api:localstack.endpoint = "localhost:4566" must be an http`: {"localstack": map[string]any{"endpoint": "localhost:4566", "podEndpoint": "http://a"}},
-		`prima-api:localstack.podEndpoint = "" must be set together`:       {"localstack": map[string]any{"endpoint": "http://localhost:4566"}},
-		`prima-api:storage.billing = "free" must be provisioned or`:        {"storage": map[string]any{"billing": "free"}},
-		`prima-api:storage.table: DYNAMODB_TABLE="x" must be 3 to 255`:     {"storage": map[string]any{"table": "x"}},
-		`prima-api:storage.bucket: S3_BUCKET="No_Bucket" must be 3 to 63`:  {"storage": map[string]any{"bucket": "No_Bucket"}},
-		`prima-api:storage.region: AWS_REGION="Mars" must be`:              {"storage": map[string]any{"region": "Mars"}},
-		`prima-api:api.image = "prima-api:" must be`:                       {"api": map[string]any{"image": "prima-api:"}},
-		`prima-api:api.tag = "a b" must be`:                                {"api": map[string]any{"tag": "a b"}},
-		`prima-api:api.nodePort = "80" must be 0 or from 30000 to 32767`:   {"api": map[string]any{"nodePort": 80}},
-		`prima-api:api.nodePort = "31566" must be another`:                 {"api": map[string]any{"nodePort": 31566}},
-		`prima-api:api.ingress.host = "a/b" must be`:                       {"api": map[string]any{"ingress": map[string]any{"host": "a/b"}}},
-		`prima-api:api.config.LOG_LEVEL: LOG_LEVEL="loud" must be debug`:   {"api": map[string]any{"config": map[string]any{"LOG_LEVEL": "loud"}}},
-		`prima-api:api.config.ACCESS_TOKENS is a secret`:                   {"api": map[string]any{"config": map[string]any{"ACCESS_TOKENS": ""}}},
-		`prima-api:api.monitoring.namespace = "a b" must be`:               {"api": map[string]any{"monitoring": map[string]any{"enabled": true, "namespace": "a b"}}},
-		`prima-api:api.monitoring.runbookURL = "wiki" must be an http`:     {"api": map[string]any{"monitoring": map[string]any{"enabled": true, "runbookURL": "wiki"}}},
-		`prima-api:api.monitoring.enabled = "false" must be true`:          {"api": map[string]any{"monitoring": map[string]any{"kubeStateMetrics": true}}},
-		`prima-api:api.tracing.endpoint = "collector:4318" must be an`:     {"api": map[string]any{"tracing": map[string]any{"endpoint": "collector:4318"}}},
-		`prima-api:api.tracing.endpoint = "" must be the URL of a`:         {"api": map[string]any{"tracing": map[string]any{"share": 0.5}}},
-		`prima-api:api.tracing.endpoint = "" must be the URL of`:           {"api": map[string]any{"tracing": map[string]any{"headersSecret": "traces"}}},
-		`prima-api:api.tracing.endpoint = "http://a:b" must be an`:         {"api": map[string]any{"tracing": map[string]any{"endpoint": "http://a:b"}}},
-		`prima-api:storage.table = "" must be a name`:                      {"storage": map[string]any{"table": ""}},
-		`prima-api:api.tracing.share = "5" must be from 0 to 1`:            {"api": map[string]any{"tracing": map[string]any{"endpoint": "http://c", "share": 5}}},
-		`prima-api:api.tracing.headersSecret = "a b" must be the name`:     {"api": map[string]any{"tracing": map[string]any{"endpoint": "http://c", "headersSecret": "a b"}}},
-		`prima-api:api.access = "none" must be token or open`:              {"api": map[string]any{"access": "none"}},
-		`prima-api:api.config.S3_BUCKET is for nothing: storage.bucket`:    {"api": map[string]any{"config": map[string]any{"S3_BUCKET": "other"}}},
-		`prima-api:api.config.AWS_ENDPOINT_URL is for nothing: localsta`:   {"api": map[string]any{"config": map[string]any{"AWS_ENDPOINT_URL": "http://a"}}},
-		`prima-api:api.config.LOG_LEVL = "info" must be a setting`:         {"api": map[string]any{"config": map[string]any{"LOG_LEVL": "info"}}},
+		`prima-api:kubernetes.context = "" must be`:                         {"kubernetes": map[string]any{"context": ""}},
+		`prima-api:kubernetes.host = "a b" must be a host name`:             {"kubernetes": map[string]any{"host": "a b"}},
+		`prima-api:kubernetes.contxt is no setting: there are context, ho`:  {"kubernetes": map[string]any{"contxt": "x"}},
+		`prima-api:api.nodeport is no setting: there are access, config, `:  {"api": map[string]any{"nodeport": 30000}},
+		`prima-api:api.ingress.Host is no setting`:                          {"api": map[string]any{"ingress": map[string]any{"Host": "a"}}},
+		`prima-api:localstack: deploy must be true or false, and is a str`:  {"localstack": map[string]any{"deploy": "yes"}},
+		`prima-api:api: tracing.share must be a number, and is a string`:    {"api": map[string]any{"tracing": map[string]any{"share": "1"}}},
+		`prima-api:api: nodePort must be a whole number, and is a string`:   {"api": map[string]any{"nodePort": "30000"}},
+		`prima-api:api: PAGES must be a text`:                               {"api": map[string]any{"config": map[string]any{"PAGES": []any{}}}},
+		`prima-api:api.config.MAX_CONNECTIONS: MAX_CONNECTIONS="1" must be`: {"api": map[string]any{"config": map[string]any{"MAX_CONNECTIONS": 1}}},
+		`prima-api:api.ingress.host = "prima..local" must be a host name`:   {"api": map[string]any{"ingress": map[string]any{"host": "prima..local"}}},
+		`prima-api:api.letIn.namespaces = "a.b" must be names of namespac`:  {"api": map[string]any{"letIn": map[string]any{"namespaces": []any{"a.b"}}}},
+		`prima-api:api.image = "prima-api:1" must be the name of an image`:  {"api": map[string]any{"image": "prima-api:1"}},
+		`prima-api:api.tracing.endpoint = "http://c:99999" must be an htt`:  {"api": map[string]any{"tracing": map[string]any{"endpoint": "http://c:99999"}}},
+		`prima-api:api.tracing.endpoint = "http://c/v1/traces" must be wi`:  {"api": map[string]any{"tracing": map[string]any{"endpoint": "http://c/v1/traces"}}},
+		`prima-api:localstack.image = "Local Stack" must be`:                {"localstack": map[string]any{"image": "Local Stack"}},
+		`prima-api:localstack.endpoint = "localhost:4566" must be an http`:  {"localstack": map[string]any{"endpoint": "localhost:4566", "podEndpoint": "http://a"}},
+		`prima-api:localstack.podEndpoint = "" must be set together`:        {"localstack": map[string]any{"endpoint": "http://localhost:4566"}},
+		`prima-api:storage.billing = "free" must be provisioned or`:         {"storage": map[string]any{"billing": "free"}},
+		`prima-api:storage.table: DYNAMODB_TABLE="x" must be 3 to 255`:      {"storage": map[string]any{"table": "x"}},
+		`prima-api:storage.bucket: S3_BUCKET="No_Bucket" must be 3 to 63`:   {"storage": map[string]any{"bucket": "No_Bucket"}},
+		`prima-api:storage.region: AWS_REGION="Mars" must be`:               {"storage": map[string]any{"region": "Mars"}},
+		`prima-api:api.image = "prima-api:" must be`:                        {"api": map[string]any{"image": "prima-api:"}},
+		`prima-api:api.tag = "a b" must be`:                                 {"api": map[string]any{"tag": "a b"}},
+		`prima-api:api.nodePort = "80" must be 0 or from 30000 to 32767`:    {"api": map[string]any{"nodePort": 80}},
+		`prima-api:api.nodePort = "31566" must be another`:                  {"api": map[string]any{"nodePort": 31566}},
+		`prima-api:api.ingress.host = "a/b" must be`:                        {"api": map[string]any{"ingress": map[string]any{"host": "a/b"}}},
+		`prima-api:api.config.LOG_LEVEL: LOG_LEVEL="loud" must be debug`:    {"api": map[string]any{"config": map[string]any{"LOG_LEVEL": "loud"}}},
+		`prima-api:api.config.ACCESS_TOKENS is a secret`:                    {"api": map[string]any{"config": map[string]any{"ACCESS_TOKENS": ""}}},
+		`prima-api:api.monitoring.namespace = "a b" must be`:                {"api": map[string]any{"monitoring": map[string]any{"enabled": true, "namespace": "a b"}}},
+		`prima-api:api.monitoring.runbookURL = "wiki" must be an http`:      {"api": map[string]any{"monitoring": map[string]any{"enabled": true, "runbookURL": "wiki"}}},
+		`prima-api:api.monitoring.enabled = "false" must be true`:           {"api": map[string]any{"monitoring": map[string]any{"kubeStateMetrics": true}}},
+		`prima-api:api.tracing.endpoint = "collector:4318" must be an`:      {"api": map[string]any{"tracing": map[string]any{"endpoint": "collector:4318"}}},
+		`prima-api:api.tracing.endpoint = "" must be the URL of a`:          {"api": map[string]any{"tracing": map[string]any{"share": 0.5}}},
+		`prima-api:api.tracing.endpoint = "" must be the URL of`:            {"api": map[string]any{"tracing": map[string]any{"headersSecret": "traces"}}},
+		`prima-api:api.tracing.endpoint = "http://a:b" must be an`:          {"api": map[string]any{"tracing": map[string]any{"endpoint": "http://a:b"}}},
+		`prima-api:storage.table = "" must be a name`:                       {"storage": map[string]any{"table": ""}},
+		`prima-api:api.tracing.share = "5" must be from 0 to 1`:             {"api": map[string]any{"tracing": map[string]any{"endpoint": "http://c", "share": 5}}},
+		`prima-api:api.tracing.headersSecret = "a b" must be the name`:      {"api": map[string]any{"tracing": map[string]any{"endpoint": "http://c", "headersSecret": "a b"}}},
+		`prima-api:api.access = "none" must be token or open`:               {"api": map[string]any{"access": "none"}},
+		`prima-api:api.config.S3_BUCKET is for nothing: storage.bucket`:     {"api": map[string]any{"config": map[string]any{"S3_BUCKET": "other"}}},
+		`prima-api:api.config.AWS_ENDPOINT_URL is for nothing: localsta`:    {"api": map[string]any{"config": map[string]any{"AWS_ENDPOINT_URL": "http://a"}}},
+		`prima-api:api.config.LOG_LEVL = "info" must be a setting`:          {"api": map[string]any{"config": map[string]any{"LOG_LEVL": "info"}}},
 	} {
 		d, err := up(t, s)
 		require.ErrorContains(t, err, want)
@@ -487,6 +498,19 @@ func TestRules(t *testing.T) {
 		}
 		assert.False(t, r.allows("\n"), r.key)
 		assert.Equal(t, r.optional, r.allows(""), r.key)
+	}
+}
+
+// Ensure a setting of the API may be written without quotes, as YAML and pulumi config set --path have it.
+func TestTexts(t *testing.T) {
+	t.Parallel()
+	s := local()
+	s["api"].(map[string]any)["config"] = map[string]any{"PAGES": false, "MAX_CONNECTIONS": 100, "LOG_LEVEL": "debug"}
+	d, err := up(t, s)
+	require.NoError(t, err)
+	text := renderAPI(t, d.values(t, "prima-api"))
+	for _, present := range []string{`PAGES: "false"`, `MAX_CONNECTIONS: "100"`, `LOG_LEVEL: "debug"`} {
+		assert.Contains(t, text, present+"\n")
 	}
 }
 

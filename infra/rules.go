@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -19,6 +20,7 @@ type rule struct {
 	pattern  *regexp.Regexp
 	choices  []string
 	numbers  *bounds
+	longest  int    // in bytes; 0 for any length
 	allowed  string // as the end of a sentence "must be …"
 }
 
@@ -27,10 +29,11 @@ type bounds struct{ least, most float64 }
 
 var (
 	anything    = regexp.MustCompile(`.`)
-	hostName    = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
-	objectName  = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
-	httpURL     = regexp.MustCompile(`^https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?(/([!-"$&->@-~]|%[0-9A-Fa-f][0-9A-Fa-f])*)?$`)
-	imageName   = regexp.MustCompile(`^[a-z0-9]([a-z0-9._/:-]*[a-z0-9])?$`)
+	hostName    = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?([.][a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$`)
+	objectName  = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?([.][a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
+	namespace   = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+	httpURL     = regexp.MustCompile(`^https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?(/([!-"$&->@-~]|%[0-9A-Fa-f][0-9A-Fa-f])*)?$`)
+	imageName   = regexp.MustCompile(`^([a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]+)?/)?[a-z0-9]([a-z0-9._/-]*[a-z0-9])?$`)
 	imageDigest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 	imageTag    = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
 	imageWhole  = regexp.MustCompile(`^[a-z0-9][A-Za-z0-9._/-]*(:[0-9]+/[A-Za-z0-9._/-]+)?(:[A-Za-z0-9_][A-Za-z0-9._-]*)?(@sha256:[0-9a-f]{64})?$`)
@@ -45,7 +48,7 @@ var (
 // rules are those of every setting that has one. The JSON schema of the stack's file is made of them too.
 var rules = []rule{
 	{key: "kubernetes.context", pattern: anything, allowed: "the name of a context in the kubeconfig"},
-	{key: "kubernetes.host", pattern: hostName, allowed: "a host name or an IPv4 address"},
+	{key: "kubernetes.host", pattern: hostName, longest: 253, allowed: "a host name or an IPv4 address"},
 	{key: "localstack.image", pattern: imageWhole, allowed: "the name of an image"},
 	{key: "localstack.endpoint", optional: true, pattern: httpURL, allowed: "an http or https URL"},
 	{key: "localstack.podEndpoint", optional: true, pattern: httpURL, allowed: "an http or https URL"},
@@ -61,22 +64,22 @@ var rules = []rule{
 	{key: "api.digest", optional: true, pattern: imageDigest, allowed: "sha256: and 64 hexadecimal digits"},
 	{key: "api.nodePort", numbers: &bounds{0, mostNodePort}, allowed: fmt.Sprintf("0 or from %d to %d", leastNodePort, mostNodePort)},
 	{key: "api.access", choices: []string{charts.AccessToken, charts.AccessOpen}},
-	{key: "api.ingress.host", optional: true, pattern: hostName, allowed: "a host name"},
-	{key: "api.ingress.class", optional: true, pattern: objectName, allowed: "the name of an IngressClass"},
-	{key: "api.ingress.tlsSecret", optional: true, pattern: objectName, allowed: "the name of a Secret"},
+	{key: "api.ingress.host", optional: true, pattern: hostName, longest: 253, allowed: "a host name"},
+	{key: "api.ingress.class", optional: true, pattern: objectName, longest: 253, allowed: "the name of an IngressClass"},
+	{key: "api.ingress.tlsSecret", optional: true, pattern: objectName, longest: 253, allowed: "the name of a Secret"},
 	{key: "api.ingress.certificate", optional: true, pattern: certificate, allowed: "the ARN of a certificate in ACM"},
-	{key: "api.ingress.controllerNamespace", pattern: objectName, allowed: "the name of a namespace"},
-	{key: "api.gateway.host", optional: true, pattern: hostName, allowed: "a host name"},
-	{key: "api.gateway.name", optional: true, pattern: objectName, allowed: "the name of a Gateway"},
-	{key: "api.gateway.namespace", optional: true, pattern: objectName, allowed: "the name of a namespace"},
-	{key: "api.gateway.listener", optional: true, pattern: objectName, allowed: "the name of a listener of the Gateway"},
+	{key: "api.ingress.controllerNamespace", pattern: namespace, allowed: "the name of a namespace"},
+	{key: "api.gateway.host", optional: true, pattern: hostName, longest: 253, allowed: "a host name"},
+	{key: "api.gateway.name", optional: true, pattern: objectName, longest: 253, allowed: "the name of a Gateway"},
+	{key: "api.gateway.namespace", optional: true, pattern: namespace, allowed: "the name of a namespace"},
+	{key: "api.gateway.listener", optional: true, pattern: objectName, longest: 253, allowed: "the name of a listener of the Gateway"},
 	{key: "api.letIn.cidrs", pattern: prefix, allowed: "addresses, such as 10.0.0.0/16"},
-	{key: "api.letIn.namespaces", pattern: objectName, allowed: "names of namespaces"},
-	{key: "api.monitoring.namespace", optional: true, pattern: objectName, allowed: "the name of a namespace"},
+	{key: "api.letIn.namespaces", pattern: namespace, allowed: "names of namespaces"},
+	{key: "api.monitoring.namespace", optional: true, pattern: namespace, allowed: "the name of a namespace"},
 	{key: "api.monitoring.runbookURL", optional: true, pattern: httpURL, allowed: "an http or https URL"},
 	{key: "api.tracing.endpoint", optional: true, pattern: httpURL, allowed: "an http or https URL"},
 	{key: "api.tracing.share", numbers: &bounds{0, 1}, allowed: "from 0 to 1"},
-	{key: "api.tracing.headersSecret", optional: true, pattern: objectName, allowed: "the name of a Secret"},
+	{key: "api.tracing.headersSecret", optional: true, pattern: objectName, longest: 253, allowed: "the name of a Secret"},
 }
 
 // sections are the settings that are objects, by their keys.
@@ -121,6 +124,9 @@ func (r rule) allows(value any) bool {
 	case float64:
 		return r.numbers.least <= value && value <= r.numbers.most
 	case string:
+		if r.longest > 0 && len(value) > r.longest {
+			return false
+		}
 		return (r.optional && value == "") || slices.Contains(r.choices, value) || (r.pattern != nil && r.pattern.MatchString(value))
 	}
 	return false
@@ -143,6 +149,28 @@ var plainSettings = map[string]string{
 	"environment":         "Tag Environment of everything in AWS; the stack's name unless set.",
 	"tokens":              "Who may call the API, by their names. task token writes it, and each token as a secret.",
 	"localstackAuthToken": "Token for the images of LocalStack that demand one: pulumi config set --secret localstackAuthToken …",
+}
+
+// unknownNames returns a fault for each member of objects that is no setting, read by a type. encoding/json lets through what differs by its
+// case alone.
+func unknownNames(key string, data []byte, t reflect.Type) []error {
+	var members map[string]json.RawMessage
+	if t.Kind() != reflect.Struct || json.Unmarshal(data, &members) != nil {
+		return nil
+	}
+	known := map[string]reflect.Type{}
+	for i := range t.NumField() {
+		known[t.Field(i).Tag.Get("json")] = t.Field(i).Type
+	}
+	var faults []error
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		if of, ok := known[name]; ok {
+			faults = append(faults, unknownNames(key+"."+name, members[name], of)...)
+			continue
+		}
+		faults = append(faults, fmt.Errorf("%s.%s is no setting: there are %s", key, name, strings.Join(slices.Sorted(maps.Keys(known)), ", ")))
+	}
+	return faults
 }
 
 // unknownKeys returns a fault for each key of the project in the configuration, as Pulumi hands it to its programs, that is none of a

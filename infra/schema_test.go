@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"testing"
 
@@ -118,6 +119,9 @@ func describe(t *testing.T, s *jsonschema.Schema, value reflect.Value, key strin
 			}
 			continue
 		}
+		if field.Type == reflect.TypeFor[Texts]() {
+			property.AdditionalProperties = &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "string"}, {Type: "boolean"}, {Type: "number"}}}
+		}
 		if !value.Field(i).IsZero() {
 			property.Default = value.Field(i).Interface()
 		}
@@ -142,6 +146,10 @@ func (r rule) addTo(s *jsonschema.Schema) {
 	for _, choice := range r.choices {
 		s.Enum = append(s.Enum, choice)
 	}
+	if r.longest > 0 {
+		s.MaxLength = new(uint64)
+		*s.MaxLength = uint64(r.longest)
+	}
 	if r.numbers != nil {
 		s.Minimum, s.Maximum = json.Number(fmt.Sprint(r.numbers.least)), json.Number(fmt.Sprint(r.numbers.most))
 	}
@@ -153,14 +161,28 @@ func (r rule) addTo(s *jsonschema.Schema) {
 	}
 }
 
-// schemaOfSetting returns the schema of a setting of the API. What gets past it the contract refuses.
+// schemaOfSetting returns the schema of a setting of the API, of which some need no quotes. What gets past it the contract refuses.
 func schemaOfSetting(s config.Setting) *jsonschema.Schema {
-	schema := &jsonschema.Schema{Type: "string", Description: s.Meaning + "; must be " + s.Allowed, Pattern: s.Pattern, Default: s.Default}
-	if s.Pattern != "" {
-		schema.Pattern = "^$|" + s.Pattern
+	schema := &jsonschema.Schema{Description: s.Meaning + "; must be " + s.Allowed, Default: s.Default}
+	if len(s.Choices) > 0 {
+		schema.Enum = append(schema.Enum, "") // the default
 	}
 	for _, choice := range s.Choices {
 		schema.Enum = append(schema.Enum, choice)
+		if choice == "true" || choice == "false" {
+			schema.Enum = append(schema.Enum, choice == "true")
+		}
+	}
+	text := &jsonschema.Schema{Type: "string"}
+	if s.Pattern != "" {
+		text.Pattern = "^$|" + s.Pattern
+	}
+	switch pattern := regexp.MustCompile(s.Pattern); {
+	case len(s.Choices) > 0:
+	case s.Pattern != "" && pattern.MatchString("1") && !pattern.MatchString("a"):
+		schema.AnyOf = []*jsonschema.Schema{text, {Type: "integer", Minimum: "0"}}
+	default:
+		schema.Type, schema.Pattern = text.Type, text.Pattern
 	}
 	return schema
 }
@@ -200,6 +222,8 @@ func TestSchema(t *testing.T) {
 	require.NoError(t, hold("encryptionsalt: v1:AAA\n"))
 	require.NoError(t, hold("config:\n  aws:region: eu-central-1\n  prima-api:tokens:\n    ci: { scope: read, token: { secure: AAA } }\n  prima-api:localstackAuthToken: { secure: AAA }\n"))
 
+	require.NoError(t, hold("config:\n  prima-api:api: { config: { PAGES: false, LIST_SHARING: 'true', MAX_CONNECTIONS: 100, LOG_LEVEL: '' }, ingress: { annotations: { a: true, b: 1 } } }\n"))
+
 	for _, wrong := range []string{
 		"prima-api:storge: {}",
 		"prima-api:storage: { tabel: users }",
@@ -212,7 +236,14 @@ func TestSchema(t *testing.T) {
 		"prima-api:api: { ingress: { host: a/b } }",
 		"prima-api:api: { letIn: { cidrs: [everybody] } }",
 		"prima-api:api: { config: { LOG_LEVEL: loud } }",
-		"prima-api:api: { config: { LIST_SHARING: true } }", // YAML's, where a string is meant
+		"prima-api:api: { config: { LIST_SHARING: 1 } }",
+		"prima-api:api: { config: { MAX_CONNECTIONS: -1 } }",
+		"prima-api:api: { config: { LOG_LEVEL: true } }",
+		"prima-api:api: { ingress: { host: prima..local } }",
+		"prima-api:api: { letIn: { namespaces: [a.b] } }",
+		"prima-api:api: { tracing: { endpoint: 'http://c:99999' } }",
+		"prima-api:api: { image: 'prima-api:1' }",
+		"prima-api:api: { nodeport: 30000 }",
 		"prima-api:api: { config: { ACCESS_TOKENS: '' } }",
 		"prima-api:api: { config: { S3_BUCKET: other } }", // storage.bucket says it
 		"prima-api:api: { tracing: { share: 2 } }",

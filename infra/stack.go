@@ -6,8 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -133,7 +133,7 @@ type APISettings struct {
 	// Tracing is where traces of the API's requests go.
 	Tracing TracingSettings `json:"tracing"`
 	// Config are settings of the API by their variables, such as LOG_LEVEL: see the README.
-	Config map[string]string `json:"config"`
+	Config Texts `json:"config"`
 }
 
 // MonitoringSettings describe how the API is watched. The cluster must have a Prometheus operator.
@@ -143,7 +143,7 @@ type MonitoringSettings struct {
 	// Namespace is that of Prometheus, whose pods the network policy lets in; monitoring unless set.
 	Namespace string `json:"namespace"`
 	// Labels are those that Prometheus selects ServiceMonitors and rules by, such as release.
-	Labels map[string]string `json:"labels"`
+	Labels Texts `json:"labels"`
 	// KubeStateMetrics says that there are kube-state-metrics, for the alerts on restarts and on the sweep.
 	KubeStateMetrics bool `json:"kubeStateMetrics"`
 	// RunbookURL is where docs/operations.md is found.
@@ -175,7 +175,7 @@ type IngressSettings struct {
 	// ControllerNamespace is where the controller's pods run, unless the class is alb.
 	ControllerNamespace string `json:"controllerNamespace"`
 	// Annotations of the Ingress, which come before those that the class brings with it.
-	Annotations map[string]string `json:"annotations"`
+	Annotations Texts `json:"annotations"`
 }
 
 // GatewaySettings describe an HTTPRoute at a listener of a Gateway that exists, which ends TLS.
@@ -249,11 +249,13 @@ func loadStack(ctx *pulumi.Context) (Stack, error) {
 		if err != nil {
 			continue // not set
 		}
-		decoder := json.NewDecoder(strings.NewReader(value))
-		decoder.DisallowUnknownFields()
-		if err := decoder.Decode(into); err != nil && !errors.Is(err, io.EOF) {
+		if value == "" {
+			continue
+		}
+		if err := json.Unmarshal([]byte(value), into); err != nil {
 			faults = append(faults, fmt.Errorf("%s: %s", key, readable(err)))
 		}
+		faults = append(faults, unknownNames(key, []byte(value), reflect.TypeOf(into).Elem())...)
 	}
 	s.Kubernetes.Host = cmp.Or(os.Getenv("PRIMA_HOST"), s.Kubernetes.Host)
 	if token, err := settings.TrySecret("localstackAuthToken"); err == nil {
@@ -282,9 +284,50 @@ func loadStack(ctx *pulumi.Context) (Stack, error) {
 // readable says what encoding/json found, in terms of the settings.
 func readable(err error) string {
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return fmt.Sprintf("%s must be a %s, and is a %s", wrong.Field, wrong.Type, wrong.Value)
+		return fmt.Sprintf("%s must be %s, and is a %s", wrong.Field, kindOf(wrong.Type), wrong.Value)
 	}
 	return strings.TrimPrefix(err.Error(), "json: ")
+}
+
+// kindOf returns what a type is called by those who write YAML.
+func kindOf(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int:
+		return "a whole number"
+	case reflect.Float64:
+		return "a number"
+	case reflect.Slice:
+		return "a list"
+	case reflect.Struct, reflect.Map:
+		return "an object"
+	}
+	return "a " + t.Kind().String()
+}
+
+// Texts are texts by their names. What YAML takes for true, false or a number, for want of quotes, is the text that was written; so is
+// what pulumi config set --path writes.
+type Texts map[string]string
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (t *Texts) UnmarshalJSON(data []byte) error {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber()
+	var values map[string]any
+	if err := decoder.Decode(&values); err != nil {
+		return err
+	}
+	*t = make(Texts, len(values))
+	for name, value := range values {
+		switch value.(type) {
+		case string, bool, json.Number:
+			(*t)[name] = fmt.Sprint(value)
+		default:
+			return fmt.Errorf("%s must be a text", name)
+		}
+	}
+	return nil
 }
 
 // faults returns what is wrong with the settings, each with its key.
