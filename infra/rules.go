@@ -159,8 +159,8 @@ func unknownNames(key string, data []byte, t reflect.Type) []error {
 		return nil
 	}
 	known := map[string]reflect.Type{}
-	for i := range t.NumField() {
-		known[t.Field(i).Tag.Get("json")] = t.Field(i).Type
+	for field := range t.Fields() {
+		known[field.Tag.Get("json")] = field.Type
 	}
 	var faults []error
 	for _, name := range slices.Sorted(maps.Keys(members)) {
