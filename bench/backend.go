@@ -80,6 +80,7 @@ func serveBackend(l net.Listener) error {
 		MaxRequestBodySize:    maxUpload,
 		NoDefaultServerHeader: true,
 		NoDefaultDate:         true,
+		WriteBufferSize:       64 << 10,
 	}
 	return server.Serve(l)
 }

@@ -118,6 +118,7 @@ func newConnection(l load) *connection {
 			Addr:                      string(request.URI().Host()),
 			MaxConns:                  1,
 			MaxIdemponentCallAttempts: 1, // a failure is one
+			ReadBufferSize:            64 << 10,
 			ReadTimeout:               requestTimeout,
 			WriteTimeout:              requestTimeout,
 		},

@@ -147,7 +147,8 @@ func (s *Server) overloaded(path string) (int, []byte) {
 
 // A connection remembers what fasthttp does not tell: that its client has stopped sending (a chunked
 // body whose client hangs up between two chunks looks like one that ended), and that a body was not
-// read to its end.
+// read to its end. And it sends an answer's head and body by one call of the kernel, which fasthttp does on connections of
+// package net only.
 type connection struct {
 	net.Conn
 	listener *listener
@@ -157,6 +158,51 @@ type connection struct {
 	unread   atomic.Bool
 	received atomic.Int64 // bytes, since the last request was answered
 	once     sync.Once
+
+	// The goroutine that serves the connection has these to itself.
+	body int   // bytes of the answer's body, if it is long and nothing of the answer has been written
+	head *head // what is held back of the answer
+}
+
+// A head is the first that is written of an answer, until the next is.
+type head struct {
+	bytes  [writeBufferBytes]byte
+	length int
+	pieces [2][]byte
+	rest   net.Buffers // of pieces, while they are sent
+}
+
+var heads = sync.Pool{New: func() any { return new(head) }}
+
+// answers says that what is written next is an answer with a body of n bytes, all of which will be written.
+func (c *connection) answers(n int) {
+	if n > writeBufferBytes { // else it may be one piece
+		c.body = n
+	}
+}
+
+// Write implements [net.Conn]. It holds back the first piece of a long answer, which is its header and a part of the body, until the
+// second comes: there must be one, as the first is shorter than the body alone.
+func (c *connection) Write(p []byte) (int, error) {
+	more := len(p) < c.body && len(p) <= writeBufferBytes
+	c.body = 0
+	if more {
+		c.head = heads.Get().(*head)             //nolint:forcetypeassert // nothing else is put there
+		c.head.length = copy(c.head.bytes[:], p) // fasthttp uses its buffer again
+		return len(p), nil
+	}
+	if c.head == nil {
+		return c.Conn.Write(p)
+	}
+	h := c.head
+	c.head = nil
+	h.pieces = [2][]byte{h.bytes[:h.length], p}
+	h.rest = h.pieces[:]
+	n, err := h.rest.WriteTo(c.Conn)
+	h.pieces, h.rest = [2][]byte{}, nil
+	sent := max(int(n)-h.length, 0)
+	heads.Put(h)
+	return sent, err
 }
 
 var errTooMuch = errors.New("there is more of the request than any can have")

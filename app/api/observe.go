@@ -141,8 +141,21 @@ func (s *Server) finish(c *fiber.Ctx, e *exchange, err error) {
 	size := 0
 	if !c.Response().IsBodyStream() {
 		size = len(c.Response().Body())
+		if client, ok := c.Context().Conn().(*connection); ok && hasBody(c) {
+			client.answers(size)
+		}
 	}
 	s.end(e, c.Response().StatusCode(), size, err)
+}
+
+// hasBody reports whether the body of a request's answer is sent.
+func hasBody(c *fiber.Ctx) bool {
+	switch status := c.Response().StatusCode(); {
+	case c.Method() == fiber.MethodHead, c.Response().SkipBody:
+		return false
+	default:
+		return status >= http.StatusOK && status != http.StatusNoContent && status != http.StatusNotModified
+	}
 }
 
 // end is called once for every exchange, when the last of its answer has been sent or given up: it gives back what the request took,

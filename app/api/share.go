@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -31,7 +32,7 @@ type sharer struct {
 
 // A sharedPage is a page that is being read.
 type sharedPage struct {
-	running int   // reads
+	running int   // reads, and places that the next one takes
 	next    *read // that those who come now join; nil until somebody does
 }
 
@@ -123,12 +124,33 @@ func (s *sharer) run(name string, shared *sharedPage, r *read) {
 		result.share(r.readers)
 	}
 	close(r.done)
+	if shared.next != nil { // which takes the place of this one
+		s.workers.do(func() { s.follow(name, shared) })
+		return
+	}
+	s.end(name, shared)
+}
+
+// follow makes the next read in the place of one that has ended, if it is still to be made.
+func (s *sharer) follow(name string, shared *sharedPage) {
+	// Whoever can run goes first: those who were just answered among them, who may come again in time for this read.
+	runtime.Gosched()
+	s.mu.Lock()
+	if shared.next == nil {
+		s.end(name, shared)
+		s.mu.Unlock()
+		return
+	}
+	next := s.begin(shared)
+	shared.running-- // it has the place of the other
+	s.mu.Unlock()
+	s.run(name, shared, next)
+}
+
+// end says that a read has ended and no other takes its place. The caller holds the lock.
+func (s *sharer) end(name string, shared *sharedPage) {
 	shared.running--
-	switch {
-	case shared.next != nil:
-		next := s.begin(shared)
-		s.workers.do(func() { s.run(name, shared, next) })
-	case shared.running == 0:
+	if shared.running == 0 {
 		delete(s.pages, name)
 	}
 }
