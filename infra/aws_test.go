@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
 	"reflect"
@@ -259,6 +260,24 @@ func TestLongRoleName(t *testing.T) {
 	assert.Empty(t, d.resources)
 }
 
+// Ensure no two roles of one account have the same name, whatever their stacks are called.
+func TestRoleNames(t *testing.T) {
+	t.Parallel()
+	taken := map[string]string{}
+	for _, region := range []string{"eu-central-1", "us-gov-west-1"} {
+		for _, stack := range []string{"dev", "sweep", "sweep-dev", "dev-sweep", "dev-eu-central-1", "dev-eu-central-1-sweep", "api"} {
+			for _, account := range serviceAccounts {
+				name := roleName(account, stack, region)
+				of := fmt.Sprint(stack, " ", region, " ", account)
+				assert.Empty(t, taken[name], "%s is of %s too", name, of)
+				taken[name] = of
+			}
+		}
+	}
+	assert.Equal(t, "prima-api-dev-eu-central-1", roleName("prima-api", "dev", "eu-central-1"))
+	assert.Equal(t, "prima-api-dev-eu-central-1-sweep", roleName("prima-api-sweep", "dev", "eu-central-1"))
+}
+
 // Ensure the pods have their roles and no key, come by TLS alone, and are told what they are called from outside.
 func TestPodsOnAWS(t *testing.T) {
 	t.Parallel()
@@ -281,7 +300,7 @@ func TestPodsOnAWS(t *testing.T) {
 			assert.Contains(t, text, present, name)
 		}
 		for _, account := range serviceAccounts {
-			assert.Equal(t, name == "irsa", strings.Contains(text, "eks.amazonaws.com/role-arn: arn:aws:iam::123456789012:role/"+account+"-local-eu-central-1\n"), name)
+			assert.Equal(t, name == "irsa", strings.Contains(text, "eks.amazonaws.com/role-arn: arn:aws:iam::123456789012:role/"+roleName(account, "local", "eu-central-1")+"\n"), name)
 		}
 		assert.Contains(t, text, "prima.internal/role: arn:aws:iam::123456789012:role/prima-api-local-eu-central-1\n", "another role is another pod")
 		// A pod that starts before its account is associated never gets the role.

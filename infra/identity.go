@@ -103,9 +103,11 @@ func NewIdentity(ctx *pulumi.Context, name string, args *IdentityArgs, opts ...p
 	return i, ctx.RegisterResourceOutputs(i, pulumi.Map{"api": i.Roles[config.RoleAPI], "sweep": i.Roles[config.RoleSweep]})
 }
 
-// roleName returns what a role is called. Roles are of an account, whatever their region.
+// roleName returns what the role of a service account is called. Roles are of an account, whatever their region. What tells those of
+// a stack from each other stands behind the region, where no stack's name can be taken for it.
 func roleName(account, stack, region string) string {
-	return fmt.Sprintf("%s-%s-%s", account, stack, region)
+	common := serviceAccounts[config.RoleAPI]
+	return common + "-" + stack + "-" + region + strings.TrimPrefix(account, common)
 }
 
 // roleFaults returns a fault for each role that IAM would not take the name of.

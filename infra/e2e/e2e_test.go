@@ -19,6 +19,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/yaml"
 
 	"prima.internal/app/apitest"
 	"prima.internal/app/client"
@@ -208,10 +209,24 @@ func settings(t *testing.T, variable, value string) string {
 	stack := strings.TrimSpace(pulumi(t, "stack", "--show-name"))
 	data, err := os.ReadFile(fmt.Sprintf("%s/Pulumi.%s.yaml", root, stack))
 	require.NoError(t, err)
-	changed := strings.Replace(string(data), "  prima-api:api:\n", fmt.Sprintf("  prima-api:api:\n    config: {%s: %s}\n", variable, value), 1)
-	require.NotEqual(t, string(data), changed)
+	var all map[string]any
+	require.NoError(t, yaml.UnmarshalStrict(data, &all))
+	within := all
+	for _, name := range []string{"config", "prima-api:api", "config"} {
+		next, ok := within[name].(map[string]any)
+		if !ok {
+			require.Nil(t, within[name], "%s of Pulumi.%s.yaml", name, stack)
+			next = map[string]any{}
+			within[name] = next
+		}
+		within = next
+	}
+	require.NotEqual(t, value, within[variable], "it is to change")
+	within[variable] = value
+	changed, err := yaml.Marshal(all)
+	require.NoError(t, err)
 	file := t.TempDir() + "/settings.yaml"
-	require.NoError(t, os.WriteFile(file, []byte(changed), 0o600))
+	require.NoError(t, os.WriteFile(file, changed, 0o600))
 	return file
 }
 
