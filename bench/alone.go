@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"net"
 	"net/http"
@@ -12,13 +13,15 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// httpAlone is a server that takes a request to create a user, whole, and answers it, and does nothing between. With the bare loop of
+// httpAlone is a server that takes a request, whole, and answers it: that for a list with 100 users that it has in memory, one to create
+// a user with a name. It does nothing between. With the bare loop of
 // the call that it leaves out it says what the quickest of servers would come to, where all share the machine's cores.
 const httpAlone = "HTTP alone"
 
 // serveAlone serves until the listener is closed.
 func serveAlone(l net.Listener) error {
 	answer := fmt.Appendf(nil, `{"message":"User created successfully","id":%q,"avatar_url":""}`, "00000000-0000-4000-8000-000000000000")
+	list := listOf(100)
 	s := &fasthttp.Server{
 		NoDefaultServerHeader: true,
 		MaxRequestBodySize:    2 * avatarBytes,
@@ -26,8 +29,11 @@ func serveAlone(l net.Listener) error {
 		StreamRequestBody: true, DisablePreParseMultipartForm: true,
 		ReadBufferSize: 64 << 10,
 		Handler: func(ctx *fasthttp.RequestCtx) {
-			if ctx.IsGet() {
-				ctx.SetStatusCode(http.StatusOK) // it is asked whether it serves
+			if ctx.IsGet() { // for the list, or whether it serves
+				if string(ctx.Path()) == "/users" {
+					ctx.SetContentType("application/json")
+					ctx.Response.SetBodyRaw(list)
+				}
 				return
 			}
 			buffer, _ := buffers.Get().(*[64 << 10]byte)
@@ -42,6 +48,20 @@ func serveAlone(l net.Listener) error {
 		},
 	}
 	return s.Serve(l)
+}
+
+// listOf returns the list of so many users, as the API sends it.
+func listOf(users int) []byte {
+	list := []byte{'['}
+	for i := range users {
+		if i > 0 {
+			list = append(list, ',')
+		}
+		id := userID(i)
+		list = fmt.Appendf(list, `{"id":"%[1]s","name":"%[2]s","email":"%[3]s","avatar_url":"http://127.0.0.1:65535/users/%[1]s/avatar?v=%[4]s%[5]012d"}`,
+			id, escapedName(i), emailOf(i), avatarPrefix, i)
+	}
+	return append(list, ']')
 }
 
 var buffers = sync.Pool{New: func() any { return new([64 << 10]byte) }}
@@ -72,8 +92,8 @@ func (s *suite) startAlone(ctx context.Context) (*server, error) {
 	return &server{process: p, url: url}, nil
 }
 
-// besideAlone is compareSides, with HTTP alone and a bare loop among the contenders.
-func (s *suite) besideAlone(ctx context.Context, m *measurement, l load, loop bare, sides ...string) error {
+// besideAlone is compareSides, with HTTP alone and others among the contenders.
+func (s *suite) besideAlone(ctx context.Context, m *measurement, l load, others map[string]contender, sides ...string) error {
 	alone, err := s.startAlone(ctx)
 	if err != nil {
 		return err
@@ -81,7 +101,9 @@ func (s *suite) besideAlone(ctx context.Context, m *measurement, l load, loop ba
 	defer alone.end()
 	there := l
 	there.url = alone.url + l.url
-	return s.compareSides(ctx, m, tableOf(100), l, sides, map[string]contender{bareLoop: loop, httpAlone: loaded{alone, there}})
+	all := maps.Clone(others)
+	all[httpAlone] = loaded{alone, there}
+	return s.compareSides(ctx, m, tableOf(100), l, sides, all)
 }
 
 // A ceiling is what the quickest of servers would come to, where the cores are shared and busy: one request of it costs one of HTTP alone

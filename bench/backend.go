@@ -290,8 +290,13 @@ var names = [...]string{
 	strings.Repeat("Mary Jackson ", 10) + `\"Mary\"`,
 }
 
+// escapedName is a name as it stands in JSON.
+func escapedName(i int) string { return names[i%len(names)] + strconv.Itoa(i) }
+
+func emailOf(i int) string { return "user" + strconv.Itoa(i) + "@example.com" }
+
 // appendItem appends a user as DynamoDB writes an item: with the attributes that app/dynamo gives one with an avatar.
 func appendItem(dst []byte, i int) []byte {
-	return fmt.Appendf(dst, `{"id":{"S":"%s%012d"},"name":{"S":"%s%d"},"email":{"S":"user%d@example.com"},"avatar_id":{"S":"%s%012d"}}`,
-		idPrefix, i, names[i%len(names)], i, i, avatarPrefix, i)
+	return fmt.Appendf(dst, `{"id":{"S":"%s"},"name":{"S":"%s"},"email":{"S":"%s"},"avatar_id":{"S":"%s%012d"}}`,
+		userID(i), escapedName(i), emailOf(i), avatarPrefix, i)
 }

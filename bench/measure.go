@@ -45,7 +45,7 @@ const (
 
 func tasks() []task {
 	return []task{
-		{taskList, "GET /users, 100 users, 8 connections", "", listTask(100, 8, primaAPI, unshared, idiomatic, flask, gunicorn)},
+		{taskList, "GET /users, 100 users, 8 connections", "", runList},
 		{taskListMany, "GET /users, 100 users, 64 connections", "", listTask(100, 64, primaAPI, unshared, idiomatic)},
 		{taskListUnchanged, "GET /users with If-None-Match, 100 users, 8 connections: 304", "", runUnchanged},
 		{taskListPage, "GET /users, 3,000 users in one page, 8 connections", "", listTask(3000, 8, primaAPI, unshared, idiomatic)},
@@ -202,6 +202,11 @@ func listTask(users, connections int, sides ...string) func(context.Context, *su
 	}
 }
 
+func runList(ctx context.Context, s *suite, m *measurement) error {
+	l := load{method: http.MethodGet, url: "/users", status: http.StatusOK, connections: 8, check: isList(100)}
+	return s.besideAlone(ctx, m, l, map[string]contender{}, primaAPI, unshared, idiomatic, flask, gunicorn)
+}
+
 func tableOf(users int) string { return "users-" + strconv.Itoa(users) }
 
 // isList checks that an answer is a list of so many different users.
@@ -263,7 +268,7 @@ func runCreate(ctx context.Context, s *suite, m *measurement) error {
 		body:   fmt.Appendf(nil, `{"name":%q,"email":%q}`, newName, newEmail),
 		status: http.StatusCreated, connections: connections, check: isCreated,
 	}
-	return s.besideAlone(ctx, m, l, bare{"PutItem", connections}, primaAPI, idiomatic, flask, gunicorn)
+	return s.besideAlone(ctx, m, l, map[string]contender{bareLoop: bare{"PutItem", connections}}, primaAPI, idiomatic, flask, gunicorn)
 }
 
 func runAvatar(ctx context.Context, s *suite, m *measurement) error {
@@ -276,7 +281,7 @@ func runAvatar(ctx context.Context, s *suite, m *measurement) error {
 		method: http.MethodPost, url: "/user", header: map[string]string{"Content-Type": contentType}, body: body,
 		status: http.StatusCreated, connections: connections, check: isCreated,
 	}
-	return s.besideAlone(ctx, m, l, bare{"PutObject", connections}, primaAPI, idiomatic, flask)
+	return s.besideAlone(ctx, m, l, map[string]contender{bareLoop: bare{"PutObject", connections}}, primaAPI, idiomatic, flask)
 }
 
 // fetched is a server of which a long list is asked, once a round.
