@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -36,6 +37,10 @@ const (
 	// What a creation allocates, of which the SDK's part is seven eighths, and a tenth for an update of that.
 	maxCreateAllocations = 400
 	maxCreateBytes       = 33 << 10
+	// What a list of 100 users allocates that is as it was, and one that is not; nearly all of it is the SDK's.
+	maxListAllocations = 355
+	maxUnchangedBytes  = 31 << 10
+	maxListBytes       = 57 << 10
 	// What an upload of 1 MiB as a form allocates, by one call of S3 and one of DynamoDB. Nothing of it grows with the image.
 	maxFormBytes = 100 << 10
 	// What the image alone allocates, by one call more.
@@ -44,10 +49,27 @@ const (
 
 // Ensure a creation allocates no more than it did.
 func TestAllocationsCreate(t *testing.T) { //nolint:paralleltest // what others allocate would count
-	allocations, bytes := perRequest(t, createRequest())
+	allocations, bytes := perRequest(t, cannedAWS{}, createRequest())
 	t.Logf("figure: a creation: %d allocations, %d bytes", allocations, bytes)
 	assert.LessOrEqual(t, allocations, uint64(maxCreateAllocations))
 	assert.LessOrEqual(t, bytes, uint64(maxCreateBytes))
+}
+
+// Ensure a list allocates no more than the call of DynamoDB does, and once the list itself where that has changed.
+func TestAllocationsList(t *testing.T) { //nolint:paralleltest // what others allocate would count
+	for _, test := range []struct {
+		name     string
+		answers  []cannedList
+		maxBytes uint64
+	}{
+		{"as it was", listAnswers[:1], maxUnchangedBytes},
+		{"that has changed", listAnswers[:], maxListBytes},
+	} {
+		allocations, bytes := perRequest(t, cannedAWS{lists: test.answers, scans: new(atomic.Int64)}, listRequest)
+		t.Logf("figure: a list of 100 users %s: %d allocations, %d bytes", test.name, allocations, bytes)
+		assert.LessOrEqual(t, allocations, uint64(maxListAllocations), test.name)
+		assert.LessOrEqual(t, bytes, test.maxBytes, test.name)
+	}
 }
 
 // Ensure an upload allocates nothing that grows with the image, in either form.
@@ -60,24 +82,33 @@ func TestAllocationsUpload(t *testing.T) { //nolint:paralleltest // what others 
 		{"a form", formRequest, maxFormBytes},
 		{"the image alone", imageRequest, maxImageBytes},
 	} {
-		small, smallBytes := perRequest(t, test.request(4<<10))
-		allocations, bytes := perRequest(t, test.request(1<<20))
+		small, smallBytes := perRequest(t, cannedAWS{}, test.request(4<<10))
+		allocations, bytes := perRequest(t, cannedAWS{}, test.request(1<<20))
 		t.Logf("figure: an upload of 1 MiB as %s: %d allocations, %d bytes; of 4 KiB: %d, %d", test.name, allocations, bytes, small, smallBytes)
 		assert.LessOrEqual(t, bytes, test.maxBytes, test.name)
 		assert.LessOrEqual(t, allocations, small+small/10, test.name)
 	}
 }
 
-func BenchmarkCreate(b *testing.B) { benchmark(b, createRequest()) }
+func BenchmarkCreate(b *testing.B) { benchmark(b, cannedAWS{}, createRequest()) }
+
+func BenchmarkList(b *testing.B) {
+	b.Run("unchanged", func(b *testing.B) {
+		benchmark(b, cannedAWS{lists: listAnswers[:1], scans: new(atomic.Int64)}, listRequest)
+	})
+	b.Run("changed", func(b *testing.B) {
+		benchmark(b, cannedAWS{lists: listAnswers[:], scans: new(atomic.Int64)}, listRequest)
+	})
+}
 
 func BenchmarkUpload(b *testing.B) {
 	b.SetBytes(1 << 20)
-	benchmark(b, formRequest(1<<20))
+	benchmark(b, cannedAWS{}, formRequest(1<<20))
 }
 
-func benchmark(b *testing.B, request []byte) {
+func benchmark(b *testing.B, aws cannedAWS, request []byte) {
 	b.Helper()
-	send := canned(b)
+	send := canned(b, aws)
 	send(request)
 	b.ReportAllocs()
 	for b.Loop() {
@@ -86,13 +117,13 @@ func benchmark(b *testing.B, request []byte) {
 }
 
 // perRequest returns how often a request makes the process allocate, and how many bytes.
-func perRequest(t *testing.T, request []byte) (allocations, bytes uint64) {
+func perRequest(t *testing.T, aws cannedAWS, request []byte) (allocations, bytes uint64) {
 	t.Helper()
 	if awstest.RaceDetector {
 		t.Skip("the race detector allocates too")
 	}
 	const warm, n = 20, 200
-	send := canned(t)
+	send := canned(t, aws)
 	for range warm {
 		send(request)
 	}
@@ -113,6 +144,24 @@ func createRequest() []byte {
 
 const cannedUser = `{"name":"Ada","email":"ada@example.com"}`
 
+var listRequest = []byte("GET /users HTTP/1.1\r\nHost: localhost\r\n\r\n")
+
+type cannedList struct{ body, checksum string }
+
+// listAnswers are two of a Scan, which differ in one of 100 users.
+var listAnswers = func() (answers [2]cannedList) {
+	for i := range answers {
+		items := make([]string, 100)
+		for n := range items {
+			items[n] = fmt.Sprintf(`{"email":{"S":"user%d@example.com"},"id":{"S":"00000000-0000-4000-8000-%012d"},"name":{"S":"%s"}}`, n, n, strings.Repeat("n", 120))
+		}
+		items[50] = strings.ReplaceAll(items[50], "nn", fmt.Sprint("n", i))
+		body := `{"Count":100,"Items":[` + strings.Join(items, ",") + `],"ScannedCount":100}`
+		answers[i] = cannedList{body, checksumOf(body)}
+	}
+	return answers
+}()
+
 func formRequest(size int) []byte {
 	contentType, body := apitest.Form(apitest.Field("name", "Ada"), apitest.Field("email", "ada@example.com"), apitest.File("avatar", "a.png", apitest.PaddedPNG(size)))
 	return append(fmt.Appendf(nil, "POST /user HTTP/1.1\r\nHost: localhost\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", contentType, len(body)), body...)
@@ -124,7 +173,7 @@ func imageRequest(size int) []byte {
 
 // canned serves the API in memory, to the SDK's clients in front of answers that cost next to nothing. It returns what sends a
 // request on a connection that is kept and fails unless that succeeds.
-func canned(tb testing.TB) (send func(request []byte)) {
+func canned(tb testing.TB, answers cannedAWS) (send func(request []byte)) {
 	tb.Helper()
 	c := config.Default()
 	log := telemetry.NewLogger(io.Discard, c)
@@ -132,7 +181,7 @@ func canned(tb testing.TB) (send func(request []byte)) {
 	require.NoError(tb, err)
 	cfg.Credentials = credentials.NewStaticCredentialsProvider("test", "test", "")
 	awsclient.Observe(&cfg)
-	cfg.HTTPClient = cannedAWS{}
+	cfg.HTTPClient = answers
 	c.Endpoint = "http://aws"
 	server := api.New(c, &user.Directory{Users: dynamo.New(cfg, c), Avatars: bucket.New(cfg, c), Log: log}, nil, log)
 	listener := fasthttputil.NewInmemoryListener()
@@ -179,28 +228,41 @@ func sender(tb testing.TB, connection net.Conn) func(request []byte) {
 }
 
 // cannedAWS is the HTTP client of an AWS that says yes.
-type cannedAWS struct{}
+type cannedAWS struct {
+	lists []cannedList // what Scans are answered, one after the other, over and over
+	scans *atomic.Int64
+}
 
 // Do implements [aws.HTTPClient].
-func (cannedAWS) Do(r *http.Request) (*http.Response, error) {
+func (a cannedAWS) Do(r *http.Request) (*http.Response, error) {
 	if r.Body != nil {
 		if _, err := io.Copy(io.Discard, struct{ io.Reader }{r.Body}); err != nil {
 			return nil, err
 		}
 	}
-	body := `{}`
+	body, checksum := `{}`, ""
 	switch target := r.Header.Get("X-Amz-Target"); {
 	case target == "":
 		body = ""
 	case strings.HasSuffix(target, ".GetItem"):
 		body = `{"Item":{"id":{"S":"` + someUser + `"},"name":{"S":"Ada"},"email":{"S":"ada@example.com"}}}`
+	case strings.HasSuffix(target, ".Scan"):
+		answer := a.lists[int(a.scans.Add(1))%len(a.lists)]
+		body, checksum = answer.body, answer.checksum
 	case strings.HasSuffix(target, ".UpdateItem"):
 		body = `{"Attributes":{"id":{"S":"` + someUser + `"},"name":{"S":"Ada"},"email":{"S":"ada@example.com"}}}`
 	}
+	if checksum == "" {
+		checksum = checksumOf(body)
+	}
 	return &http.Response{
 		StatusCode: http.StatusOK, ProtoMajor: 1, ProtoMinor: 1, Request: r, ContentLength: int64(len(body)), Body: io.NopCloser(strings.NewReader(body)),
-		Header: http.Header{"X-Amz-Crc32": {strconv.FormatUint(uint64(crc32.ChecksumIEEE([]byte(body))), 10)}},
+		Header: http.Header{"X-Amz-Crc32": {checksum}},
 	}, nil
+}
+
+func checksumOf(body string) string {
+	return strconv.FormatUint(uint64(crc32.ChecksumIEEE([]byte(body))), 10)
 }
 
 var _ aws.HTTPClient = cannedAWS{}

@@ -48,8 +48,9 @@ func (s *Server) listSome(c *fiber.Ctx) error {
 	defer cancel()
 	l := &list{server: s, exchange: e, url: url}
 	e.release = l.dispose
-	l.page, err = s.shared.get(ctx, fmt.Sprint(url, " ", limit, " ", after), func() (*page, error) {
-		return s.readPart(e, url, limit, after)
+	name := fmt.Sprint(url, " ", limit, " ", after)
+	l.page, err = s.shared.get(ctx, name, func() (*page, error) {
+		return s.readPart(e, name, url, limit, after)
 	})
 	if err != nil {
 		return failed(listFailed, err)

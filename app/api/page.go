@@ -93,13 +93,74 @@ func (p *page) free() {
 	}
 }
 
-// seal gives a whole answer its entity tag: 64 bits of what it is made of.
+// seal gives a whole answer its entity tag, unless it has it: 64 bits of what it is made of.
 func (p *page) seal() {
+	if p.etag != "" {
+		return
+	}
 	sum := xxhash.Sum64(p.body)
 	if p.more { // the link to what follows is part of the answer
 		sum = ^sum
 	}
 	p.etag = strconv.FormatUint(sum, 16)
+}
+
+// keptPages are pages as they were read last, by their names, with what the store had answered: where it answers that again,
+// the page is not made again. It is asked each time, so that nothing old is sent.
+type keptPages struct {
+	mu    sync.Mutex
+	pages map[string]*keptPage
+}
+
+// A keptPage belongs to who has taken it.
+type keptPage struct {
+	last user.Snapshot // which the page was made of
+	page *page         // of no reader
+}
+
+// maxKeptPages bounds the memory of kept pages, to about 200 KiB each.
+const maxKeptPages = 8
+
+// take returns the page of a name, or one that can be kept.
+func (k *keptPages) take(name string) *keptPage {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	kept := k.pages[name]
+	if kept == nil {
+		return new(keptPage)
+	}
+	delete(k.pages, name)
+	return kept
+}
+
+// keep keeps a page that was read with what take has returned, in the place of any other if there are too many. A page that is
+// not small is not kept, nor is the beginning of a longer list.
+func (k *keptPages) keep(name string, kept *keptPage, p *page) {
+	if kept == nil || p.etag == "" || len(p.body) > smallAnswer || len(kept.last.Bytes) == 0 {
+		return
+	}
+	if kept.page == nil || &kept.page.body[0] != &p.body[0] {
+		kept.page = p.again()
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.pages == nil {
+		k.pages = map[string]*keptPage{}
+	}
+	for other := range k.pages {
+		if len(k.pages) < maxKeptPages {
+			break
+		}
+		delete(k.pages, other)
+	}
+	k.pages[name] = kept
+}
+
+// again returns the same page, of one reader. What is sent of it is not copied, as it never changes.
+func (p *page) again() *page {
+	same := &page{body: p.body, next: p.next, more: p.more, etag: p.etag}
+	same.readers.Store(1)
+	return same
 }
 
 // readPage reads a page of the store. If it is all there is, it becomes a whole list.
@@ -110,7 +171,12 @@ func (s *Server) readPage(e *exchange, url string, q user.PageQuery) (made *page
 	if err != nil {
 		return nil, err
 	}
-	p, err := s.makePage(parent, func(ctx context.Context, dst []byte) (user.Page, error) {
+	var kept *keptPage
+	if q.Segments <= 1 && q.After == "" {
+		kept = s.kept.take(url)
+		q.Last = &kept.last
+	}
+	p, err := s.makePage(parent, kept, func(ctx context.Context, dst []byte) (user.Page, error) {
 		release, err := s.budget.reads.take(readFactor * s.budget.page.Load()) //nolint:contextcheck // it waits by itself, for a part of the request's time
 		if err != nil {
 			return user.Page{}, err
@@ -119,6 +185,10 @@ func (s *Server) readPage(e *exchange, url string, q user.PageQuery) (made *page
 		p, err := s.directory.Page(ctx, dst, url, q)
 		if err != nil {
 			return user.Page{}, err
+		}
+		if p.Unchanged {
+			s.budget.saw(len(kept.page.body))
+			return p, nil
 		}
 		s.budget.saw(len(p.JSON))
 		if p.Next == "" && q.Segments <= 1 {
@@ -134,23 +204,28 @@ func (s *Server) readPage(e *exchange, url string, q user.PageQuery) (made *page
 	if p.next == "" {
 		p.seal()
 	}
+	s.kept.keep(url, kept, p)
 	p.reader = e
 	return p, nil
 }
 
 // readPart reads at most limit users, as a whole list, and learns whether any follow.
-func (s *Server) readPart(e *exchange, url string, limit int, after string) (made *page, err error) {
+func (s *Server) readPart(e *exchange, name, url string, limit int, after string) (made *page, err error) {
 	parent, span := s.traceRead(e.context)
 	defer func() { endRead(span, made, err) }()
-	p, err := s.makePage(parent, func(ctx context.Context, dst []byte) (user.Page, error) {
+	kept := s.kept.take(name)
+	p, err := s.makePage(parent, kept, func(ctx context.Context, dst []byte) (user.Page, error) {
 		release, err := s.budget.reads.take(int64(limit+1) * listedBytes) //nolint:contextcheck // as above
 		if err != nil {
 			return user.Page{}, err
 		}
 		defer release()
-		p, err := s.appendPart(ctx, dst, url, limit, after)
+		p, err := s.appendPart(ctx, dst, url, limit, after, &kept.last)
+		if err != nil || p.Unchanged {
+			return p, err
+		}
 		p.JSON = append(p.JSON, ']')
-		return p, err
+		return p, nil
 	})
 	if err != nil {
 		return nil, err
@@ -164,11 +239,12 @@ func (s *Server) readPart(e *exchange, url string, limit int, after string) (mad
 		p.holds(memory)
 	}
 	p.seal()
+	s.kept.keep(name, kept, p)
 	p.reader = e
 	return p, nil
 }
 
-func (s *Server) appendPart(ctx context.Context, dst []byte, url string, limit int, after string) (user.Page, error) {
+func (s *Server) appendPart(ctx context.Context, dst []byte, url string, limit int, after string, last *user.Snapshot) (user.Page, error) {
 	whole := user.Page{JSON: dst, Next: after}
 	for {
 		begin := len(whole.JSON)
@@ -176,9 +252,9 @@ func (s *Server) appendPart(ctx context.Context, dst []byte, url string, limit i
 			whole.JSON = append(whole.JSON, ',')
 		}
 		// Where the page is full and the store does not say whether any follow, one more is looked for.
-		part, err := s.directory.Page(ctx, whole.JSON, url, user.PageQuery{After: whole.Next, Limit: max(limit-whole.Users, 1)})
-		if err != nil {
-			return user.Page{}, err
+		part, err := s.directory.Page(ctx, whole.JSON, url, user.PageQuery{After: whole.Next, Limit: max(limit-whole.Users, 1), Last: last})
+		if err != nil || part.Unchanged {
+			return part, err
 		}
 		if part.Users > 0 && whole.Users == limit {
 			whole.JSON, whole.More = whole.JSON[:begin], true
@@ -192,11 +268,16 @@ func (s *Server) appendPart(ctx context.Context, dst []byte, url string, limit i
 		if whole.Next == "" || whole.More && whole.Users == limit {
 			return whole, nil
 		}
+		if last != nil { // a change of what follows would not show in it
+			last.Forget()
+			last = nil
+		}
 	}
 }
 
-// makePage makes a page of what read appends to the opening bracket of a list.
-func (s *Server) makePage(parent context.Context, read func(ctx context.Context, dst []byte) (user.Page, error)) (*page, error) {
+// makePage makes a page of what read appends to the opening bracket of a list. Where it finds that unchanged, it is the page
+// that is kept.
+func (s *Server) makePage(parent context.Context, kept *keptPage, read func(ctx context.Context, dst []byte) (user.Page, error)) (*page, error) {
 	ctx, cancel := context.WithTimeout(parent, s.config.RequestTimeout)
 	defer cancel()
 	buffer := takeBuffer()
@@ -204,6 +285,10 @@ func (s *Server) makePage(parent context.Context, read func(ctx context.Context,
 	if err != nil {
 		giveBuffer(buffer)
 		return nil, err
+	}
+	if p.Unchanged {
+		giveBuffer(buffer)
+		return kept.page.again(), nil
 	}
 	return newPage(buffer, p.JSON, p.Next, p.More), nil
 }

@@ -33,6 +33,7 @@ type Server struct {
 	readiness *readiness
 	budget    *budget
 	shared    *sharer
+	kept      keptPages
 	metrics   *metrics
 	routes    routes
 	tracer    trace.Tracer // nil: nothing is traced

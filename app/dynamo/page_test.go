@@ -3,6 +3,7 @@ package dynamo_test
 import (
 	"encoding/json"
 	"fmt"
+	"hash/crc32"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -228,5 +229,94 @@ func TestCorruptAnswers(t *testing.T) {
 			require.NoError(t, users.Check(t.Context()))
 		}
 		assert.Equal(t, 2, a.Calls("DynamoDB."+operation)-before, operation)
+	}
+}
+
+// scripted answers Scans with bodies, one after the other, and checksums of them unless they have one.
+type scripted []struct{ body, checksum string }
+
+func (s scripted) at(a *awstest.AWS) {
+	next := 0
+	a.Intercede("DynamoDB.Scan", func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+		answer := s[next]
+		next++
+		switch answer.checksum {
+		case "":
+			w.Header().Set("X-Amz-Crc32", strconv.FormatUint(uint64(crc32.ChecksumIEEE([]byte(answer.body))), 10))
+		case "none":
+		default:
+			w.Header().Set("X-Amz-Crc32", answer.checksum)
+		}
+		if strings.HasPrefix(answer.body, `{"__type"`) {
+			w.WriteHeader(http.StatusBadRequest)
+		}
+		_, _ = w.Write([]byte(answer.body))
+	})
+}
+
+// Ensure a page is found to be unchanged where the answer is that of the query before, with its checksum, and in no other
+// case: then it is there as if nothing had been known of it.
+func TestPageUnchanged(t *testing.T) {
+	t.Parallel()
+	of := func(names ...string) string {
+		items := make([]string, len(names))
+		for i, name := range names {
+			items[i] = fmt.Sprintf(`{"id":{"S":"%d"},"name":{"S":%q}}`, i, name)
+		}
+		return fmt.Sprintf(`{"Count":%d,"Items":[%s],"ScannedCount":%d}`, len(names), strings.Join(items, ","), len(names))
+	}
+	ada, eve := of("Ada", "Bob"), of("Eve", "Bob")
+	strange := strings.Replace(ada, "{", `{"ConsumedCapacity":{"TableName":"users"},`, 1)
+	const refused = `{"__type":"com.amazon.coral.service#AccessDeniedException","message":"no"}`
+	const unchanged, fails = "unchanged", "fails"
+	long := of("Ada", strings.Repeat("x", 64<<10))
+
+	for name, test := range map[string]struct {
+		answers scripted
+		limit   int
+		want    []string // first names of each page
+	}{
+		"the same":               {scripted{{ada, ""}, {ada, ""}, {ada, ""}}, 0, []string{"Ada", unchanged, unchanged}},
+		"another, and back":      {scripted{{ada, ""}, {eve, ""}, {eve, ""}, {ada, ""}}, 0, []string{"Ada", "Eve", unchanged, "Ada"}},
+		"shorter":                {scripted{{ada, ""}, {of("Ada"), ""}, {of("Ada"), ""}}, 0, []string{"Ada", "Ada", unchanged}},
+		"with no checksums":      {scripted{{ada, "none"}, {ada, "none"}}, 0, []string{"Ada", unchanged}},
+		"a checksum more":        {scripted{{ada, "none"}, {ada, ""}, {ada, ""}}, 0, []string{"Ada", "Ada", unchanged}},
+		"a checksum less":        {scripted{{ada, ""}, {ada, "none"}, {ada, "none"}}, 0, []string{"Ada", "Ada", unchanged}},
+		"another checksum":       {scripted{{ada, ""}, {ada, "1"}, {ada, ""}}, 0, []string{"Ada", unchanged}}, // two attempts
+		"corrupt, and changed":   {scripted{{ada, ""}, {ada, "1"}, {eve, ""}, {eve, ""}}, 0, []string{"Ada", "Eve", unchanged}},
+		"corrupt from the first": {scripted{{eve, "1"}, {ada, ""}, {ada, ""}}, 0, []string{"Ada", unchanged}},
+		"read by the SDK":        {scripted{{ada, ""}, {strange, ""}, {strange, ""}, {ada, ""}, {ada, ""}}, 0, []string{"Ada", "Ada", "Ada", "Ada", unchanged}},
+		"an error between":       {scripted{{ada, ""}, {refused, ""}, {ada, ""}, {ada, ""}}, 0, []string{"Ada", fails, "Ada", unchanged}},
+		"more than the limit":    {scripted{{ada, ""}, {ada, ""}, {of("Ada"), ""}}, 1, []string{"Ada", unchanged, "Ada"}},
+		"nobody":                 {scripted{{of(), ""}, {of(), ""}, {ada, ""}}, 0, []string{"", unchanged, "Ada"}},
+		"too long to be kept":    {scripted{{long, ""}, {long, ""}, {eve, ""}, {eve, ""}}, 0, []string{"Ada", "Ada", "Eve", unchanged}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a, users := start(t)
+			test.answers.at(a)
+			var last user.Snapshot
+			for i, want := range test.want {
+				q := user.PageQuery{Limit: test.limit, Last: &last}
+				if want == fails {
+					_, err := users.Page(t.Context(), nil, usersURL, q)
+					require.Error(t, err)
+					continue
+				}
+				list, p := page(t, users, q)
+				if want == unchanged {
+					assert.Equal(t, user.Page{JSON: []byte(`[`), Unchanged: true}, p, "page %d", i)
+					continue
+				}
+				require.False(t, p.Unchanged, "page %d", i)
+				assert.Equal(t, test.limit == 1 && i == 0, p.More, "page %d", i)
+				if want == "" {
+					assert.Empty(t, list)
+				} else if assert.NotEmpty(t, list) {
+					assert.Equal(t, want, list[0].Name, "page %d", i)
+				}
+			}
+			assert.Equal(t, len(test.answers), a.Calls("DynamoDB.Scan"))
+		})
 	}
 }

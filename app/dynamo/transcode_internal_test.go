@@ -269,3 +269,16 @@ func TestTranscodeCutShort(t *testing.T) {
 		assert.False(t, ok, "%s", body[:n])
 	}
 }
+
+// Ensure an answer that an earlier attempt of the same call has left is not taken for that of the query before, whose page the
+// caller has.
+func TestSnapshotOfAnEarlierAttempt(t *testing.T) {
+	t.Parallel()
+	last := user.Snapshot{Bytes: []byte("before"), Checksum: "1"}
+	l := listing{last: &last}
+	l.keep("2", []byte("now"))
+	assert.False(t, l.same("2", []byte("now")))
+	assert.Equal(t, user.Snapshot{Bytes: []byte("now"), Checksum: "2"}, last)
+	next := listing{last: &last}
+	assert.True(t, next.same("2", []byte("now")))
+}

@@ -48,7 +48,21 @@ type PageQuery struct {
 	// Segment, from 0, of Segments: parts of all users that can be read at the same time. Segments 0 is all
 	// of them. After must be of the same part.
 	Segment, Segments int
+	// Last may be the snapshot that the latest query left with the same URL, After, Limit and segment. Where the page would
+	// be the one of that query, it is not made: see Unchanged. It is left as the next such query needs it; after the
+	// call the store does not look at it any more.
+	Last *Snapshot
 }
+
+// A Snapshot is what a store read for a page, as it came, by which it finds out whether that has changed. The zero value is of no
+// page; a store that cannot tell leaves that.
+type Snapshot struct {
+	Bytes    []byte
+	Checksum string
+}
+
+// Forget makes it one of no page, and keeps its memory.
+func (s *Snapshot) Forget() { s.Bytes, s.Checksum = s.Bytes[:0], "" }
 
 // A Page is some users in the form that clients see. It may be empty and not be the last.
 type Page struct {
@@ -58,6 +72,9 @@ type Page struct {
 	Next string
 	// More is set where at least one user is known to follow; without it, a Next may lead to an empty end.
 	More bool
+	// Unchanged is set where the page is that of the query that left [PageQuery.Last], and then nothing else is: JSON has
+	// what was there before.
+	Unchanged bool
 }
 
 // Avatars keeps the images. Every error is an [*Error], as with [Store].
