@@ -174,7 +174,7 @@ func (c *Config) fields() []field {
 		{
 			Setting{
 				Variable: "LIST_SHARING", Default: "true",
-				Meaning: "whether requests for the same page of users that come while one is read share the next read, which starts after they came. It costs a request at most one more read's time, and saves the capacity of all but one",
+				Meaning: "whether requests for the same page of users that come while one is read share the next read, which starts after they came. It costs a request at most the time of two more reads, and saves the capacity of all but one",
 			},
 			boolean(&c.ListSharing),
 		},
