@@ -15,7 +15,7 @@ import (
 
 // httpAlone is a server that takes a request, whole, and answers it: that for a list with 100 users that it has in memory, one to create
 // a user with a name. It does nothing between. With the bare loop of
-// the call that it leaves out it says what the quickest of servers would come to, where all share the machine's cores.
+// the call that it leaves out it says what the quickest of servers would come to.
 const httpAlone = "HTTP alone"
 
 // serveAlone serves until the listener is closed.
@@ -80,7 +80,7 @@ func (s *suite) startAlone(ctx context.Context) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := startProcess(ctx, s.dir, cmd)
+	p, err := s.startServer(ctx, cmd)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +106,7 @@ func (s *suite) besideAlone(ctx context.Context, m *measurement, l load, others 
 	return s.compareSides(ctx, m, tableOf(100), l, sides, all)
 }
 
-// A ceiling is what the quickest of servers would come to, where the cores are shared and busy: one request of it costs one of HTTP alone
+// A ceiling is what the quickest of servers would come to on the same cores: one request of it costs one of HTTP alone
 // and the calls that it makes, each as much as in a bare loop.
 type ceiling struct {
 	Work                         string

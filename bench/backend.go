@@ -27,8 +27,8 @@ const usersPerPage = 3000
 const maxUpload = 64 << 20
 
 // A backend answers DynamoDB and S3 as cheaply as it can, so that what is measured is what calls it. What was
-// answered once is kept as it was sent. Tables are made up by their names: users-N, or users-N-waitTms, which
-// answers a Scan after T milliseconds.
+// answered once is kept as it was sent. Tables are made up by their names: users-N; users-N-waitTms, which answers a Scan
+// after T milliseconds; or users-N-changing, where no Scan is answered as the one before it.
 type backend struct {
 	scans sync.Map // answers by the bodies of their requests
 	calls [operations]atomic.Int64
@@ -59,6 +59,17 @@ type answer struct {
 	body []byte
 	crc  string // of the body, in decimal
 	wait time.Duration
+	// next is the answer to the same Scan the next time, nil if that is the same; turn counts those times.
+	next *answer
+	turn *atomic.Int64
+}
+
+// now returns the answer or the next one, by turns.
+func (a *answer) now() *answer {
+	if a.next != nil && a.turn.Add(1)%2 == 0 {
+		return a.next
+	}
+	return a
 }
 
 func newAnswer(body []byte) *answer {
@@ -131,6 +142,7 @@ func (b *backend) dynamoDB(c *fasthttp.RequestCtx, target []byte) {
 		if a.wait > 0 {
 			time.Sleep(a.wait)
 		}
+		a = a.now()
 	case "PutItem":
 		b.calls[putItem].Add(1)
 		a = done
@@ -201,11 +213,11 @@ func (b *backend) scan(body []byte) (*answer, error) {
 	if err := json.Unmarshal(body, &in); err != nil {
 		return nil, fmt.Errorf("read a Scan: %w", err)
 	}
-	users, wait, err := parseTable(in.TableName)
+	t, err := parseTable(in.TableName)
 	if err != nil {
 		return nil, err
 	}
-	first, end := segment(users, in.Segment, max(in.TotalSegments, 1))
+	first, end := segment(t.users, in.Segment, max(in.TotalSegments, 1))
 	if key := in.ExclusiveStartKey.ID.S; key != "" {
 		last, err := indexOf(key)
 		if err != nil {
@@ -217,27 +229,42 @@ func (b *backend) scan(body []byte) (*answer, error) {
 	if in.Limit > 0 {
 		limit = min(limit, in.Limit)
 	}
-	a := newAnswer(page(first, min(first+limit, end), end))
-	a.wait = wait
+	last := min(first+limit, end)
+	a := newAnswer(page(first, last, end))
+	a.wait = t.wait
+	if t.changing && last > first {
+		// The name of the last user differs, in as many bytes.
+		at := bytes.LastIndex(a.body, []byte(`"name":{"S":"`)) + len(`"name":{"S":"`)
+		body := bytes.Clone(a.body)
+		body[at] = 'x'
+		a.next, a.turn = newAnswer(body), new(atomic.Int64)
+	}
 	if in.Limit == 0 { // of which there are few
 		b.scans.Store(string(body), a)
 	}
 	return a, nil
 }
 
-var tableName = regexp.MustCompile(`^users-([0-9]+)(?:-wait([0-9]+)ms)?$`)
+var tableName = regexp.MustCompile(`^users-([0-9]+)(?:-wait([0-9]+)ms|(-changing))?$`)
 
-// parseTable returns how many users a table has and how long a Scan of it waits.
-func parseTable(name string) (users int, wait time.Duration, err error) {
+// A table is what the name of one says.
+type table struct {
+	users    int
+	wait     time.Duration // of a Scan
+	changing bool          // no Scan is answered as the one before it
+}
+
+func parseTable(name string) (t table, err error) {
 	found := tableName.FindStringSubmatch(name)
 	if found == nil {
-		return 0, 0, fmt.Errorf("the table %q is not users-N or users-N-waitTms", name)
+		return table{}, fmt.Errorf("the table %q is not users-N, users-N-waitTms or users-N-changing", name)
 	}
-	users, err = strconv.Atoi(found[1])
+	t.changing = found[3] != ""
+	t.users, err = strconv.Atoi(found[1])
 	if err == nil && found[2] != "" {
-		wait, err = time.ParseDuration(found[2] + "ms")
+		t.wait, err = time.ParseDuration(found[2] + "ms")
 	}
-	return users, wait, err
+	return t, err
 }
 
 // segment returns the users, from first to before end, of one of total segments: whole pages, but for the last.

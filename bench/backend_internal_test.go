@@ -186,6 +186,28 @@ func callsOf(t *testing.T, url string) map[string]int {
 	return calls
 }
 
+// Ensure a table whose name says so answers the same Scan with other bytes each time, of the same users.
+func TestChanging(t *testing.T) {
+	t.Parallel()
+	_, client, _ := startTestBackend(t)
+	var before map[string]string
+	for range 5 {
+		users, pages := scanAll(t, client, &dynamodb.ScanInput{TableName: aws.String("users-100-changing")})
+		assert.Len(t, users, 100)
+		assert.Equal(t, 1, pages)
+		changed := 0
+		for id, name := range before {
+			if require.Contains(t, users, id); users[id] != name {
+				changed++
+			}
+		}
+		assert.Equal(t, min(len(before), 1), changed)
+		before = users
+	}
+	users, _ := scanAll(t, client, &dynamodb.ScanInput{TableName: aws.String("users-0-changing")})
+	assert.Empty(t, users)
+}
+
 // Ensure a table whose name says so waits before each page, and that a call or a table that is not known is an error.
 func TestWaitAndErrors(t *testing.T) {
 	t.Parallel()

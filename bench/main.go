@@ -138,18 +138,13 @@ func runSuite(ctx context.Context, args []string, out io.Writer) (err error) {
 		return err
 	}
 	s.findPython(ctx)
-	backend, err := s.startBackend(ctx)
-	if err != nil {
-		return err
-	}
-	defer backend.end()
 	for _, t := range tasks() {
 		if !only.MatchString(t.name) || (t.flag != "" && !*asked[t.flag]) {
 			continue
 		}
 		s.say("%s: %s", t.name, t.title)
 		m := &measurement{Environment: s.environment}
-		if err := t.run(ctx, s, m); err != nil {
+		if err := s.measure(ctx, t, m); err != nil {
 			if cause := context.Cause(ctx); !errors.Is(err, cause) { // a command that was killed does not say why
 				err = errors.Join(err, cause)
 			}

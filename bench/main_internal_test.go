@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -34,8 +35,7 @@ func TestMain(m *testing.M) {
 
 // Ensure a short run of prima-api and the idiomatic service measures all that needs nothing but Go, and writes the document,
 // the chart and the results where it was told to.
-func TestQuick(t *testing.T) {
-	t.Parallel()
+func TestQuick(t *testing.T) { //nolint:paralleltest // it moves this process
 	dir := t.TempDir()
 	var out bytes.Buffer
 	err := run(t.Context(), []string{"-quick", "-sides", "^(prima-api.*|idiomatic Go)$", "-out", dir}, &out)
@@ -43,7 +43,7 @@ func TestQuick(t *testing.T) {
 
 	measured, err := loadResults(filepath.Join(dir, "results.json"))
 	require.NoError(t, err)
-	for _, name := range []string{taskList, taskListMany, taskListPage, taskCreate, taskAvatar} {
+	for _, name := range []string{taskList, taskListMany, taskListChanging, taskListFar, taskListTogether, taskListPage, taskCreate, taskAvatar} {
 		for _, side := range []string{primaAPI, idiomatic} {
 			assert.Len(t, measured.figure(name, side, 0, requestRate), 1, "%s of %s", name, side)
 			assert.Positive(t, measured.figure(name, side, 0, requestRate)[0])
@@ -55,7 +55,12 @@ func TestQuick(t *testing.T) {
 	assert.InDelta(t, 1, measured.figure(taskList, idiomatic, 0, callsEach)[0], 0.001, "each list is one Scan")
 	assert.InDelta(t, 2, measured.figure(taskAvatar, primaAPI, 0, callsEach)[0], 0.001, "an avatar and its user")
 	assert.Positive(t, measured.figure(taskStart, primaAPI, 0, readyTime)[0])
-	assert.NotEmpty(t, measured[taskList].Environment.CPU)
+	environment := measured[taskList].Environment
+	assert.NotEmpty(t, environment.CPU)
+	if environment.Cores > 1 && runtime.GOOS == "linux" {
+		assert.Equal(t, environment.Cores, environment.ServerCores+environment.RestCores)
+	}
+	assert.Zero(t, measured[taskListTogether].Environment.ServerCores)
 
 	document, err := os.ReadFile(filepath.Join(dir, documentName))
 	require.NoError(t, err)
@@ -66,8 +71,7 @@ func TestQuick(t *testing.T) {
 }
 
 // Ensure a run that is interrupted under load is an error and leaves no process behind.
-func TestInterrupted(t *testing.T) {
-	t.Parallel()
+func TestInterrupted(t *testing.T) { //nolint:paralleltest // it moves this process
 	ctx, cancel := context.WithCancelCause(t.Context())
 	interrupted := errors.New("interrupted")
 	watch := writerFunc(func(p []byte) (int, error) {

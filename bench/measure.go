@@ -20,6 +20,7 @@ type task struct {
 	name  string
 	title string // under which the results are listed
 	flag  string // that asks for it, for those that take long; else empty
+	apart bool   // a server has cores of its own, which neither the load nor the backend has
 	run   func(ctx context.Context, s *suite, m *measurement) error
 }
 
@@ -31,6 +32,9 @@ const (
 	taskList          = "list-100-8"
 	taskListMany      = "list-100-64"
 	taskListUnchanged = "list-100-304"
+	taskListChanging  = "list-100-changing"
+	taskListFar       = "list-100-far"
+	taskListTogether  = "list-100-together"
 	taskListPage      = "list-3000-8"
 	taskCreate        = "create-8"
 	taskAvatar        = "avatar-4"
@@ -45,19 +49,22 @@ const (
 
 func tasks() []task {
 	return []task{
-		{taskList, "GET /users, 100 users, 8 connections", "", runList},
-		{taskListMany, "GET /users, 100 users, 64 connections", "", listTask(100, 64, primaAPI, unshared, idiomatic)},
-		{taskListUnchanged, "GET /users with If-None-Match, 100 users, 8 connections: 304", "", runUnchanged},
-		{taskListPage, "GET /users, 3,000 users in one page, 8 connections", "", listTask(3000, 8, primaAPI, unshared, idiomatic)},
-		{taskCreate, "POST /user, JSON, 8 connections", "", runCreate},
-		{taskAvatar, "POST /user, multipart with a PNG of 1 MiB, 4 connections", "", runAvatar},
-		{taskListWait, "GET /users, 200,000 users, DynamoDB answering after 20 ms", "", runWait},
-		{taskLengths, "GET /users by the number of users, in a process that has served nothing before", "", runLengths},
-		{taskStart, "Start, and memory at rest", "", runStart},
-		{taskGoBench, "Go benchmarks beside the code", "", runGoBench},
-		{taskImage, "Image", "", runImage},
-		{taskCompile, "Compiling the Pulumi program from an empty cache", "compile", runCompile},
-		{taskPulumi, "Pulumi on a stack that runs", "pulumi", runPulumi},
+		{taskList, "GET /users, 100 users, 8 connections", "", true, runList},
+		{taskListMany, "GET /users, 100 users, 64 connections", "", true, listTask(100, 64, primaAPI, unshared, idiomatic)},
+		{taskListUnchanged, "GET /users with If-None-Match, 100 users, 8 connections: 304", "", true, runUnchanged},
+		{taskListChanging, "GET /users, 100 users of whom one is another each time, 8 connections", "", true, tableTask(tableOf(100)+"-changing", 100, 8, primaAPI, unshared, idiomatic)},
+		{taskListFar, "GET /users, 100 users, 8 connections, DynamoDB answering after 5 ms", "", true, tableTask(tableOf(100)+"-wait5ms", 100, 8, primaAPI, unshared, idiomatic)},
+		{taskListTogether, "GET /users, 100 users, 8 connections, where server, load and backend share all cores", "", false, runList},
+		{taskListPage, "GET /users, 3,000 users in one page, 8 connections", "", true, listTask(3000, 8, primaAPI, unshared, idiomatic)},
+		{taskCreate, "POST /user, JSON, 8 connections", "", true, runCreate},
+		{taskAvatar, "POST /user, multipart with a PNG of 1 MiB, 4 connections", "", true, runAvatar},
+		{taskListWait, "GET /users, 200,000 users, DynamoDB answering after 20 ms", "", false, runWait},
+		{taskLengths, "GET /users by the number of users, in a process that has served nothing before", "", false, runLengths},
+		{taskStart, "Start, and memory at rest", "", false, runStart},
+		{taskGoBench, "Go benchmarks beside the code", "", false, runGoBench},
+		{taskImage, "Image", "", false, runImage},
+		{taskCompile, "Compiling the Pulumi program from an empty cache", "compile", false, runCompile},
+		{taskPulumi, "Pulumi on a stack that runs", "pulumi", false, runPulumi},
 	}
 }
 
@@ -116,14 +123,16 @@ func (b bare) round(ctx context.Context, s *suite, duration time.Duration) (map[
 		return nil, err
 	}
 	cmd.Env = s.environ("users-100")
-	var failure strings.Builder
-	cmd.Stderr = &failure
-	out, err := cmd.Output()
+	var out, failure strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &failure
+	if err = s.asServer(cmd.Start); err == nil {
+		err = cmd.Wait()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: %s", bareLoop, err, failure.String())
 	}
 	var r loopResult
-	if err := json.Unmarshal(out, &r); err != nil {
+	if err := json.Unmarshal([]byte(out.String()), &r); err != nil {
 		return nil, fmt.Errorf("%s: %w", bareLoop, err)
 	}
 	return map[string]float64{
@@ -196,9 +205,13 @@ func (s *suite) compareSides(ctx context.Context, m *measurement, table string, 
 }
 
 func listTask(users, connections int, sides ...string) func(context.Context, *suite, *measurement) error {
+	return tableTask(tableOf(users), users, connections, sides...)
+}
+
+func tableTask(table string, users, connections int, sides ...string) func(context.Context, *suite, *measurement) error {
 	return func(ctx context.Context, s *suite, m *measurement) error {
 		l := load{method: http.MethodGet, url: "/users", status: http.StatusOK, connections: connections, check: isList(users)}
-		return s.compareSides(ctx, m, tableOf(users), l, sides, nil)
+		return s.compareSides(ctx, m, table, l, sides, nil)
 	}
 }
 

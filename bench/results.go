@@ -25,12 +25,14 @@ type measurement struct {
 
 // An environment is what a measurement was made on.
 type environment struct {
-	Date   time.Time
-	Go     string
-	CPU    string
-	Cores  int
-	Commit string
-	Python string `json:",omitempty"` // and its packages, with versions
+	Date  time.Time
+	Go    string
+	CPU   string
+	Cores int
+	// Those that a server had to itself, and those of the load and the backend; 0 where all had all.
+	ServerCores, RestCores int `json:",omitempty"`
+	Commit                 string
+	Python                 string `json:",omitempty"` // and its packages, with versions
 }
 
 // A sideResult holds the figures of one side, one value a round.

@@ -29,9 +29,10 @@ type suite struct {
 	out      io.Writer
 
 	environment environment
-	backend     string // URL
-	python      string // path; empty where none has the packages
-	gunicorn    string // path of a Python that has it; empty where none has
+	division    *division // of the cores, where a server has some of its own
+	backend     string    // URL
+	python      string    // path; empty where none has the packages
+	gunicorn    string    // path of a Python that has it; empty where none has
 }
 
 func (s *suite) say(format string, args ...any) { _, _ = fmt.Fprintf(s.out, format+"\n", args...) }
@@ -106,6 +107,30 @@ func (s *suite) calls(ctx context.Context) (int64, error) {
 		}
 	}
 	return n, nil
+}
+
+// measure makes a measurement.
+func (s *suite) measure(ctx context.Context, t task, m *measurement) (err error) {
+	if t.apart {
+		if s.division, err = divide(); err != nil {
+			return err
+		}
+		if s.division == nil {
+			s.notice(m, "the server had no core of its own, but shared all with the load and the backend")
+		} else {
+			defer func() {
+				err = errors.Join(err, s.division.join())
+				s.division = nil
+			}()
+			m.Environment.ServerCores, m.Environment.RestCores = s.division.cores()
+		}
+	}
+	backend, err := s.startBackend(ctx)
+	if err != nil {
+		return err
+	}
+	defer backend.end()
+	return t.run(ctx, s, m)
 }
 
 // build compiles the programs. prima-api is compiled as its image is: by the versions of its own module, whatever the
@@ -212,6 +237,22 @@ type server struct {
 	url string
 }
 
+// asServer runs start, where what it starts is on the cores of a server, if it has some of its own.
+func (s *suite) asServer(start func() error) error {
+	if s.division == nil {
+		return start()
+	}
+	return s.division.forServer(start)
+}
+
+func (s *suite) startServer(ctx context.Context, cmd *exec.Cmd) (p *process, err error) {
+	err = s.asServer(func() error {
+		p, err = startProcess(ctx, s.dir, cmd)
+		return err
+	})
+	return p, err
+}
+
 // start starts a side on a table and waits until it is ready.
 func (s *suite) start(ctx context.Context, side side, table string) (*server, error) {
 	port, err := freePort(ctx)
@@ -221,7 +262,7 @@ func (s *suite) start(ctx context.Context, side side, table string) (*server, er
 	cmd := side.command(ctx, s, port)
 	cmd.Dir = s.dir
 	cmd.Env = append(s.environ(table), append(side.environ, "PORT="+strconv.Itoa(port), "ADMIN_PORT=0")...)
-	p, err := startProcess(ctx, s.dir, cmd)
+	p, err := s.startServer(ctx, cmd)
 	if err != nil {
 		return nil, err
 	}
