@@ -18,10 +18,15 @@ import (
 // A Call watches the attempts that the SDK makes of one operation. What the SDK returns is the last
 // of them; whether a write took effect depends on all.
 type Call struct {
-	operation string // that it was made for: getting credentials for it may take calls of its own
-	attempts  int
-	uncertain bool
-	failure   error // of the last attempt that failed
+	service, operation string // that it was made for: getting credentials for it may take calls of its own
+	attempts           int
+	uncertain          bool
+	failure            error // of the last attempt that failed
+}
+
+// is reports whether a context is one of the call.
+func (c *Call) is(ctx context.Context) bool {
+	return c.operation == middleware.GetOperationName(ctx) && c.service == middleware.GetServiceID(ctx)
 }
 
 type callKey struct{}
@@ -39,51 +44,47 @@ func (c *Call) Again() bool { return c.attempts > 1 }
 // reportRetries puts a step around the SDK's retry loop: a call that took more than one attempt is a
 // line in the log, of the request that it was made for.
 func reportRetries(log *slog.Logger) func(*middleware.Stack) error {
-	return func(stack *middleware.Stack) error {
-		return stack.Finalize.Insert(middleware.FinalizeMiddlewareFunc("prima.ReportRetries",
-			func(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
-				c, ok := ctx.Value(callKey{}).(*Call)
-				if !ok || c.operation != "" {
-					return next.HandleFinalize(ctx, in)
+	step := middleware.InitializeMiddlewareFunc("prima.ReportRetries",
+		func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
+			c, ok := ctx.Value(callKey{}).(*Call)
+			if !ok || c.operation != "" {
+				return next.HandleInitialize(ctx, in)
+			}
+			c.service, c.operation = middleware.GetServiceID(ctx), middleware.GetOperationName(ctx)
+			out, metadata, err := next.HandleInitialize(ctx, in)
+			if c.attempts > 1 {
+				attrs := []slog.Attr{
+					slog.String("operation", c.service+"."+c.operation),
+					slog.Int("attempts", c.attempts),
+					slog.Bool("succeeded", err == nil),
 				}
-				c.operation = operation(ctx)
-				out, metadata, err := next.HandleFinalize(ctx, in)
-				if c.attempts > 1 {
-					attrs := []slog.Attr{
-						slog.String("operation", c.operation),
-						slog.Int("attempts", c.attempts),
-						slog.Bool("succeeded", err == nil),
-					}
-					if c.failure != nil {
-						attrs = append(attrs, slog.String("error", c.failure.Error()))
-					}
-					log.LogAttrs(ctx, slog.LevelWarn, "call repeated", attrs...)
+				if c.failure != nil {
+					attrs = append(attrs, slog.String("error", c.failure.Error()))
 				}
-				return out, metadata, err
-			}), "Retry", middleware.Before)
-	}
+				log.LogAttrs(ctx, slog.LevelWarn, "call repeated", attrs...)
+			}
+			return out, metadata, err
+		})
+	return func(stack *middleware.Stack) error { return stack.Initialize.Add(step, middleware.After) }
 }
 
-// operation returns what a context is a call of, such as DynamoDB.PutItem.
-func operation(ctx context.Context) string {
-	return middleware.GetServiceID(ctx) + "." + middleware.GetOperationName(ctx)
-}
+var countStep = middleware.FinalizeMiddlewareFunc("prima.CountAttempts",
+	func(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
+		out, metadata, err := next.HandleFinalize(ctx, in)
+		if c, ok := ctx.Value(callKey{}).(*Call); ok && c.is(ctx) {
+			c.attempts++
+			noteEndpoint(ctx, in.Request)
+			if err != nil {
+				c.failure = err
+				c.uncertain = c.uncertain || mayHaveTakenEffect(err)
+			}
+		}
+		return out, metadata, err
+	})
 
 // countAttempts puts a step inside of the SDK's retry loop.
 func countAttempts(stack *middleware.Stack) error {
-	return stack.Finalize.Insert(middleware.FinalizeMiddlewareFunc("prima.CountAttempts",
-		func(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
-			out, metadata, err := next.HandleFinalize(ctx, in)
-			if c, ok := ctx.Value(callKey{}).(*Call); ok && c.operation == operation(ctx) {
-				c.attempts++
-				noteEndpoint(ctx, in.Request)
-				if err != nil {
-					c.failure = err
-					c.uncertain = c.uncertain || mayHaveTakenEffect(err)
-				}
-			}
-			return out, metadata, err
-		}), "Retry", middleware.After)
+	return stack.Finalize.Insert(countStep, "Retry", middleware.After)
 }
 
 // Fault says what err, which a call returned, is to the domain. missing are the API's codes for a

@@ -84,8 +84,8 @@ func (c *Calls) observe(stack *middleware.Stack) error {
 	if err := stack.Initialize.Add(c.step, middleware.After); err != nil {
 		return err
 	}
-	// Behind the signature, which need not cover it: a proxy in between may put its own in its place.
-	return stack.Finalize.Insert(propagateStep, "Signing", middleware.After)
+	// At the end, and so behind the signature, which need not cover it: a proxy in between may put its own in its place.
+	return stack.Finalize.Add(propagateStep, middleware.After)
 }
 
 // call is around a call, with all its attempts.
