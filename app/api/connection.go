@@ -47,6 +47,7 @@ type listener struct {
 	refused prometheus.Counter
 
 	open, refusing, lingering atomic.Int64
+	closing                   sync.Once
 
 	mu     sync.Mutex
 	silent map[*connection]time.Time // since when: connections that have not sent a byte
@@ -64,6 +65,12 @@ func (l *listener) closeSilent() {
 			_ = c.Conn.Close()
 		}
 	}
+}
+
+// Close implements [net.Listener]. Once is enough, and more often is no error.
+func (l *listener) Close() (err error) {
+	l.closing.Do(func() { err = l.Listener.Close() })
+	return err
 }
 
 // Accept implements [net.Listener]. It does not end for a want of file descriptors, as fasthttp

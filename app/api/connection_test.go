@@ -260,3 +260,22 @@ func (l *failingListener) Accept() (net.Conn, error) {
 	}
 	return l.Listener.Accept()
 }
+
+// Ensure a server that is told to end before it serves, or just then, does not serve for ever.
+func TestShutdownBeforeServe(t *testing.T) {
+	t.Parallel()
+	for i := range 100 {
+		s := api.New(config.Default(), &user.Directory{}, nil, discard())
+		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		served := make(chan error, 1)
+		if i == 0 {
+			require.NoError(t, s.Shutdown(t.Context()))
+		}
+		go func() { served <- s.Serve(listener) }()
+		require.NoError(t, s.Shutdown(t.Context()))
+		require.NoError(t, <-served)
+		_, err = listener.Accept()
+		require.ErrorIs(t, err, net.ErrClosed)
+	}
+}

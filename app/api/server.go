@@ -43,6 +43,7 @@ type Server struct {
 	app       *fiber.App
 	listener  atomic.Pointer[listener]
 	draining  atomic.Bool
+	stopped   atomic.Bool // Shutdown has been called
 	lastHost  atomic.Pointer[string] // see host
 }
 
@@ -136,6 +137,9 @@ func (s *Server) Serve(l net.Listener) error {
 	go s.readiness.watch(ctx)
 	limited := &listener{Listener: l, limit: int64(s.config.MaxConnections), patience: s.config.ReadTimeout, most: mostOfARequest(s.config), full: s.overloaded, refused: s.metrics.refused, silent: map[*connection]time.Time{}}
 	s.listener.Store(limited)
+	if s.stopped.Load() { // Shutdown may have found no listener to close
+		return limited.Close()
+	}
 	return s.app.Listener(limited)
 }
 
@@ -144,13 +148,18 @@ func (s *Server) Serve(l net.Listener) error {
 func (s *Server) Drain() { s.draining.Store(true) }
 
 // Shutdown closes the listener and the idle connections and waits until the running requests are
-// answered and their clients have had the time to read that. It returns the error of ctx if that ends first; then the
+// answered and their clients have had the time to read that. A Serve that begins after it ends at once. It returns the error of ctx if that ends first; then the
 // process must exit, since the connections that are left would go on being served.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.Drain()
+	s.stopped.Store(true)
 	l := s.listener.Load()
 	if l == nil {
-		return s.app.ShutdownWithContext(ctx)
+		return nil
+	}
+	// fasthttp closes what it serves already, which may be nothing yet.
+	if err := l.Close(); err != nil {
+		return err
 	}
 	done := make(chan error, 1)
 	go func() { done <- s.app.ShutdownWithContext(ctx) }()
