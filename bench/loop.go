@@ -12,10 +12,12 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go/middleware"
 	"github.com/google/uuid"
 
 	"prima.internal/app/apitest"
@@ -36,7 +38,7 @@ type loopResult struct {
 // runLoop calls the SDK in a loop and nothing else: what a server that does no work of its own would come to.
 func runLoop(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("loop", flag.ContinueOnError)
-	call := flags.String("call", "PutItem", "PutItem or PutObject")
+	call := flags.String("call", "PutItem", "PutItem, PutObject, or PutObject-unhashed, whose content is not in the signature")
 	table := flags.String("table", "users-100", "table of PutItem")
 	callers := flags.Int("callers", 8, "goroutines that call")
 	duration := flags.Duration("duration", time.Second, "how long they do")
@@ -48,8 +50,14 @@ func runLoop(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	send := putItems(cfg, *table)
-	if *call == "PutObject" {
+	switch *call {
+	case "PutItem":
+	case "PutObject":
 		send = putObjects(cfg)
+	case "PutObject-unhashed":
+		send = putObjects(cfg, v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware)
+	default:
+		return fmt.Errorf("there is no call %s", *call)
 	}
 	if err := send(ctx); err != nil { // makes the first connection, as a server has at its first request
 		return err
@@ -100,8 +108,11 @@ func putItems(cfg aws.Config, table string) func(context.Context) error {
 	}
 }
 
-func putObjects(cfg aws.Config) func(context.Context) error {
-	client := s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = true })
+func putObjects(cfg aws.Config, also ...func(*middleware.Stack) error) func(context.Context) error {
+	client := s3.NewFromConfig(cfg, func(o *s3.Options) {
+		o.UsePathStyle = true
+		o.APIOptions = append(o.APIOptions, also...)
+	})
 	avatar := apitest.PaddedPNG(avatarBytes)
 	return func(ctx context.Context) error {
 		_, err := client.PutObject(ctx, &s3.PutObjectInput{

@@ -51,6 +51,7 @@ func TestQuick(t *testing.T) { //nolint:paralleltest // it moves this process
 	}
 	assert.Positive(t, measured.figure(taskCreate, bareLoop, 0, requestRate)[0])
 	assert.Zero(t, measured.figure(taskAvatar, httpAlone, 0, callsEach)[0])
+	assert.Positive(t, measured.figure(taskAvatar, unhashed, 0, requestRate)[0])
 	assert.Len(t, ceilings(measured), 2)
 	assert.InDelta(t, 1, measured.figure(taskList, idiomatic, 0, callsEach)[0], 0.001, "each list is one Scan")
 	assert.InDelta(t, 2, measured.figure(taskAvatar, primaAPI, 0, callsEach)[0], 0.001, "an avatar and its user")

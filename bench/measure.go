@@ -28,6 +28,7 @@ const (
 	newName  = "Ada"
 	newEmail = "ada@example.com"
 	bareLoop = "bare SDK loop"
+	unhashed = "bare SDK loop, contents not hashed"
 
 	taskList          = "list-100-8"
 	taskListMany      = "list-100-64"
@@ -294,7 +295,7 @@ func runAvatar(ctx context.Context, s *suite, m *measurement) error {
 		method: http.MethodPost, url: "/user", header: map[string]string{"Content-Type": contentType}, body: body,
 		status: http.StatusCreated, connections: connections, check: isCreated,
 	}
-	return s.besideAlone(ctx, m, l, map[string]contender{bareLoop: bare{"PutObject", connections}}, primaAPI, idiomatic, flask)
+	return s.besideAlone(ctx, m, l, map[string]contender{bareLoop: bare{"PutObject", connections}, unhashed: bare{"PutObject-unhashed", connections}}, primaAPI, idiomatic, flask)
 }
 
 // fetched is a server of which a long list is asked, once a round.

@@ -43,7 +43,7 @@ type Server struct {
 	app       *fiber.App
 	listener  atomic.Pointer[listener]
 	draining  atomic.Bool
-	stopped   atomic.Bool // Shutdown has been called
+	stopped   atomic.Bool            // Shutdown has been called
 	lastHost  atomic.Pointer[string] // see host
 }
 
