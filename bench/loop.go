@@ -3,9 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"flag"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"slices"
 	"sync"
@@ -17,7 +20,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/smithy-go/middleware"
 	"github.com/google/uuid"
 
 	"prima.internal/app/apitest"
@@ -53,9 +55,9 @@ func runLoop(ctx context.Context, args []string, out io.Writer) error {
 	switch *call {
 	case "PutItem":
 	case "PutObject":
-		send = putObjects(cfg)
+		send = putObjects(cfg, false)
 	case "PutObject-unhashed":
-		send = putObjects(cfg, v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware)
+		send = putObjects(cfg, true)
 	default:
 		return fmt.Errorf("there is no call %s", *call)
 	}
@@ -108,19 +110,27 @@ func putItems(cfg aws.Config, table string) func(context.Context) error {
 	}
 }
 
-func putObjects(cfg aws.Config, also ...func(*middleware.Stack) error) func(context.Context) error {
+// putObjects stores an avatar by the SDK's defaults, or with the checksum that it would make and no signature of the content, which is
+// what it does over https.
+func putObjects(cfg aws.Config, unhashed bool) func(context.Context) error {
 	client := s3.NewFromConfig(cfg, func(o *s3.Options) {
 		o.UsePathStyle = true
-		o.APIOptions = append(o.APIOptions, also...)
+		if unhashed {
+			o.APIOptions = append(o.APIOptions, v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware)
+		}
 	})
 	avatar := apitest.PaddedPNG(avatarBytes)
 	return func(ctx context.Context) error {
-		_, err := client.PutObject(ctx, &s3.PutObjectInput{
+		in := &s3.PutObjectInput{
 			Bucket:      aws.String(bucketName),
 			Key:         aws.String("avatars/" + uuid.NewString() + "/" + uuid.NewString()),
 			Body:        bytes.NewReader(avatar),
 			ContentType: aws.String("image/png"),
-		})
+		}
+		if unhashed {
+			in.ChecksumCRC32 = aws.String(base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE(avatar))))
+		}
+		_, err := client.PutObject(ctx, in)
 		return err
 	}
 }
