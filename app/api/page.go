@@ -118,7 +118,7 @@ type keptPage struct {
 	page *page         // of no reader
 }
 
-// maxKeptPages bounds the memory of kept pages, to about 200 KiB each.
+// maxKeptPages bounds the memory of kept pages, of at most 64 KiB of JSON each and as much of the answer.
 const maxKeptPages = 8
 
 // take returns the page of a name, or one that can be kept.
