@@ -22,7 +22,7 @@ var (
 
 // kinds are the arguments of every kind with every field, beside what registers the same by Pulumi's package.
 var kinds = map[string]struct {
-	ours   s3.Args
+	ours     s3.Args
 	register func(ctx *pulumi.Context) error
 }{
 	"bucket": {s3.Bucket{Bucket: bucket, ForceDestroy: yes}, func(ctx *pulumi.Context) error {
