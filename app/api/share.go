@@ -22,7 +22,7 @@ import (
 // The next read waits a little for those who were just answered. Clients that ask again at once are divided into two
 // halves otherwise, each of which waits for the read of the other one; if it waits for them, they all share every read.
 // It begins when as many have come as were there, at the latest after the time that the last read took. Where they do not
-// come, it is not waited for them for a while (see [patience]).
+// come, reads do not wait for a while (see [patience]).
 type sharer struct {
 	on bool
 	// longest is how long the next read waits at most, for the one that runs, which may be held up by a connection that
@@ -34,8 +34,8 @@ type sharer struct {
 
 	mu       sync.Mutex
 	patience patience
-	pages    map[string]*sharedPage // those that are being read, or may be again in a moment
-	sweepAt  int                    // pages, from which on those are looked for that were not
+	pages    map[string]*sharedPage // by their names; some that nobody reads any more among them
+	sweepAt  int                    // how many pages are too many, so that those are forgotten
 }
 
 // A sharedPage is a page that is being read, or for whose readers the next read waits.
