@@ -9,12 +9,15 @@ import (
 	"net"
 	"net/http"
 	"os/exec"
+	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -278,4 +281,80 @@ func TestShutdownBeforeServe(t *testing.T) {
 		_, err = listener.Accept()
 		require.ErrorIs(t, err, net.ErrClosed)
 	}
+}
+
+// A watchedListener makes connections that remember by which call the header of each answer was sent.
+type watchedListener struct {
+	net.Listener
+	mu       sync.Mutex
+	together []bool // whether with what follows
+}
+
+func (l *watchedListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	return watchedConn{c, l}, err
+}
+
+type watchedConn struct {
+	net.Conn
+	listener *watchedListener
+}
+
+func (c watchedConn) Write(p []byte) (int, error) {
+	if bytes.HasPrefix(p, []byte("HTTP/1.1 ")) {
+		callers := make([]uintptr, 8)
+		frames, together := runtime.CallersFrames(callers[:runtime.Callers(0, callers)]), false
+		for more := true; more; {
+			var frame runtime.Frame
+			frame, more = frames.Next()
+			together = together || frame.Function == "net.(*Buffers).WriteTo"
+		}
+		c.listener.mu.Lock()
+		c.listener.together = append(c.listener.together, together)
+		c.listener.mu.Unlock()
+	}
+	return c.Conn.Write(p)
+}
+
+// Ensure the API tells its connections of long answers, so that their header goes with their body, and of no others: a list and an
+// error, a body that is not sent, and one whose length is not known.
+func TestLongAnswersAreOneCall(t *testing.T) {
+	t.Parallel()
+	users := 200
+	store := pages{page: func(string) ([]user.User, string, error) {
+		all := make([]user.User, users)
+		for i := range all {
+			all[i] = user.User{ID: uuid.NewString(), Name: strings.Repeat("n", 50)}
+		}
+		return all, "", nil
+	}}
+	inner, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	l := &watchedListener{Listener: inner}
+	s := &server{Server: api.New(config.Default(), &user.Directory{Users: store}, nil, discard()), url: "http://" + inner.Addr().String()}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+
+	for _, test := range []struct {
+		method, path string
+		users        int
+		together     bool
+	}{
+		{http.MethodGet, "/users", 200, true},
+		{http.MethodHead, "/users", 200, false},
+		{http.MethodGet, "/users", 1, false},
+		{http.MethodGet, "/health", 0, false},
+		{http.MethodGet, "/nothing", 0, false},
+		{http.MethodGet, "/users?limit=100", 200, true},
+	} {
+		users = test.users
+		got := s.do(t, test.method, test.path, "")
+		require.NoError(t, got.err)
+		l.mu.Lock()
+		require.NotEmpty(t, l.together)
+		assert.Equal(t, test.together, l.together[len(l.together)-1], "%s %s of %d users, %d bytes", test.method, test.path, test.users, len(got.body))
+		l.mu.Unlock()
+	}
+	require.NoError(t, s.Shutdown(t.Context()))
+	assert.NoError(t, <-served)
 }
