@@ -210,11 +210,12 @@ func render(r results, chart string) ([]byte, error) {
 	data := struct {
 		Requirements []string
 		Ceilings     []ceiling
+		Start        *startParts
 		Sections     map[string]section
 		All          []section
 		Chart        string
 		Python       string
-	}{Sections: map[string]section{}, Chart: chart, Ceilings: ceilings(r)}
+	}{Sections: map[string]section{}, Chart: chart, Ceilings: ceilings(r), Start: partsOfStart(r)}
 	for _, q := range requirements() {
 		data.Requirements = append(data.Requirements, q.row(r))
 	}

@@ -125,6 +125,19 @@ func TestCeilings(t *testing.T) {
 	assert.Empty(t, ceilings(results{}))
 }
 
+// Ensure the parts of the start are the differences of its medians, and none where one was not measured.
+func TestPartsOfStart(t *testing.T) {
+	t.Parallel()
+	r := results{taskStart: {Sides: []sideResult{
+		{Name: primaAPI, Figures: map[string][]float64{readyTime: {9, 10, 30}}},
+		{Name: showVersion, Figures: map[string][]float64{readyTime: {4, 5, 6}}},
+		{Name: nothing, Figures: map[string][]float64{readyTime: {1, 2, 9}}},
+	}}}
+	assert.Equal(t, &startParts{All: "10", AnyProgram: "2", Linked: "3", Ours: "5"}, partsOfStart(r))
+	r[taskStart].Sides = r[taskStart].Sides[:2]
+	assert.Nil(t, partsOfStart(r))
+}
+
 // Ensure results are read back as they were saved, and that none are an empty set.
 func TestResults(t *testing.T) {
 	t.Parallel()

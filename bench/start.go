@@ -75,3 +75,20 @@ func (s *suite) startOnce(ctx context.Context) (time.Duration, error) {
 	err = p.awaitOK(ctx, "http://127.0.0.1:"+strconv.Itoa(port)+"/readyz")
 	return time.Since(start), err
 }
+
+// startParts are what the time from exec to ready is made of, in milliseconds.
+type startParts struct{ All, AnyProgram, Linked, Ours string }
+
+// partsOfStart returns them by the medians, nil if they were not measured.
+func partsOfStart(r results) *startParts {
+	var medians [3]float64
+	for i, side := range []string{primaAPI, showVersion, nothing} {
+		e, ok := estimateOf(r.figure(taskStart, side, 0, readyTime))
+		if !ok {
+			return nil
+		}
+		medians[i] = e.median
+	}
+	all, version, empty := medians[0], medians[1], medians[2]
+	return &startParts{number(all), number(empty), number(version - empty), number(all - version)}
+}
