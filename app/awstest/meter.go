@@ -14,6 +14,7 @@ import (
 // A Meter counts what calls are billed as: those of S3 one by one, those of DynamoDB by the capacity that the embedded
 // one says they consumed, which it works out as AWS documents it.
 type Meter struct {
+	calls sync.RWMutex // read-locked by each while it is answered
 	mu    sync.Mutex
 	spent Spent
 }
@@ -36,8 +37,10 @@ func (a *AWS) Meter() *Meter {
 	return m
 }
 
-// Take returns what was spent since the last time.
+// Take returns what was spent since the last time. It waits for calls that are being answered, whose answers may have come.
 func (m *Meter) Take() Spent {
+	m.calls.Lock()
+	defer m.calls.Unlock()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	spent := m.spent
@@ -52,6 +55,8 @@ func (m *Meter) around(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
+		m.calls.RLock()
+		defer m.calls.RUnlock()
 		service, name, _ := strings.Cut(operation, ".")
 		answer := &copied{ResponseWriter: w}
 		if service == "DynamoDB" {

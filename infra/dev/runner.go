@@ -22,6 +22,7 @@ const (
 	stopTime  = 5 * time.Second        // that a program has between SIGTERM and SIGKILL
 	readyTime = 30 * time.Second       // that a program has to become ready
 	pollTime  = 100 * time.Millisecond // between two looks at whether it is
+	busyTime  = time.Second            // that a program may be open for writing elsewhere
 )
 
 // A Supervisor runs the last program that it was sent.
@@ -122,9 +123,14 @@ func (s *Supervisor) receive(in io.Reader, size int64, sum string) error {
 }
 
 func (s *Supervisor) start() error {
-	command := exec.Command(s.path()) //nolint:gosec,noctx // to run what it was sent is what it is for; it outlives the one who sent it
-	command.Stdout, command.Stderr, command.Env = s.Output, s.Output, s.Environ
-	if err := command.Start(); err != nil {
+	command, err := s.exec()
+	// What was written just now can be open in a process that was forked meanwhile, until that executes its own program:
+	// https://go.dev/issue/22315.
+	for wait := time.Millisecond; errors.Is(err, syscall.ETXTBSY) && wait < busyTime; wait *= 2 {
+		time.Sleep(wait)
+		command, err = s.exec()
+	}
+	if err != nil {
 		return fmt.Errorf("the program does not start: %w", err)
 	}
 	p := &process{command: command, ended: make(chan struct{})}
@@ -134,6 +140,12 @@ func (s *Supervisor) start() error {
 		close(p.ended)
 	}()
 	return nil
+}
+
+func (s *Supervisor) exec() (*exec.Cmd, error) {
+	command := exec.Command(s.path()) //nolint:gosec,noctx // to run what it was sent is what it is for; it outlives the one who sent it
+	command.Stdout, command.Stderr, command.Env = s.Output, s.Output, s.Environ
+	return command, command.Start()
 }
 
 func (s *Supervisor) stop() {

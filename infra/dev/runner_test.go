@@ -190,3 +190,25 @@ func TestRunnerGoesOn(t *testing.T) {
 	version, _ := b.serving(t)
 	assert.Equal(t, "one", version)
 }
+
+// Ensure a program that is open for writing somewhere for a moment, as it is in a process that was forked just when it was written, is
+// run when it is not any more.
+func TestRunnerWaitsForABusyProgram(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	require.NoError(t, b.send(t, program(t, "one")))
+	data := program(t, "two")
+	sent := make(chan error, 1)
+	go func() { sent <- b.send(t, data) }()
+	// It cannot be opened while it runs: what is opened is the new one before it does, unless that was quicker.
+	for len(sent) == 0 {
+		if file, err := os.OpenFile(filepath.Join(b.folder, "program"), os.O_WRONLY, 0); err == nil {
+			time.Sleep(20 * time.Millisecond)
+			require.NoError(t, file.Close())
+			break
+		}
+	}
+	require.NoError(t, <-sent)
+	got, _ := b.serving(t)
+	assert.Equal(t, "two", got)
+}
