@@ -148,8 +148,8 @@ func (s *Server) Serve(l net.Listener) error {
 func (s *Server) Drain() { s.draining.Store(true) }
 
 // Shutdown closes the listener and the idle connections and waits until the running requests are
-// answered and their clients have had the time to read that. A Serve that begins after it ends at once. It returns the error of ctx if that ends first; then the
-// process must exit, since the connections that are left would go on being served.
+// answered and their clients have had the time to read that. A Serve that begins after it ends at once. It returns the
+// error of ctx if that ends first; then the process must exit, since the connections that are left would go on being served.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.Drain()
 	s.stopped.Store(true)

@@ -189,7 +189,7 @@ func (s *sharer) run(shared *sharedPage, r *read) {
 		waiting = shared.next.readers
 	}
 	// Who has got an error should not come at once, and who has got the beginning of a longer list has more to read.
-	if whole := err == nil && result.next == ""; whole && r.readers > 0 && r.readers+waiting > 1 && s.patience.has() {
+	if whole := err == nil && result.next == ""; whole && r.readers > 0 && r.readers+waiting > 1 && s.patience.next() {
 		shared.running--
 		wait := min(max(took, leastWait), s.longest)
 		shared.expected, shared.until = r.readers+waiting, time.Now().Add(wait)
@@ -251,8 +251,8 @@ type patience struct {
 
 const mostImpatient = 64
 
-// has reports whether the next read waits.
-func (p *patience) has() bool {
+// next reports whether the next read waits, and counts it if it does not.
+func (p *patience) next() bool {
 	if p.without > 0 {
 		p.without--
 		return false
