@@ -145,16 +145,23 @@ func (b bare) round(ctx context.Context, s *suite, duration time.Duration) (map[
 	}, nil
 }
 
-// compare lets contenders do the rounds in turn, beginning with another each time, after a warm-up that does not count.
+// compare lets contenders do the rounds in turn, after a warm-up that does not count.
 func (s *suite) compare(ctx context.Context, m *measurement, names []string, contenders []contender) error {
-	m.Sides = make([]sideResult, len(contenders))
 	for i, c := range contenders {
-		m.Sides[i].Name = names[i]
 		if _, err := c.round(ctx, s, s.duration/3); err != nil {
 			return fmt.Errorf("%s: %w", names[i], err)
 		}
 	}
-	for round := range s.rounds {
+	return s.takeTurns(ctx, m, names, contenders, s.rounds)
+}
+
+// takeTurns lets contenders do so many rounds in turn, beginning with another each time.
+func (s *suite) takeTurns(ctx context.Context, m *measurement, names []string, contenders []contender, rounds int) error {
+	m.Sides = make([]sideResult, len(contenders))
+	for i := range contenders {
+		m.Sides[i].Name = names[i]
+	}
+	for round := range rounds {
 		for turn := range contenders {
 			i := (turn + round) % len(contenders)
 			figures, err := contenders[i].round(ctx, s, s.duration)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -151,48 +152,62 @@ func (s *suite) usable(m *measurement, otherwise string, cmd *exec.Cmd) bool {
 
 const (
 	program    = "the Pulumi program"
-	withHelm   = "the same, with helm/v3 of pulumi-kubernetes"
+	empty      = "a Pulumi program that does nothing"
+	withHelm   = "the Pulumi program, with helm/v3 of pulumi-kubernetes"
 	helmImport = "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/helm/v3"
 )
 
-// runCompile compiles the Pulumi program from an empty cache, as it is and with helm/v3, which it does without.
+// compileRounds is how many rounds there are at most, each of which takes minutes.
+const compileRounds = 3
+
+// runCompile compiles the Pulumi program from an empty cache, as it is, with helm/v3, which it does without, and what of it is Pulumi's SDK: a
+// program that does nothing. The others are files that only the compiler sees.
 func runCompile(ctx context.Context, s *suite, m *measurement) error {
-	source := filepath.Join(s.dir, "helm.go")
-	if err := os.WriteFile(source, []byte("package main\n\nimport _ \""+helmImport+"\"\n"), 0o600); err != nil {
-		return fmt.Errorf("write the overlay: %w", err)
+	const emptyPackage = "empty_of_the_benchmark"
+	overlay := struct{ Replace map[string]string }{map[string]string{}}
+	for name, source := range map[string]string{
+		"helm_of_the_benchmark.go":             "package main\n\nimport _ \"" + helmImport + "\"\n",
+		filepath.Join(emptyPackage, "main.go"): emptyProgram,
+	} {
+		file := filepath.Join(s.dir, filepath.Base(filepath.Dir(name))+"-"+filepath.Base(name))
+		if err := os.WriteFile(file, []byte(source), 0o600); err != nil {
+			return fmt.Errorf("write the overlay: %w", err)
+		}
+		overlay.Replace[filepath.Join(s.root, "infra", name)] = file
 	}
-	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {filepath.Join(s.root, "infra", "helm_of_the_benchmark.go"): source}})
+	encoded, err := json.Marshal(overlay)
 	if err != nil {
 		return err
 	}
 	overlayFile := filepath.Join(s.dir, "overlay.json")
-	if err := os.WriteFile(overlayFile, overlay, 0o600); err != nil {
+	if err := os.WriteFile(overlayFile, encoded, 0o600); err != nil {
 		return fmt.Errorf("write the overlay: %w", err)
 	}
-	for _, c := range []struct {
-		name string
-		args []string
-	}{{program, nil}, {withHelm, []string{"-overlay", overlayFile}}} {
-		figures, err := s.compile(ctx, c.args)
-		if err != nil {
-			return fmt.Errorf("compile %s: %w", c.name, err)
-		}
-		result := sideResult{Name: c.name}
-		result.add(figures)
-		m.Sides = append(m.Sides, result)
-		s.say("  %-45s %.0f s, %.0f s of CPU, largest process %.0f MiB", c.name, figures[wallSeconds], figures[cpuSeconds], figures[largestMemory])
-	}
-	return nil
+	return s.takeTurns(ctx, m, []string{program, withHelm, empty}, []contender{
+		compiled{"."}, compiled{"-overlay", overlayFile, "."}, compiled{"-overlay", overlayFile, "./" + emptyPackage},
+	}, min(s.rounds, compileRounds))
 }
 
-func (s *suite) compile(ctx context.Context, args []string) (figures map[string]float64, err error) {
+// emptyProgram imports what each Pulumi program must.
+const emptyProgram = `package main
+
+import "github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+func main() {
+	pulumi.Run(func(*pulumi.Context) error { return nil })
+}
+`
+
+// compiled is what go build takes with these arguments, in infra and from an empty cache.
+type compiled []string
+
+func (c compiled) round(ctx context.Context, s *suite, _ time.Duration) (figures map[string]float64, err error) {
 	cache, err := os.MkdirTemp(s.dir, "cache")
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(cache)) }()
-	args = append([]string{"build", "-o", filepath.Join(cache, "infra")}, args...)
-	build := command(ctx, filepath.Join(s.root, "infra"), "go", append(args, ".")...)
+	build := command(ctx, filepath.Join(s.root, "infra"), "go", append([]string{"build", "-o", filepath.Join(cache, "infra")}, c...)...)
 	build.Env = append(os.Environ(), "GOCACHE="+cache, "GOFLAGS=")
 	start := time.Now()
 	if out, err := build.CombinedOutput(); err != nil {
@@ -209,6 +224,22 @@ func (s *suite) compile(ctx context.Context, args []string) (figures map[string]
 		cpuSeconds:    (build.ProcessState.UserTime() + build.ProcessState.SystemTime()).Seconds(),
 		largestMemory: mebibytes(usage.Maxrss << 10),
 	}, nil
+}
+
+// compileParts are the share of Pulumi's SDK in the CPU time that the program's compile takes, in per cent, and how many
+// times less than with helm/v3 a program takes that does nothing, which is the most that any program can reach.
+type compileParts struct{ SDK, Most string }
+
+// partsOfCompile returns them by the medians, nil if they were not measured.
+func partsOfCompile(r results) *compileParts {
+	cpu := func(side string) []float64 { return r.figure(taskCompile, side, 0, cpuSeconds) }
+	quotient := func(a, b float64) float64 { return a / b }
+	share, ok := combine(cpu(empty), cpu(program), quotient)
+	most, also := combine(cpu(withHelm), cpu(empty), quotient)
+	if !ok || !also {
+		return nil
+	}
+	return &compileParts{number(math.Round(100 * share.median)), number(most.median)}
 }
 
 const (

@@ -211,11 +211,12 @@ func render(r results, chart string) ([]byte, error) {
 		Requirements []string
 		Ceilings     []ceiling
 		Start        *startParts
+		Compile      *compileParts
 		Sections     map[string]section
 		All          []section
 		Chart        string
 		Python       string
-	}{Sections: map[string]section{}, Chart: chart, Ceilings: ceilings(r), Start: partsOfStart(r)}
+	}{Sections: map[string]section{}, Chart: chart, Ceilings: ceilings(r), Start: partsOfStart(r), Compile: partsOfCompile(r)}
 	for _, q := range requirements() {
 		data.Requirements = append(data.Requirements, q.row(r))
 	}

@@ -138,6 +138,19 @@ func TestPartsOfStart(t *testing.T) {
 	assert.Nil(t, partsOfStart(r))
 }
 
+// Ensure the SDK's part of the compile is that of a program that does nothing, and none where that was not measured.
+func TestPartsOfCompile(t *testing.T) {
+	t.Parallel()
+	r := results{taskCompile: {Sides: []sideResult{
+		{Name: program, Figures: map[string][]float64{cpuSeconds: {90, 100, 120}}},
+		{Name: withHelm, Figures: map[string][]float64{cpuSeconds: {450, 500, 510}}},
+		{Name: empty, Figures: map[string][]float64{cpuSeconds: {70, 80, 110}}},
+	}}}
+	assert.Equal(t, &compileParts{SDK: "80", Most: "6.25"}, partsOfCompile(r))
+	r[taskCompile].Sides = r[taskCompile].Sides[:2]
+	assert.Nil(t, partsOfCompile(r))
+}
+
 // Ensure results are read back as they were saved, and that none are an empty set.
 func TestResults(t *testing.T) {
 	t.Parallel()
