@@ -250,6 +250,10 @@ func (s *suite) startServer(ctx context.Context, cmd *exec.Cmd) (p *process, err
 		p, err = startProcess(ctx, s.dir, cmd)
 		return err
 	})
+	if err != nil && p != nil { // it runs, but this process is not where it belongs
+		p.end()
+		p = nil
+	}
 	return p, err
 }
 

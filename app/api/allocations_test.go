@@ -21,6 +21,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"github.com/valyala/fasthttp/fasthttputil"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
 
 	"prima.internal/app/api"
 	"prima.internal/app/apitest"
@@ -45,6 +48,9 @@ const (
 	maxFormBytes = 100 << 10
 	// What the image alone allocates, by one call more.
 	maxImageBytes = 125 << 10
+	// What the spans of a request and of its call of AWS allocate.
+	maxTraceAllocations = 60
+	maxTraceBytes       = 10 << 10
 )
 
 // Ensure a creation allocates no more than it did.
@@ -90,11 +96,36 @@ func TestAllocationsUpload(t *testing.T) { //nolint:paralleltest // what others 
 	}
 }
 
-func BenchmarkCreate(b *testing.B) { benchmark(b, cannedAWS{}, createRequest()) }
+// Ensure a trace costs no more allocations than it did: of a request's span and of that of its call, with what they carry.
+func TestAllocationsTraced(t *testing.T) { //nolint:paralleltest // what others allocate would count
+	for _, test := range []struct {
+		name    string
+		aws     func() cannedAWS
+		request []byte
+	}{
+		{"a creation", func() cannedAWS { return cannedAWS{} }, createRequest()},
+		{"a list of 100 users", func() cannedAWS { return cannedAWS{lists: listAnswers[:1], scans: new(atomic.Int64)} }, listRequest},
+	} {
+		plain, plainBytes := perRequest(t, test.aws(), test.request)
+		allocations, bytes := perRequest(t, test.aws(), test.request, tracer(t))
+		t.Logf("figure: %s that is traced: %d allocations and %d bytes more", test.name, allocations-plain, bytes-plainBytes)
+		assert.Greater(t, allocations, plain, test.name)
+		assert.LessOrEqual(t, allocations, plain+maxTraceAllocations, test.name)
+		assert.LessOrEqual(t, bytes, plainBytes+maxTraceBytes, test.name)
+	}
+}
+
+func BenchmarkCreate(b *testing.B) {
+	b.Run("untraced", func(b *testing.B) { benchmark(b, cannedAWS{}, createRequest()) })
+	b.Run("traced", func(b *testing.B) { benchmark(b, cannedAWS{}, createRequest(), tracer(b)) })
+}
 
 func BenchmarkList(b *testing.B) {
 	b.Run("unchanged", func(b *testing.B) {
 		benchmark(b, cannedAWS{lists: listAnswers[:1], scans: new(atomic.Int64)}, listRequest)
+	})
+	b.Run("traced", func(b *testing.B) {
+		benchmark(b, cannedAWS{lists: listAnswers[:1], scans: new(atomic.Int64)}, listRequest, tracer(b))
 	})
 	b.Run("changed", func(b *testing.B) {
 		benchmark(b, cannedAWS{lists: listAnswers[:], scans: new(atomic.Int64)}, listRequest)
@@ -106,9 +137,9 @@ func BenchmarkUpload(b *testing.B) {
 	benchmark(b, cannedAWS{}, formRequest(1<<20))
 }
 
-func benchmark(b *testing.B, aws cannedAWS, request []byte) {
+func benchmark(b *testing.B, aws cannedAWS, request []byte, tracers ...trace.Tracer) {
 	b.Helper()
-	send := canned(b, aws)
+	send := canned(b, aws, tracers...)
 	send(request)
 	b.ReportAllocs()
 	for b.Loop() {
@@ -117,13 +148,13 @@ func benchmark(b *testing.B, aws cannedAWS, request []byte) {
 }
 
 // perRequest returns how often a request makes the process allocate, and how many bytes.
-func perRequest(t *testing.T, aws cannedAWS, request []byte) (allocations, bytes uint64) {
+func perRequest(t *testing.T, aws cannedAWS, request []byte, tracers ...trace.Tracer) (allocations, bytes uint64) {
 	t.Helper()
 	if awstest.RaceDetector {
 		t.Skip("the race detector allocates too")
 	}
 	const warm, n = 20, 200
-	send := canned(t, aws)
+	send := canned(t, aws, tracers...)
 	for range warm {
 		send(request)
 	}
@@ -134,6 +165,14 @@ func perRequest(t *testing.T, aws cannedAWS, request []byte) (allocations, bytes
 	}
 	runtime.ReadMemStats(&after)
 	return (after.Mallocs - before.Mallocs) / n, (after.TotalAlloc - before.TotalAlloc) / n
+}
+
+// tracer records every span, and hands it to an exporter that does nothing: what a request pays, without what the export does meanwhile.
+func tracer(tb testing.TB) trace.Tracer {
+	tb.Helper()
+	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(tracetest.NewNoopExporter()))
+	tb.Cleanup(func() { assert.NoError(tb, provider.Shutdown(context.Background())) })
+	return provider.Tracer("test")
 }
 
 const someUser = "d0f99d36-0dc4-44b6-bc62-b71e581b5da5"
@@ -172,8 +211,8 @@ func imageRequest(size int) []byte {
 }
 
 // canned serves the API in memory, to the SDK's clients in front of answers that cost next to nothing. It returns what sends a
-// request on a connection that is kept and fails unless that succeeds.
-func canned(tb testing.TB, answers cannedAWS) (send func(request []byte)) {
+// request on a connection that is kept and fails unless that succeeds. Requests are traced by the last tracer, if there is one.
+func canned(tb testing.TB, answers cannedAWS, tracers ...trace.Tracer) (send func(request []byte)) {
 	tb.Helper()
 	c := config.Default()
 	log := telemetry.NewLogger(io.Discard, c)
@@ -184,6 +223,9 @@ func canned(tb testing.TB, answers cannedAWS) (send func(request []byte)) {
 	cfg.HTTPClient = answers
 	c.Endpoint = "http://aws"
 	server := api.New(c, &user.Directory{Users: dynamo.New(cfg, c), Avatars: bucket.New(cfg, c), Log: log}, nil, log)
+	for _, tracer := range tracers {
+		server.Trace(tracer)
+	}
 	listener := fasthttputil.NewInmemoryListener()
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
