@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/invopop/jsonschema"
@@ -105,6 +106,9 @@ func describe(t *testing.T, s *jsonschema.Schema, value reflect.Value, key strin
 		property, ok := s.Properties.Get(name)
 		require.True(t, ok, "%s.%s", key, name)
 		require.NotEmpty(t, property.Description, "%s.%s has no comment", key, name)
+		for other := range value.Type().Fields() { // named as the file names them, which is what the reader has before them
+			property.Description = regexp.MustCompile(`\b`+other.Name+`\b`).ReplaceAllLiteralString(property.Description, other.Tag.Get("json"))
+		}
 		name = key + "." + name
 		switch {
 		case field.Type.Kind() == reflect.Struct:
@@ -177,15 +181,17 @@ func schemaOfSetting(s config.Setting) *jsonschema.Schema {
 	if s.Pattern != "" {
 		text.Pattern = "^$|" + s.Pattern
 	}
-	switch pattern := regexp.MustCompile(s.Pattern); {
+	switch {
 	case len(s.Choices) > 0:
-	case s.Pattern != "" && pattern.MatchString("1") && !pattern.MatchString("a"):
-		schema.AnyOf = []*jsonschema.Schema{text, {Type: "integer", Minimum: "0"}}
+	case s.Most > 0:
+		schema.AnyOf = []*jsonschema.Schema{text, {Type: "integer", Minimum: number(s.Least), Maximum: number(s.Most)}}
 	default:
 		schema.Type, schema.Pattern = text.Type, text.Pattern
 	}
 	return schema
 }
+
+func number(n int64) json.Number { return json.Number(strconv.FormatInt(n, 10)) }
 
 // project is the name that the keys of the settings begin with.
 const project = "prima-api"
@@ -222,6 +228,7 @@ func TestSchema(t *testing.T) {
 	require.NoError(t, hold("encryptionsalt: v1:AAA\n"))
 	require.NoError(t, hold("config:\n  aws:region: eu-central-1\n  prima-api:tokens:\n    ci: { scope: read, token: { secure: AAA } }\n  prima-api:localstackAuthToken: { secure: AAA }\n"))
 
+	require.NoError(t, hold("config:\n  prima-api:api: { config: { MAX_CONNECTIONS: 16, LIST_SEGMENTS: '64', MAX_AVATAR_BYTES: 64MiB, MAX_JSON_BYTES: 1024, MAX_AVATAR_PIXELS: '' } }\n"))
 	require.NoError(t, hold("config:\n  prima-api:api: { config: { PAGES: false, LIST_SHARING: 'true', MAX_CONNECTIONS: 100, LOG_LEVEL: '' }, ingress: { annotations: { a: true, b: 1 } } }\n"))
 
 	for _, wrong := range []string{
@@ -238,6 +245,11 @@ func TestSchema(t *testing.T) {
 		"prima-api:api: { config: { LOG_LEVEL: loud } }",
 		"prima-api:api: { config: { LIST_SHARING: 1 } }",
 		"prima-api:api: { config: { MAX_CONNECTIONS: -1 } }",
+		"prima-api:api: { config: { MAX_CONNECTIONS: 15 } }",
+		"prima-api:api: { config: { MAX_CONNECTIONS: '15' } }",
+		"prima-api:api: { config: { MAX_CONNECTIONS: 262145 } }",
+		"prima-api:api: { config: { MAX_AVATAR_BYTES: 1023 } }",
+		"prima-api:api: { config: { MAX_AVATAR_BYTES: 65MiB } }",
 		"prima-api:api: { config: { LOG_LEVEL: true } }",
 		"prima-api:api: { ingress: { host: prima..local } }",
 		"prima-api:api: { letIn: { namespaces: [a.b] } }",

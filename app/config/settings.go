@@ -17,6 +17,8 @@ type Setting struct {
 	// Pattern is a regular expression, of Go's and of JavaScript's, that every value that is allowed matches, but for an empty one in
 	// place of the default; so may some that are not. It is for schemas and forms. Empty where there are Choices, and for secrets.
 	Pattern string
+	// Least and Most bound what is a whole number where it has no unit, in bytes where it may have one. Both are 0 for anything else.
+	Least, Most int64
 	// Formerly names the variables of the earlier chart that are still accepted for this one.
 	Formerly []string
 	// Secret is set where a value belongs into a Secret, and into no ConfigMap, log or error.
@@ -244,7 +246,7 @@ func Settings() []Setting {
 	settings := make([]Setting, len(fields))
 	for i, f := range fields {
 		settings[i] = f.Setting
-		settings[i].Allowed, settings[i].Choices, settings[i].Pattern = f.allowed, f.choices, f.pattern
+		settings[i].Allowed, settings[i].Choices, settings[i].Pattern, settings[i].Least, settings[i].Most = f.allowed, f.choices, f.pattern, f.least, f.most
 	}
 	return settings
 }

@@ -21,11 +21,13 @@ type value struct {
 	allowed string
 	choices []string // see Setting
 	pattern string
+	least   int64 // see Setting
+	most    int64
 	parse   func(string) error
 	format  func() string
 }
 
-// How numbers are written: in one way, which schemas and the templates of charts know too.
+// How numbers are written: in one way, which the templates of charts know too.
 var (
 	wholeNumber = regexp.MustCompile(`^[0-9]+$`)
 	aDuration   = regexp.MustCompile(`^(0|([0-9]+([.][0-9]+)?(ns|us|µs|ms|s|m|h))+)$`)
@@ -35,7 +37,9 @@ var (
 func integer[T int | int64](p *T, least, most T) value {
 	return value{
 		allowed: fmt.Sprintf("a whole number from %d to %d", least, most),
-		pattern: wholeNumber.String(),
+		pattern: "^" + numbers(int64(least), int64(most)) + "$",
+		least:   int64(least),
+		most:    int64(most),
 		parse: func(s string) error {
 			if !wholeNumber.MatchString(s) { // strconv takes a sign
 				return errValue
@@ -92,7 +96,9 @@ func brief(d time.Duration) string {
 func size(p *int64, least, most int64) value {
 	return value{
 		allowed: fmt.Sprintf("a number of bytes from %s to %s, plain or with KiB or MiB", units(least), units(most)),
-		pattern: aSize.String(),
+		pattern: "^" + sizes(least, most) + "$",
+		least:   least,
+		most:    most,
 		parse: func(s string) error {
 			if !aSize.MatchString(s) {
 				return errValue
@@ -121,6 +127,81 @@ func units(n int64) string {
 		return strconv.FormatInt(n>>10, 10) + "KiB"
 	}
 	return strconv.FormatInt(n, 10)
+}
+
+// sizes returns the pattern of the sizes that are no less than least and no more than most, in bytes.
+func sizes(least, most int64) string {
+	alternatives := []string{numbers(least, most)}
+	for _, unit := range []struct {
+		name  string
+		bytes int64
+	}{{"KiB", 1 << 10}, {"MiB", 1 << 20}} {
+		if low, high := (least+unit.bytes-1)/unit.bytes, most/unit.bytes; low <= high {
+			alternatives = append(alternatives, numbers(low, high)+unit.name)
+		}
+	}
+	return anyOf(alternatives)
+}
+
+// numbers returns the pattern of the whole numbers from least, which is not negative, to most, which is no less. They may begin with zeros.
+func numbers(least, most int64) string {
+	low, high := strconv.FormatInt(least, 10), strconv.FormatInt(most, 10)
+	var alternatives []string
+	for ; len(low) < len(high); low = "1" + strings.Repeat("0", len(low)) {
+		alternatives = append(alternatives, between(low, strings.Repeat("9", len(low))))
+	}
+	return "0*" + anyOf(append(alternatives, between(low, high)))
+}
+
+// between returns the pattern of the numbers from low to high, which have as many digits.
+func between(low, high string) string {
+	if low == "" {
+		return ""
+	}
+	first, last, rest := low[0], high[0], len(low)-1
+	if first == last {
+		return low[:1] + between(low[1:], high[1:])
+	}
+	zeros, nines := strings.Repeat("0", rest), strings.Repeat("9", rest)
+	var alternatives []string
+	if low[1:] != zeros {
+		alternatives = append(alternatives, low[:1]+between(low[1:], nines))
+		first++
+	}
+	end := ""
+	if high[1:] != nines {
+		end = high[:1] + between(zeros, high[1:])
+		last--
+	}
+	if first <= last {
+		alternatives = append(alternatives, digits(first, last, 1)+digits('0', '9', rest))
+	}
+	if end != "" {
+		alternatives = append(alternatives, end)
+	}
+	return anyOf(alternatives)
+}
+
+// digits returns the pattern of so many digits, each from first to last.
+func digits(first, last byte, n int) string {
+	pattern := string(first)
+	if first < last {
+		pattern = fmt.Sprintf("[%c-%c]", first, last)
+	}
+	switch n {
+	case 0:
+		return ""
+	case 1:
+		return pattern
+	}
+	return fmt.Sprintf("%s{%d}", pattern, n)
+}
+
+func anyOf(alternatives []string) string {
+	if len(alternatives) == 1 {
+		return alternatives[0]
+	}
+	return "(" + strings.Join(alternatives, "|") + ")"
 }
 
 func text(p *string, pattern, allowed string) value {
