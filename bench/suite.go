@@ -183,6 +183,7 @@ type side struct {
 const (
 	primaAPI  = "prima-api"
 	unshared  = "prima-api, LIST_SHARING=false"
+	noSlack   = "prima-api, TIMER_SLACK=0"
 	idiomatic = "idiomatic Go"
 	flask     = "Flask"
 	gunicorn  = "Flask, gunicorn"
@@ -198,6 +199,8 @@ func sideOf(name string) side {
 	switch name {
 	case unshared:
 		return ours(unshared, "LIST_SHARING=false")
+	case noSlack:
+		return ours(noSlack, "TIMER_SLACK=0")
 	case idiomatic:
 		return side{name: name, ready: "/health", command: func(ctx context.Context, s *suite, _ int) *exec.Cmd {
 			return exec.CommandContext(ctx, s.program("idiomatic")) //nolint:gosec // what build has made
