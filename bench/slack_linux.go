@@ -23,6 +23,7 @@ func withTimerSlack(slack time.Duration, start func() error) error {
 	return errors.Join(start(), setThreadSlack(time.Duration(before)))
 }
 
+// setThreadSlack sets the slack of the calling thread, which must be locked.
 func setThreadSlack(slack time.Duration) error {
 	return unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(max(slack, 0)), 0, 0, 0)
 }

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// slackSet is a variable that the program finds where it has executed itself. That it did is not to be seen by what it is only
-// meant to change: an odd kernel could forget it each time.
+// slackSet is a variable that the program finds where it has executed itself. It does not go by the slack that it finds: on a system
+// that does not pass that on it would execute itself for ever.
 const slackSet = "PRIMA_API_TIMER_SLACK_SET"
 
 // setTimerSlack lets the kernel wake every thread of this program so much later than it asked to be woken. With 0, or where it may be
@@ -46,6 +46,7 @@ func setTimerSlack(slack time.Duration) error {
 	return fmt.Errorf("execute the program once more: %w", err)
 }
 
+// setThreadSlack sets the slack of the calling thread, which must be locked.
 func setThreadSlack(slack time.Duration) error {
 	return unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(max(slack, 0)), 0, 0, 0)
 }
