@@ -1,10 +1,14 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"slices"
 	"sync"
 	"time"
@@ -27,45 +31,150 @@ type load struct {
 	check func(body []byte) error
 }
 
-// A loadResult is what a load came to. No request failed, or there is none.
-type loadResult struct {
-	answers   int
-	elapsed   time.Duration
-	latencies []time.Duration // in ascending order
+// request returns the request, which the caller may change.
+func (l load) request() *fasthttp.Request {
+	request := new(fasthttp.Request)
+	request.Header.SetMethod(l.method)
+	request.SetRequestURI(l.url)
+	for name, value := range l.header {
+		request.Header.Set(name, value)
+	}
+	request.SetBodyRaw(l.body)
+	return request
 }
 
-func (r loadResult) rate() float64 { return float64(r.answers) / r.elapsed.Seconds() }
+// first sends the request once and returns its answer.
+func (l load) first() (*fasthttp.Response, error) {
+	response := new(fasthttp.Response)
+	client := &fasthttp.Client{MaxIdemponentCallAttempts: 1} // a failure is one
+	defer client.CloseIdleConnections()
+	if err := client.DoTimeout(l.request(), response, requestTimeout); err != nil {
+		return nil, l.failed(err)
+	}
+	if status := response.StatusCode(); status != l.status {
+		return nil, l.failed(fmt.Errorf("the answer is %d: %.200q", status, response.Body()))
+	}
+	if l.check != nil {
+		if err := l.check(response.Body()); err != nil {
+			return nil, l.failed(err)
+		}
+	}
+	return response, nil
+}
 
-// percentile returns the latency that a share p of the answers, from 0 to 1, did not exceed.
-func (r loadResult) percentile(p float64) time.Duration {
-	return r.latencies[min(int(p*float64(len(r.latencies))), len(r.latencies)-1)]
+func (l load) failed(err error) error { return fmt.Errorf("%s %s: %w", l.method, l.url, err) }
+
+// prepare sends the request once and returns how it is to be sent from then on.
+func (l load) prepare() (salvo, error) {
+	response, err := l.first()
+	if err != nil {
+		return salvo{}, err
+	}
+	request := l.request()
+	var out bytes.Buffer
+	w := bufio.NewWriter(&out)
+	if err := errors.Join(request.Write(w), w.Flush()); err != nil {
+		return salvo{}, l.failed(err)
+	}
+	return salvo{
+		Address: string(request.URI().Host()), Request: out.Bytes(),
+		Status: l.status, Length: len(response.Body()), Connections: l.connections, Duration: l.duration,
+	}, nil
 }
 
 // run sends the load. The first answer that is not as it must be ends it with an error.
-func (l load) run(ctx context.Context) (loadResult, error) {
-	length, err := l.first()
+func (l load) run(ctx context.Context, s *suite) (loadResult, error) {
+	prepared, err := l.prepare()
 	if err != nil {
-		return loadResult{}, fmt.Errorf("%s %s: %w", l.method, l.url, err)
+		return loadResult{}, err
 	}
+	result, err := s.send(ctx, prepared)
+	if err != nil {
+		return loadResult{}, l.failed(err)
+	}
+	return result, nil
+}
+
+// A salvo is what a process of its own is told to send.
+type salvo struct {
+	Address     string // host and port
+	Request     []byte // as it is sent
+	Status      int    // that every answer must have
+	Length      int    // and the bytes of its body
+	Connections int
+	Duration    time.Duration
+}
+
+// A loadResult is what a load, or a loop, came to. No request failed, or there is none.
+type loadResult struct {
+	Answers  int
+	Elapsed  time.Duration
+	P50, P99 time.Duration // latencies that half of the answers, and all but a hundredth, did not exceed
+}
+
+func (r loadResult) rate() float64 { return float64(r.Answers) / r.Elapsed.Seconds() }
+
+// send sends a salvo from a process of its own, so that it has the timer slack of the backend and nothing else to do.
+func (s *suite) send(ctx context.Context, prepared salvo) (r loadResult, err error) {
+	cmd, err := s.role(ctx, "load")
+	if err != nil {
+		return r, err
+	}
+	told, err := json.Marshal(prepared)
+	if err != nil {
+		return r, err
+	}
+	var out, failure bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(told), &out, &failure
+	if err = withTimerSlack(backendSlack, cmd.Start); err == nil {
+		err = cmd.Wait()
+	}
+	if err != nil {
+		return r, errors.Join(context.Cause(ctx), fmt.Errorf("%w: %s", err, bytes.TrimSpace(failure.Bytes())))
+	}
+	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
+		return r, fmt.Errorf("read what the load came to: %w", err)
+	}
+	return r, nil
+}
+
+// runLoad is the process that sends a salvo, which it reads, and writes what it came to.
+func runLoad(ctx context.Context, in io.Reader, out io.Writer) error {
+	var told salvo
+	if err := json.NewDecoder(in).Decode(&told); err != nil {
+		return fmt.Errorf("read what to send: %w", err)
+	}
+	result, err := told.send(ctx)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(out).Encode(result)
+}
+
+func (s salvo) send(ctx context.Context) (loadResult, error) {
+	connections := make([]connection, s.Connections)
+	for i := range connections {
+		connections[i].salvo = s
+		defer connections[i].close()
+	}
+	return repeat(ctx, s.Connections, s.Duration, func(ctx context.Context, i int) error { return connections[i].send(ctx) })
+}
+
+// repeat does something over and over for a time, n times at once, and tells each which of them it is. The first error ends it.
+func repeat(ctx context.Context, n int, duration time.Duration, do func(ctx context.Context, i int) error) (loadResult, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	results := make([][]time.Duration, l.connections)
+	results := make([][]time.Duration, n)
 	start := time.Now()
 	var all sync.WaitGroup
 	for i := range results {
 		all.Go(func() {
-			c := newConnection(l)
-			defer c.client.CloseIdleConnections()
 			for ctx.Err() == nil {
 				sent := time.Now()
-				if sent.Sub(start) >= l.duration {
+				if sent.Sub(start) >= duration {
 					return
 				}
-				body, err := c.send()
-				if err == nil && len(body) != length {
-					err = fmt.Errorf("an answer of %d bytes, and the first had %d: %.200q", len(body), length, body)
-				}
-				if err != nil {
+				if err := do(ctx, i); err != nil {
 					cancel(err)
 					return
 				}
@@ -76,77 +185,100 @@ func (l load) run(ctx context.Context) (loadResult, error) {
 	all.Wait()
 	elapsed := time.Since(start)
 	if err := context.Cause(ctx); err != nil {
-		return loadResult{}, fmt.Errorf("%s %s: %w", l.method, l.url, err)
+		return loadResult{}, err
 	}
 	latencies := slices.Concat(results...)
 	if len(latencies) == 0 {
-		return loadResult{}, fmt.Errorf("%s %s: no request in %v", l.method, l.url, l.duration)
+		return loadResult{}, fmt.Errorf("not once in %v", duration)
 	}
 	slices.Sort(latencies)
-	return loadResult{answers: len(latencies), elapsed: elapsed, latencies: latencies}, nil
+	return loadResult{Answers: len(latencies), Elapsed: elapsed, P50: percentile(latencies, 0.5), P99: percentile(latencies, 0.99)}, nil
 }
 
-// first sends the request once and returns the length of its answer.
-func (l load) first() (int, error) {
-	c := newConnection(l)
-	defer c.client.CloseIdleConnections()
-	body, err := c.send()
-	if err == nil && l.check != nil {
-		err = l.check(body)
-	}
-	return len(body), err
+// percentile returns the latency that a share p of some in ascending order, from 0 to 1, did not exceed.
+func percentile(latencies []time.Duration, p float64) time.Duration {
+	return latencies[min(int(p*float64(len(latencies))), len(latencies)-1)]
 }
 
-// A connection sends the request of a load, on one connection for as long as the server keeps that.
+// A connection sends the request of a salvo, on one connection for as long as the server keeps that. It does as little as can be,
+// as what it takes of a core is taken from the backend, and what it takes of time from every server: the quicker one is,
+// the more of it.
 type connection struct {
-	client   *fasthttp.HostClient
-	request  *fasthttp.Request
-	response *fasthttp.Response
-	status   int
+	salvo
+
+	conn     net.Conn // nil where there is none
+	in       *bufio.Reader
+	response fasthttp.Response
 }
 
-func newConnection(l load) *connection {
-	request := new(fasthttp.Request)
-	request.Header.SetMethod(l.method)
-	request.SetRequestURI(l.url)
-	for name, value := range l.header {
-		request.Header.Set(name, value)
+// readBuffer holds, in bytes, a list of 100 users whole.
+const readBuffer = 64 << 10
+
+// send sends the request and reads its answer.
+func (c *connection) send(ctx context.Context) error {
+	if c.conn == nil {
+		if err := c.dial(ctx); err != nil {
+			return err
+		}
 	}
-	request.SetBodyRaw(l.body)
-	return &connection{
-		client: &fasthttp.HostClient{
-			Addr:                      string(request.URI().Host()),
-			MaxConns:                  1,
-			MaxIdemponentCallAttempts: 1, // a failure is one
-			ReadBufferSize:            64 << 10,
-			ReadTimeout:               requestTimeout,
-			WriteTimeout:              requestTimeout,
-		},
-		request:  request,
-		response: new(fasthttp.Response),
-		status:   l.status,
+	if _, err := c.conn.Write(c.Request); err != nil {
+		return fmt.Errorf("send the request: %w", err)
+	}
+	header := &c.response.Header
+	if err := header.Read(c.in); err != nil {
+		return fmt.Errorf("read the header of an answer: %w", err)
+	}
+	length, err := c.body()
+	if err != nil {
+		return fmt.Errorf("read the body of an answer: %w", err)
+	}
+	if status := header.StatusCode(); status != c.Status || length != c.Length {
+		return fmt.Errorf("an answer of %d with %d bytes, and the first was %d with %d", status, length, c.Status, c.Length)
+	}
+	if header.ConnectionClose() {
+		c.close()
+	}
+	return nil
+}
+
+// body reads the body of the answer and returns its length.
+func (c *connection) body() (int, error) {
+	switch length := c.response.Header.ContentLength(); {
+	case c.response.StatusCode() == fasthttp.StatusNotModified, c.response.StatusCode() == fasthttp.StatusNoContent:
+		return 0, nil
+	case length >= 0:
+		return c.in.Discard(length) // where it has arrived: a copy would cost as much as all the rest
+	default:
+		err := c.response.ReadBody(c.in, 0)
+		return len(c.response.Body()), err
 	}
 }
 
-// send sends the request and returns the body of its answer, which is valid until the next.
-func (c *connection) send() ([]byte, error) {
-	if err := c.client.Do(c.request, c.response); err != nil {
-		return nil, err
+func (c *connection) dial(ctx context.Context) (err error) {
+	if c.conn, err = new(net.Dialer).DialContext(ctx, "tcp", c.Address); err != nil {
+		return err
 	}
-	if status := c.response.StatusCode(); status != c.status {
-		return nil, fmt.Errorf("the answer is %d: %.200q", status, c.response.Body())
+	if c.in == nil {
+		c.in = bufio.NewReaderSize(c.conn, readBuffer)
 	}
-	return c.response.Body(), nil
+	c.in.Reset(c.conn)
+	return c.conn.SetDeadline(time.Now().Add(c.Duration + requestTimeout))
+}
+
+func (c *connection) close() {
+	if c.conn != nil {
+		_ = c.conn.Close()
+		c.conn = nil
+	}
 }
 
 // etag returns the ETag that the URL of the load is answered with, "" if it has none.
 func (l load) etag() (string, error) {
-	c := newConnection(l)
-	defer c.client.CloseIdleConnections()
-	if _, err := c.send(); err != nil {
+	response, err := l.first()
+	if err != nil {
 		return "", err
 	}
-	return string(bytes.Clone(c.response.Header.Peek(fasthttp.HeaderETag))), nil
+	return string(response.Header.Peek(fasthttp.HeaderETag)), nil
 }
 
 var errShort = errors.New("the list is not whole")

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"bytes"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -12,23 +15,64 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Ensure a load counts every answer of a server that answers as it must, each once.
+// Ensure a load counts every answer of a server that answers as it must, each once, however the server ends its answers.
 func TestLoad(t *testing.T) {
 	t.Parallel()
-	var served atomic.Int64
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		served.Add(1)
-		assert.Equal(t, "yes", r.Header.Get("X-Test"))
-		_, _ = w.Write([]byte("[]"))
-	}))
-	defer server.Close()
-	l := load{method: http.MethodGet, url: server.URL, header: map[string]string{"X-Test": "yes"}, status: http.StatusOK, connections: 4, duration: 50 * time.Millisecond}
-	result, err := l.run(t.Context())
-	require.NoError(t, err)
-	assert.EqualValues(t, served.Load(), result.answers+1, "and the first")
-	assert.Len(t, result.latencies, result.answers)
-	assert.Positive(t, result.rate())
-	assert.LessOrEqual(t, result.percentile(0.5), result.percentile(0.99))
+	for name, c := range map[string]struct {
+		status int
+		answer func(http.ResponseWriter)
+		check  func([]byte) error
+	}{
+		"with a length": {http.StatusOK, func(w http.ResponseWriter) { _, _ = w.Write([]byte("[]")) }, isList(0)},
+		"in chunks": {http.StatusOK, func(w http.ResponseWriter) {
+			_, _ = w.Write([]byte("["))
+			assert.NoError(t, http.NewResponseController(w).Flush())
+			_, _ = w.Write([]byte("]"))
+		}, isList(0)},
+		"and the connection": {http.StatusOK, func(w http.ResponseWriter) {
+			w.Header().Set("Connection", "close")
+			_, _ = w.Write([]byte("[]"))
+		}, isList(0)},
+		"longer than a buffer": {http.StatusCreated, func(w http.ResponseWriter) {
+			w.WriteHeader(http.StatusCreated)
+			_, _ = w.Write(bytes.Repeat([]byte(" "), 3*readBuffer))
+		}, nil},
+		"without a body": {http.StatusNotModified, func(w http.ResponseWriter) { w.WriteHeader(http.StatusNotModified) }, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var served, connections atomic.Int64
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				served.Add(1)
+				body, err := io.ReadAll(r.Body)
+				assert.NoError(t, err)
+				assert.Equal(t, "yes Ada", r.Header.Get("X-Test")+" "+string(body))
+				c.answer(w)
+			}))
+			server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+				if state == http.StateNew {
+					connections.Add(1)
+				}
+			}
+			server.Start()
+			defer server.Close()
+			l := load{
+				method: http.MethodPost, url: server.URL, header: map[string]string{"X-Test": "yes"}, body: []byte("Ada"),
+				status: c.status, connections: 4, duration: 50 * time.Millisecond, check: c.check,
+			}
+			result, err := l.run(t.Context(), new(suite))
+			require.NoError(t, err)
+			assert.EqualValues(t, served.Load(), result.Answers+1, "and the first")
+			assert.Positive(t, result.rate())
+			assert.Positive(t, result.P50)
+			assert.LessOrEqual(t, result.P50, result.P99)
+			if name == "and the connection" {
+				assert.Equal(t, served.Load(), connections.Load())
+			} else {
+				assert.LessOrEqual(t, connections.Load(), int64(5), "one each, and that of the first")
+			}
+		})
+	}
 }
 
 // Ensure a load that fails, at its first request or later, is an error and no result.
@@ -59,7 +103,7 @@ func TestLoadFails(t *testing.T) {
 				}
 				return nil
 			}}
-			_, err := l.run(t.Context())
+			_, err := l.run(t.Context(), new(suite))
 			assert.Error(t, err, "%s after %d", name, after)
 			server.Close()
 		}

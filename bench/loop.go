@@ -10,8 +10,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"slices"
-	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -29,13 +27,6 @@ const (
 	avatarBytes = 1 << 20
 	bucketName  = "prima-tech-challenge"
 )
-
-// A loopResult is what the role loop prints.
-type loopResult struct {
-	Calls    int
-	Seconds  float64
-	P50, P99 time.Duration
-}
 
 // runLoop calls the SDK in a loop and nothing else: what a server that does no work of its own would come to.
 func runLoop(ctx context.Context, args []string, out io.Writer) error {
@@ -65,37 +56,11 @@ func runLoop(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 
-	results, failures := make([][]time.Duration, *callers), make([]error, *callers)
-	start := time.Now()
-	var all sync.WaitGroup
-	for i := range results {
-		all.Go(func() {
-			for {
-				sent := time.Now()
-				if sent.Sub(start) >= *duration {
-					return
-				}
-				if failures[i] = send(ctx); failures[i] != nil {
-					return
-				}
-				results[i] = append(results[i], time.Since(sent))
-			}
-		})
+	result, err := repeat(ctx, *callers, *duration, func(ctx context.Context, _ int) error { return send(ctx) })
+	if err != nil {
+		return fmt.Errorf("%s: %w", *call, err)
 	}
-	all.Wait()
-	elapsed := time.Since(start)
-	for _, err := range failures {
-		if err != nil {
-			return fmt.Errorf("%s: %w", *call, err)
-		}
-	}
-	latencies := slices.Concat(results...)
-	if len(latencies) == 0 {
-		return fmt.Errorf("%s: no call in %v", *call, *duration)
-	}
-	slices.Sort(latencies)
-	r := loadResult{answers: len(latencies), elapsed: elapsed, latencies: latencies}
-	return json.NewEncoder(out).Encode(loopResult{Calls: r.answers, Seconds: elapsed.Seconds(), P50: r.percentile(0.5), P99: r.percentile(0.99)})
+	return json.NewEncoder(out).Encode(result)
 }
 
 func putItems(cfg aws.Config, table string) func(context.Context) error {

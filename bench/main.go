@@ -58,6 +58,8 @@ func runRole(ctx context.Context, role string, args []string, out io.Writer) err
 		return servers[role](l)
 	case role == "loop":
 		return runLoop(ctx, args, out)
+	case role == "load" && len(args) == 0:
+		return runLoad(ctx, os.Stdin, out)
 	default:
 		return fmt.Errorf("there is no role %s with %d arguments", role, len(args))
 	}

@@ -91,7 +91,7 @@ func (l loaded) round(ctx context.Context, s *suite, duration time.Duration) (ma
 	if err != nil {
 		return nil, err
 	}
-	result, err := l.load.run(ctx)
+	result, err := l.load.run(ctx, s)
 	if err != nil {
 		return nil, err
 	}
@@ -103,11 +103,11 @@ func (l loaded) round(ctx context.Context, s *suite, duration time.Duration) (ma
 	if err != nil {
 		return nil, err
 	}
-	requests := float64(result.answers + 1) // and the first, which is not timed
+	requests := float64(result.Answers + 1) // and the first, which is not timed
 	return map[string]float64{
 		requestRate:   result.rate(),
-		latencyMedian: milliseconds(result.percentile(0.5)),
-		latencyP99:    milliseconds(result.percentile(0.99)),
+		latencyMedian: milliseconds(result.P50),
+		latencyP99:    milliseconds(result.P99),
 		cpuPerRequest: float64((after - before).Microseconds()) / requests,
 		callsEach:     float64(calls) / requests,
 		answers:       requests,
@@ -134,16 +134,16 @@ func (b bare) round(ctx context.Context, s *suite, duration time.Duration) (map[
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: %s", bareLoop, err, failure.String())
 	}
-	var r loopResult
+	var r loadResult
 	if err := json.Unmarshal([]byte(out.String()), &r); err != nil {
 		return nil, fmt.Errorf("%s: %w", bareLoop, err)
 	}
 	return map[string]float64{
-		requestRate:   float64(r.Calls) / r.Seconds,
+		requestRate:   r.rate(),
 		latencyMedian: milliseconds(r.P50),
 		latencyP99:    milliseconds(r.P99),
 		callsEach:     1,
-		answers:       float64(r.Calls),
+		answers:       float64(r.Answers),
 	}, nil
 }
 

@@ -24,9 +24,11 @@ func TestStatistics(t *testing.T) {
 	_, ok = combine([]float64{1}, []float64{1, 2}, func(a, b float64) float64 { return a / b })
 	assert.False(t, ok)
 
-	r := loadResult{answers: 4, elapsed: 2 * time.Second, latencies: []time.Duration{1, 2, 3, 4}}
-	assert.InDelta(t, 2, r.rate(), 0)
-	assert.Equal(t, []time.Duration{1, 3, 4, 4}, []time.Duration{r.percentile(0), r.percentile(0.5), r.percentile(0.99), r.percentile(1)})
+	assert.InDelta(t, 2, loadResult{Answers: 4, Elapsed: 2 * time.Second}.rate(), 0)
+	latencies := []time.Duration{1, 2, 3, 4}
+	for p, want := range map[float64]time.Duration{0: 1, 0.5: 3, 0.99: 4, 1: 4} {
+		assert.Equal(t, want, percentile(latencies, p))
+	}
 }
 
 // Ensure numbers are short and none is rounded to something else.
