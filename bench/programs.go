@@ -153,6 +153,7 @@ func (s *suite) usable(m *measurement, otherwise string, cmd *exec.Cmd) bool {
 const (
 	program    = "the Pulumi program"
 	empty      = "a Pulumi program that does nothing"
+	least      = "a Pulumi program that makes a table and a chart"
 	withHelm   = "the Pulumi program, with helm/v3 of pulumi-kubernetes"
 	helmImport = "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/helm/v3"
 )
@@ -160,14 +161,15 @@ const (
 // compileRounds is how many rounds there are at most, each of which takes minutes.
 const compileRounds = 3
 
-// runCompile compiles the Pulumi program from an empty cache, as it is, with helm/v3, which it does without, and what of it is Pulumi's SDK: a
-// program that does nothing. The others are files that only the compiler sees.
+// runCompile compiles the Pulumi program from an empty cache, as it is, with helm/v3, which it does without, and what of it any other would
+// take too: programs that do nothing, and next to nothing by the packages that this one does it by. Those are files that only the compiler sees.
 func runCompile(ctx context.Context, s *suite, m *measurement) error {
-	const emptyPackage = "empty_of_the_benchmark"
+	const emptyPackage, leastPackage = "empty_of_the_benchmark", "least_of_the_benchmark"
 	overlay := struct{ Replace map[string]string }{map[string]string{}}
 	for name, source := range map[string]string{
 		"helm_of_the_benchmark.go":             "package main\n\nimport _ \"" + helmImport + "\"\n",
 		filepath.Join(emptyPackage, "main.go"): emptyProgram,
+		filepath.Join(leastPackage, "main.go"): leastProgram,
 	} {
 		file := filepath.Join(s.dir, filepath.Base(filepath.Dir(name))+"-"+filepath.Base(name))
 		if err := os.WriteFile(file, []byte(source), 0o600); err != nil {
@@ -183,8 +185,9 @@ func runCompile(ctx context.Context, s *suite, m *measurement) error {
 	if err := os.WriteFile(overlayFile, encoded, 0o600); err != nil {
 		return fmt.Errorf("write the overlay: %w", err)
 	}
-	return s.takeTurns(ctx, m, []string{program, withHelm, empty}, []contender{
-		compiled{"."}, compiled{"-overlay", overlayFile, "."}, compiled{"-overlay", overlayFile, "./" + emptyPackage},
+	return s.takeTurns(ctx, m, []string{program, withHelm, empty, least}, []contender{
+		compiled{"."}, compiled{"-overlay", overlayFile, "."},
+		compiled{"-overlay", overlayFile, "./" + emptyPackage}, compiled{"-overlay", overlayFile, "./" + leastPackage},
 	}, min(s.rounds, compileRounds))
 }
 
@@ -195,6 +198,36 @@ import "github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 func main() {
 	pulumi.Run(func(*pulumi.Context) error { return nil })
+}
+`
+
+// leastProgram imports what each must that makes a table in one AWS and a chart in one cluster by Pulumi's own packages.
+const leastProgram = `package main
+
+import (
+	"errors"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/dynamodb"
+	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
+	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/helm/v4"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+func main() {
+	pulumi.Run(func(ctx *pulumi.Context) error {
+		account, err := aws.NewProvider(ctx, "aws", &aws.ProviderArgs{})
+		if err != nil {
+			return err
+		}
+		_, failed := dynamodb.NewTable(ctx, "table", &dynamodb.TableArgs{}, pulumi.Provider(account))
+		cluster, err := kubernetes.NewProvider(ctx, "cluster", &kubernetes.ProviderArgs{})
+		if err != nil {
+			return err
+		}
+		_, err = helm.NewChart(ctx, "chart", &helm.ChartArgs{}, pulumi.Provider(cluster))
+		return errors.Join(failed, err)
+	})
 }
 `
 
@@ -226,20 +259,29 @@ func (c compiled) round(ctx context.Context, s *suite, _ time.Duration) (figures
 	}, nil
 }
 
-// compileParts are the share of Pulumi's SDK in the CPU time that the program's compile takes, in per cent, and how many
-// times less than with helm/v3 a program takes that does nothing, which is the most that any program can reach.
-type compileParts struct{ SDK, Most string }
+// compileParts say what of the CPU time that the program's compile takes is not up to it.
+type compileParts struct {
+	SDK, Most       string // share of Pulumi's SDK in per cent; how many times less than with helm/v3 a program takes that has nothing else
+	Packages, Least string // the same of one that makes a table and a chart
+}
 
 // partsOfCompile returns them by the medians, nil if they were not measured.
 func partsOfCompile(r results) *compileParts {
 	cpu := func(side string) []float64 { return r.figure(taskCompile, side, 0, cpuSeconds) }
-	quotient := func(a, b float64) float64 { return a / b }
-	share, ok := combine(cpu(empty), cpu(program), quotient)
-	most, also := combine(cpu(withHelm), cpu(empty), quotient)
+	share := func(side string) (percent, times string, ok bool) {
+		quotient := func(a, b float64) float64 { return a / b }
+		share, ok := combine(cpu(side), cpu(program), quotient)
+		most, also := combine(cpu(withHelm), cpu(side), quotient)
+		return number(math.Round(100 * share.median)), number(most.median), ok && also
+	}
+	var parts compileParts
+	var ok, also bool
+	parts.SDK, parts.Most, ok = share(empty)
+	parts.Packages, parts.Least, also = share(least)
 	if !ok || !also {
 		return nil
 	}
-	return &compileParts{number(math.Round(100 * share.median)), number(most.median)}
+	return &parts
 }
 
 const (

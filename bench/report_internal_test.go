@@ -147,8 +147,9 @@ func TestPartsOfCompile(t *testing.T) {
 		{Name: program, Figures: map[string][]float64{cpuSeconds: {90, 100, 120}}},
 		{Name: withHelm, Figures: map[string][]float64{cpuSeconds: {450, 500, 510}}},
 		{Name: empty, Figures: map[string][]float64{cpuSeconds: {70, 80, 110}}},
+		{Name: least, Figures: map[string][]float64{cpuSeconds: {90, 91, 125}}},
 	}}}
-	assert.Equal(t, &compileParts{SDK: "80", Most: "6.25"}, partsOfCompile(r))
+	assert.Equal(t, &compileParts{SDK: "80", Most: "6.25", Packages: "91", Least: "5.49"}, partsOfCompile(r))
 	r[taskCompile].Sides = r[taskCompile].Sides[:2]
 	assert.Nil(t, partsOfCompile(r))
 }
