@@ -186,8 +186,10 @@ func runCompile(ctx context.Context, s *suite, m *measurement) error {
 		return fmt.Errorf("write the overlay: %w", err)
 	}
 	return s.takeTurns(ctx, m, []string{program, withHelm, empty, least}, []contender{
-		compiled{"."}, compiled{"-overlay", overlayFile, "."},
-		compiled{"-overlay", overlayFile, "./" + emptyPackage}, compiled{"-overlay", overlayFile, "./" + leastPackage},
+		compiled{"."},
+		compiled{"-overlay", overlayFile, "."},
+		compiled{"-overlay", overlayFile, "./" + emptyPackage},
+		compiled{"-overlay", overlayFile, "./" + leastPackage},
 	}, min(s.rounds, compileRounds))
 }
 
