@@ -16,7 +16,7 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// requestTimeout bounds one request of a load.
+// requestTimeout bounds the first request of a load, and how long an answer to another may be late when the load should be over.
 const requestTimeout = time.Minute
 
 // A load is one request, sent over and over: each of its connections sends the next when it has read the answer whole.
@@ -65,18 +65,18 @@ func (l load) first() (*fasthttp.Response, error) {
 func (l load) failed(err error) error { return fmt.Errorf("%s %s: %w", l.method, l.url, err) }
 
 // prepare sends the request once and returns how it is to be sent from then on.
-func (l load) prepare() (salvo, error) {
+func (l load) prepare() (plan, error) {
 	response, err := l.first()
 	if err != nil {
-		return salvo{}, err
+		return plan{}, err
 	}
 	request := l.request()
 	var out bytes.Buffer
 	w := bufio.NewWriter(&out)
 	if err := errors.Join(request.Write(w), w.Flush()); err != nil {
-		return salvo{}, l.failed(err)
+		return plan{}, l.failed(err)
 	}
-	return salvo{
+	return plan{
 		Address: string(request.URI().Host()), Request: out.Bytes(),
 		Status: l.status, Length: len(response.Body()), Connections: l.connections, Duration: l.duration,
 	}, nil
@@ -84,19 +84,19 @@ func (l load) prepare() (salvo, error) {
 
 // run sends the load. The first answer that is not as it must be ends it with an error.
 func (l load) run(ctx context.Context, s *suite) (loadResult, error) {
-	prepared, err := l.prepare()
+	p, err := l.prepare()
 	if err != nil {
 		return loadResult{}, err
 	}
-	result, err := s.send(ctx, prepared)
+	result, err := s.send(ctx, p)
 	if err != nil {
 		return loadResult{}, l.failed(err)
 	}
 	return result, nil
 }
 
-// A salvo is what a process of its own is told to send.
-type salvo struct {
+// A plan is a load as the process is told that sends it.
+type plan struct {
 	Address     string // host and port
 	Request     []byte // as it is sent
 	Status      int    // that every answer must have
@@ -114,18 +114,18 @@ type loadResult struct {
 
 func (r loadResult) rate() float64 { return float64(r.Answers) / r.Elapsed.Seconds() }
 
-// send sends a salvo from a process of its own, so that it has the timer slack of the backend and nothing else to do.
-func (s *suite) send(ctx context.Context, prepared salvo) (r loadResult, err error) {
+// send sends a load from a process of its own, so that it has the timer slack of the backend and nothing else to do.
+func (s *suite) send(ctx context.Context, p plan) (r loadResult, err error) {
 	cmd, err := s.role(ctx, "load")
 	if err != nil {
 		return r, err
 	}
-	told, err := json.Marshal(prepared)
+	encoded, err := json.Marshal(p)
 	if err != nil {
 		return r, err
 	}
 	var out, failure bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(told), &out, &failure
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(encoded), &out, &failure
 	if err = withTimerSlack(backendSlack, cmd.Start); err == nil {
 		err = cmd.Wait()
 	}
@@ -138,26 +138,26 @@ func (s *suite) send(ctx context.Context, prepared salvo) (r loadResult, err err
 	return r, nil
 }
 
-// runLoad is the process that sends a salvo, which it reads, and writes what it came to.
+// runLoad is the process that sends a load: it reads the plan and writes what it came to.
 func runLoad(ctx context.Context, in io.Reader, out io.Writer) error {
-	var told salvo
-	if err := json.NewDecoder(in).Decode(&told); err != nil {
+	var p plan
+	if err := json.NewDecoder(in).Decode(&p); err != nil {
 		return fmt.Errorf("read what to send: %w", err)
 	}
-	result, err := told.send(ctx)
+	result, err := p.send(ctx)
 	if err != nil {
 		return err
 	}
 	return json.NewEncoder(out).Encode(result)
 }
 
-func (s salvo) send(ctx context.Context) (loadResult, error) {
-	connections := make([]connection, s.Connections)
+func (p plan) send(ctx context.Context) (loadResult, error) {
+	connections := make([]connection, p.Connections)
 	for i := range connections {
-		connections[i].salvo = s
+		connections[i].plan = p
 		defer connections[i].close()
 	}
-	return repeat(ctx, s.Connections, s.Duration, func(ctx context.Context, i int) error { return connections[i].send(ctx) })
+	return repeat(ctx, p.Connections, p.Duration, func(ctx context.Context, i int) error { return connections[i].send(ctx) })
 }
 
 // repeat does something over and over for a time, n times at once, and tells each which of them it is. The first error ends it.
@@ -200,11 +200,11 @@ func percentile(latencies []time.Duration, p float64) time.Duration {
 	return latencies[min(int(p*float64(len(latencies))), len(latencies)-1)]
 }
 
-// A connection sends the request of a salvo, on one connection for as long as the server keeps that. It does as little as can be,
+// A connection sends the request of a plan, on one connection for as long as the server keeps that. It does as little as can be,
 // as what it takes of a core is taken from the backend, and what it takes of time from every server: the quicker one is,
 // the more of it.
 type connection struct {
-	salvo
+	plan
 
 	conn     net.Conn // nil where there is none
 	in       *bufio.Reader

@@ -80,7 +80,10 @@ func TestLoadFails(t *testing.T) {
 	t.Parallel()
 	fine := func(w http.ResponseWriter) { _, _ = w.Write([]byte("[1]")) }
 	for name, fail := range map[string]func(http.ResponseWriter){
-		"status":     func(w http.ResponseWriter) { w.WriteHeader(http.StatusServiceUnavailable) },
+		"status": func(w http.ResponseWriter) {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = w.Write([]byte("[1]")) // as long as one that is as it must be
+		},
 		"length":     func(w http.ResponseWriter) { _, _ = w.Write([]byte("[]")) },
 		"connection": func(http.ResponseWriter) { panic(http.ErrAbortHandler) },
 		"cut off": func(w http.ResponseWriter) {

@@ -128,6 +128,10 @@ func runSuite(ctx context.Context, args []string, out io.Writer) (err error) {
 		}
 	}
 	if *folder != "" {
+		// Before anything is measured, which would be lost without it.
+		if err := os.MkdirAll(*folder, 0o750); err != nil {
+			return err
+		}
 		documents, resultsFile = *folder, filepath.Join(*folder, "results.json")
 	}
 	all, err := loadResults(resultsFile)

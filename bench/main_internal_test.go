@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 // Ensure a short run of prima-api and the idiomatic service measures all that needs nothing but Go, and writes the document,
 // the chart and the results where it was told to.
 func TestQuick(t *testing.T) { //nolint:paralleltest // it moves this process
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "new")
 	var out bytes.Buffer
 	err := run(t.Context(), []string{"-quick", "-sides", "^(prima-api.*|idiomatic Go)$", "-out", dir}, &out)
 	require.NoError(t, err, out.String())

@@ -222,13 +222,13 @@ func main() {
 		if err != nil {
 			return err
 		}
-		_, failed := dynamodb.NewTable(ctx, "table", &dynamodb.TableArgs{}, pulumi.Provider(account))
+		_, tableErr := dynamodb.NewTable(ctx, "table", &dynamodb.TableArgs{}, pulumi.Provider(account))
 		cluster, err := kubernetes.NewProvider(ctx, "cluster", &kubernetes.ProviderArgs{})
 		if err != nil {
 			return err
 		}
 		_, err = helm.NewChart(ctx, "chart", &helm.ChartArgs{}, pulumi.Provider(cluster))
-		return errors.Join(failed, err)
+		return errors.Join(tableErr, err)
 	})
 }
 `
