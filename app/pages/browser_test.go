@@ -99,7 +99,7 @@ func serve(t *testing.T, change func(*config.Config)) *server {
 	}
 	users, avatars := dynamo.New(a.SDK, a.Config), bucket.New(a.SDK, a.Config)
 	logger := slog.New(slog.DiscardHandler)
-	s := api.New(a.Config, &user.Directory{Users: users, Avatars: avatars, Log: logger}, nil, logger)
+	s := api.New(a.Config, &user.Service{Users: users, Avatars: avatars, Log: logger}, nil, logger)
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	served := make(chan error, 1)
