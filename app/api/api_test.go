@@ -88,7 +88,7 @@ func listen(t *testing.T, c config.Config, users user.Store, avatars user.Avatar
 	log := new(lines)
 	c.LogLevel = "debug"
 	logger := telemetry.NewLogger(log, c)
-	s := &server{Server: api.New(c, &user.Directory{Users: users, Avatars: avatars, Log: logger}, dependencies, logger), log: log}
+	s := &server{Server: api.New(c, &user.Service{Users: users, Avatars: avatars, Log: logger}, dependencies, logger), log: log}
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	s.url = "http://" + listener.Addr().String()

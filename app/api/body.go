@@ -2,98 +2,114 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 )
 
-// A bodyReader reads the body of a request. fasthttp neither bounds a body that it streams nor
-// says so when the client hangs up in the middle of one: both are done here.
+// A bodyReader reads the body of a request, at most limit bytes of it. fasthttp neither bounds a
+// body that it streams, nor reports that a client hung up in the middle of one.
 type bodyReader struct {
-	stream   io.Reader
-	declared int64 // Content-Length; negative: not known
-	limit    int64
-	read     int64
-	client   *connection
-	exchange *exchange
-	whole    bool  // the end of the body has been read
-	err      error // what ended the reading, unless that was the end of the body
+	stream io.Reader
+	length int64 // Content-Length; negative: not known
+	limit  int64
+	conn   *connection // nil in tests
+	within time.Duration
+	start  time.Time
+
+	read     atomic.Int64
+	dropped  atomic.Bool
+	received func() // called when the reading ends; may be nil
+	whole    bool   // the body has been read to its end
+	err      error  // why it has not; nil while it is read
 }
 
-// newBody returns the body of the request, of which at most limit bytes can be read. The memory for
-// it is taken of a share, until the request has been answered, and before any of it is read.
-func newBody(c *fiber.Ctx, limit int64, from share) (*bodyReader, error) {
+// freeBody is the largest body, in bytes, that takes no memory of its share: the buffer of its
+// connection holds it, and MAX_CONNECTIONS bounds those.
+const freeBody = 4 << 10
+
+// openBody returns the body of the request. Memory for limit bytes, or for its length, is reserved
+// until the response has been sent.
+func (s *Server) openBody(c *fiber.Ctx, limit int64) (*bodyReader, error) {
 	for _, encoding := range c.Request().Header.PeekAll(fiber.HeaderContentEncoding) {
 		if len(encoding) > 0 && !strings.EqualFold(string(encoding), "identity") {
 			return nil, errMediaType.with("a request body is not compressed", nil)
 		}
 	}
-	b := &bodyReader{stream: c.Context().RequestBodyStream(), declared: int64(c.Request().Header.ContentLength()), limit: limit}
-	b.client, _ = c.Context().Conn().(*connection)
+	b := &bodyReader{
+		stream: c.Context().RequestBodyStream(), length: int64(c.Request().Header.ContentLength()),
+		limit: limit, within: s.config.ReadTimeout, start: time.Now(),
+	}
+	b.conn, _ = c.Context().Conn().(*connection)
 	if b.stream == nil {
 		b.stream = bytes.NewReader(c.Request().Body())
 	}
-	if b.declared > limit {
+	if b.length > limit {
 		return nil, errBodyTooLarge
 	}
-	expected := b.declared
-	if expected < 0 {
-		expected = limit
+	r := requestOf(c)
+	r.body = b
+	if b.size() <= freeBody {
+		return b, nil
 	}
-	release, err := from.take(expected)
+	release, err := s.memory.bodies.reserve(b.size())
 	if err != nil {
 		return nil, err
 	}
-	b.exchange = exchangeOf(c)
-	b.exchange.release, b.exchange.body = release, b
+	b.start = time.Now()
+	b.received = s.memory.bodies.receive(b)
+	r.onEnd(b.received)
+	r.onEnd(release)
 	return b, nil
 }
 
-// lend returns memory of length 0 for what is read of the body, at most limit bytes of it, and the end. It is the request's
-// until that has been answered.
-func (b *bodyReader) lend(from *buffers, limit int64) []byte {
-	expected := b.declared
-	if expected < 0 {
-		expected = limit
+// size returns the most bytes that the body can have.
+func (b *bodyReader) size() int64 {
+	if b.length >= 0 {
+		return b.length
 	}
-	memory := from.take(min(expected, limit) + bytes.MinRead)
-	release := b.exchange.release
-	b.exchange.release = func() {
-		from.give(memory)
-		release()
-	}
-	return memory
+	return b.limit
 }
 
+// Read implements [io.Reader].
 func (b *bodyReader) Read(p []byte) (int, error) {
 	if b.err != nil {
 		return 0, b.err
 	}
 	n, err := b.stream.Read(p)
-	b.read += int64(n)
+	read := b.read.Add(int64(n))
+	var end error
 	switch {
-	case b.read > b.limit:
+	case read > b.limit:
 		b.err = errBodyTooLarge
-	case errors.Is(err, io.EOF) && b.brokenOff(), errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, io.EOF) && b.cutOff(), errors.Is(err, io.ErrUnexpectedEOF):
 		b.err = errIncomplete.with("", io.ErrUnexpectedEOF)
 	case errors.Is(err, io.EOF):
-		b.whole = true
-		return n, io.EOF
+		b.whole, end = true, io.EOF
+	case err != nil && b.dropped.Load():
+		b.err = errBusy.with("the body arrives too slowly while others wait for memory", err)
 	case err != nil:
 		b.err = bodyFault(err)
 	}
-	return n, b.err
+	if b.received != nil && (b.whole || b.err != nil) {
+		b.received()
+	}
+	return n, cmp.Or(b.err, end)
 }
 
-// brokenOff reports whether the stream ended before the body did.
-func (b *bodyReader) brokenOff() bool {
-	if b.declared >= 0 {
-		return b.read < b.declared
+// cutOff reports whether the stream ended before the body did. fasthttp takes a chunked body whose
+// client hangs up between two chunks for a whole one.
+func (b *bodyReader) cutOff() bool {
+	if b.length >= 0 {
+		return b.read.Load() < b.length
 	}
-	return b.client != nil && b.client.ended.Load()
+	return b.conn != nil && b.conn.ended.Load()
 }
 
 func bodyFault(err error) error {
@@ -106,7 +122,25 @@ func bodyFault(err error) error {
 
 // all reads the body to its end.
 func (b *bodyReader) all() ([]byte, error) {
-	buffer := bytes.NewBuffer(make([]byte, 0, max(b.declared, 0)+bytes.MinRead))
+	buffer := bytes.NewBuffer(make([]byte, 0, max(b.length, 0)+bytes.MinRead))
 	_, err := buffer.ReadFrom(b)
 	return buffer.Bytes(), err
+}
+
+// stallGrace is how long a body may take to begin before it can be taken for stalled.
+const stallGrace = time.Second
+
+// stalled reports whether the body, at the rate at which it has arrived so far, would take longer
+// than READ_TIMEOUT.
+func (b *bodyReader) stalled() bool {
+	elapsed := time.Since(b.start)
+	return elapsed > stallGrace && float64(b.read.Load())*float64(b.within) < float64(b.size())*float64(elapsed)
+}
+
+// drop ends the reading. The request gets a 503.
+func (b *bodyReader) drop() {
+	if b.conn != nil {
+		b.dropped.Store(true)
+		_ = b.conn.SetReadDeadline(time.Now())
+	}
 }

@@ -9,20 +9,16 @@ import (
 	"net"
 	"net/http"
 	"os/exec"
-	"runtime"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"prima.internal/app/api"
-	"prima.internal/app/apitest"
 	"prima.internal/app/config"
 	"prima.internal/app/user"
 )
@@ -121,16 +117,17 @@ func TestRefusalIsSeen(t *testing.T) {
 	}
 }
 
-// fill takes all the memory for uploads until the test ends.
+// fill takes all the memory for bodies until the test ends: by an upload of which only the last byte
+// is missing.
 func fill(t *testing.T, s *server) {
 	t.Helper()
+	size := int(config.Default().MaxAvatarBytes)
 	c := s.dial(t)
-	_, err := fmt.Fprintf(c, "POST /users HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=boundary\r\nContent-Length: %d\r\n\r\n"+
-		"--boundary\r\nContent-Disposition: form-data; name=avatar; filename=a\r\n\r\n%s", config.Default().MaxAvatarBytes, strings.Repeat("x", 16<<10)) // more than fasthttp reads before it asks a handler
+	_, err := fmt.Fprintf(c, "PUT /users/%s/avatar HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", s.create(t), size, strings.Repeat("x", size-1))
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
-		contentType, body := apitest.Form(apitest.Field("name", "Ada"), apitest.Field("email", "ada@example.com"))
-		return s.do(t, http.MethodPost, "/users", string(body), "Content-Type", contentType).StatusCode == http.StatusServiceUnavailable
+		body := `{"name":"Ada","email":"ada@example.com","x":"` + strings.Repeat("x", 8<<10) + `"}` // more than a connection holds
+		return s.do(t, http.MethodPost, "/users", body, "Content-Type", "application/json").StatusCode == http.StatusServiceUnavailable
 	}, time.Minute, time.Millisecond)
 }
 
@@ -238,7 +235,7 @@ func TestMaxConnections(t *testing.T) {
 func TestAcceptFails(t *testing.T) {
 	t.Parallel()
 	c := config.Default()
-	s := &server{Server: api.New(c, &user.Directory{}, nil, discard()), log: new(lines)}
+	s := &server{Server: api.New(c, &user.Service{}, nil, discard()), log: new(lines)}
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	s.url = "http://" + listener.Addr().String()
@@ -268,7 +265,7 @@ func (l *failingListener) Accept() (net.Conn, error) {
 func TestShutdownBeforeServe(t *testing.T) {
 	t.Parallel()
 	for i := range 100 {
-		s := api.New(config.Default(), &user.Directory{}, nil, discard())
+		s := api.New(config.Default(), &user.Service{}, nil, discard())
 		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 		require.NoError(t, err)
 		served := make(chan error, 1)
@@ -283,78 +280,57 @@ func TestShutdownBeforeServe(t *testing.T) {
 	}
 }
 
-// A watchedListener makes connections that remember by which call the header of each answer was sent.
-type watchedListener struct {
-	net.Listener
-	mu       sync.Mutex
-	together []bool // whether with what follows
-}
-
-func (l *watchedListener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	return watchedConn{c, l}, err
-}
-
-type watchedConn struct {
-	net.Conn
-	listener *watchedListener
-}
-
-func (c watchedConn) Write(p []byte) (int, error) {
-	if bytes.HasPrefix(p, []byte("HTTP/1.1 ")) {
-		callers := make([]uintptr, 8)
-		frames, together := runtime.CallersFrames(callers[:runtime.Callers(0, callers)]), false
-		for more := true; more; {
-			var frame runtime.Frame
-			frame, more = frames.Next()
-			together = together || frame.Function == "net.(*Buffers).WriteTo"
-		}
-		c.listener.mu.Lock()
-		c.listener.together = append(c.listener.together, together)
-		c.listener.mu.Unlock()
-	}
-	return c.Conn.Write(p)
-}
-
-// Ensure the API tells its connections of long answers, so that their header goes with their body, and of no others: a list and an
-// error, a body that is not sent, and one whose length is not known.
-func TestLongAnswersAreOneCall(t *testing.T) {
+// Ensure requests that a client sends without waiting for the responses get each its own, whole and
+// in order: short and long ones, lists of one page and of several, errors, and those without a body.
+func TestPipelining(t *testing.T) {
 	t.Parallel()
-	users := 200
-	store := pages{page: func(string) ([]user.User, string, error) {
-		all := make([]user.User, users)
-		for i := range all {
-			all[i] = user.User{ID: uuid.NewString(), Name: strings.Repeat("n", 50)}
-		}
-		return all, "", nil
-	}}
-	inner, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	l := &watchedListener{Listener: inner}
-	s := &server{Server: api.New(config.Default(), &user.Directory{Users: store}, nil, discard()), url: "http://" + inner.Addr().String()}
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(l) }()
-
-	for _, test := range []struct {
-		method, path string
-		users        int
-		together     bool
-	}{
-		{http.MethodGet, "/users", 200, true},
-		{http.MethodHead, "/users", 200, false},
-		{http.MethodGet, "/users", 1, false},
-		{http.MethodGet, "/health", 0, false},
-		{http.MethodGet, "/nothing", 0, false},
-		{http.MethodGet, "/users?limit=100", 200, true},
+	store := newTable(400, 150)
+	s := serve(t, config.Default(), store, nil, nil)
+	etag := s.do(t, http.MethodGet, "/users?limit=20", "").Header.Get("ETag")
+	var requests []string
+	for _, request := range []string{
+		"GET /users?limit=1", "GET /users?limit=20", "GET /users?limit=30", "GET /users?limit=400", "GET /users", "HEAD /users", "HEAD /users?limit=20",
+		"GET /health", "GET /nothing", "GET /users?limit=0", "GET /openapi.json", "GET /assets/swagger-ui-bundle.js", "PUT /users", "BREW /users",
 	} {
-		users = test.users
-		got := s.do(t, test.method, test.path, "")
-		require.NoError(t, got.err)
-		l.mu.Lock()
-		require.NotEmpty(t, l.together)
-		assert.Equal(t, test.together, l.together[len(l.together)-1], "%s %s of %d users, %d bytes", test.method, test.path, test.users, len(got.body))
-		l.mu.Unlock()
+		requests = append(requests, request+" HTTP/1.1\r\nHost: a\r\n\r\n")
 	}
-	require.NoError(t, s.Shutdown(t.Context()))
-	assert.NoError(t, <-served)
+	requests = append(requests, "GET /users?limit=20 HTTP/1.1\r\nHost: a\r\nIf-None-Match: "+etag+"\r\n\r\n")
+	read := func(r *bufio.Reader, request string) (string, string) {
+		method, _, _ := strings.Cut(request, " ")
+		response, err := http.ReadResponse(r, &http.Request{Method: method})
+		require.NoError(t, err, "%q", request)
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		require.NoError(t, err, "%q", request)
+		return response.Status, string(body)
+	}
+	type response struct{ status, body string }
+	var alone []response
+	for _, request := range requests {
+		c := s.dial(t)
+		_, err := io.WriteString(c, request)
+		require.NoError(t, err)
+		status, body := read(bufio.NewReader(c), request)
+		alone = append(alone, response{status, body})
+	}
+	for first := range requests {
+		var order []int // from this request on all of them, and this one twice more
+		for i := range requests {
+			order = append(order, (first+i)%len(requests))
+		}
+		order = append(order, first, first)
+		var all strings.Builder
+		for _, i := range order {
+			all.WriteString(requests[i])
+		}
+		c := s.dial(t)
+		_, err := io.WriteString(c, all.String())
+		require.NoError(t, err)
+		r := bufio.NewReader(c)
+		for _, i := range order {
+			status, body := read(r, requests[i])
+			require.Equal(t, alone[i].status, status, "%q", requests[i])
+			require.True(t, alone[i].body == body, "%q: %d bytes, %d alone", requests[i], len(body), len(alone[i].body))
+		}
+	}
 }

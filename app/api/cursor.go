@@ -7,9 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// A cursor names the user after whom a list goes on: the id and a check over it, in base64url. Ids
-// are public, so nothing is hidden in it; the check finds what was cut off, mistyped or made up
-// before DynamoDB is asked for it.
+// A cursor is the id of the user that a list continues after, and a check over it, in base64url. The
+// check finds what was cut off, mistyped or made up. It hides nothing: ids are public.
 const (
 	cursorCheckBytes = 4
 	// maxCursorID is the longest id in bytes: the longest partition key of DynamoDB.
@@ -18,7 +17,7 @@ const (
 
 var errCursor = errors.New("not a cursor")
 
-// cursors is strict: of all texts that could stand for the same bytes it takes one.
+// cursors decodes only one of the texts that could stand for the same bytes.
 var cursors = base64.RawURLEncoding.Strict()
 
 func encodeCursor(id string) string {
@@ -34,7 +33,7 @@ func decodeCursor(cursor string) (id string, err error) {
 		return "", errCursor
 	}
 	id, check := string(data[:len(data)-cursorCheckBytes]), string(data[len(data)-cursorCheckBytes:])
-	// The decoder passes over line breaks: only what encodeCursor writes is a cursor.
+	// The decoder skips line breaks, so the cursor is encoded again.
 	if check != string(cursorCheck(id)) || !utf8.ValidString(id) || encodeCursor(id) != cursor {
 		return "", errCursor
 	}

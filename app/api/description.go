@@ -14,7 +14,7 @@ import (
 // descriptionTag is the entity tag of the description, without quotes.
 var descriptionTag = sync.OnceValue(func() string { return strconv.FormatUint(xxhash.Sum64(openapi.JSON), 16) })
 
-// describe answers GET /openapi.json.
+// describe handles GET /openapi.json.
 func (s *Server) describe(c *fiber.Ctx) error {
 	c.Set(fiber.HeaderETag, `"`+descriptionTag()+`"`)
 	c.Set(fiber.HeaderCacheControl, "no-cache")

@@ -1,43 +1,42 @@
 package api
 
 import (
-	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"io"
 	"mime"
 	"mime/multipart"
 	"net/url"
 	"strings"
-	"sync"
 	"unicode/utf8"
 
 	"github.com/gofiber/fiber/v2"
 
-	"prima.internal/app/jsonscan"
 	"prima.internal/app/user"
 )
 
-// Bounds of a form. A text field that is cut off at its bound is longer than any value may be.
+// Bounds of what a request is parsed into. A text field that is cut off at its bound is longer than
+// any value may be.
 const (
-	maxParts          = 32
-	maxTextBytes      = 8 << 10
-	maxMultipartExtra = 256 << 10 // of a multipart body beside the avatar: texts, headers, boundaries
+	maxParts         = 32
+	maxPartHeader    = 8 << 10 // bytes of the headers of a part
+	maxParameters    = 64      // of a Content-Type or a Content-Disposition
+	maxTextBytes     = 8 << 10
+	maxFormFields    = 10_000 // of a urlencoded form
+	maxFormOverhead  = 256 << 10 // bytes of a multipart body beside the avatar
+	multipartReadBuf = 8 << 10   // bytes that mime/multipart reads ahead, at most
 )
 
-// fields are the members of a request as they came. A nil string was not there, or was no string.
+// fields are the members of a request that make a user. A nil string was not there or was no string.
 type fields struct {
 	name, email *string
-	avatar      []byte // nil: none; the request's, until that has been answered
+	avatar      []byte // nil: none
 }
 
 // draft checks fields that must make a user.
-func (f fields) draft(limits user.Limits) (user.Draft, error) {
-	var (
-		d   user.Draft
-		err error
-	)
-	// Both before either is judged: that one is missing says more than that the other is wrong.
+func (f fields) draft(limits user.Limits) (d user.Draft, err error) {
+	// A missing field is reported before a wrong one.
 	if f.name == nil || f.email == nil || *f.name == "" || *f.email == "" {
 		return d, user.ErrMissing
 	}
@@ -53,7 +52,7 @@ func (f fields) draft(limits user.Limits) (user.Draft, error) {
 	return d, err
 }
 
-// readFields reads a user from a body in any of the accepted forms.
+// readFields reads a user from a body of any accepted type.
 func (s *Server) readFields(c *fiber.Ctx) (fields, error) {
 	mediaType, parameters, err := mediaType(c)
 	if err != nil {
@@ -63,199 +62,229 @@ func (s *Server) readFields(c *fiber.Ctx) (fields, error) {
 	case mediaType == fiber.MIMEMultipartForm:
 		return s.readMultipart(c, parameters["boundary"])
 	case mediaType == fiber.MIMEApplicationForm:
-		return s.readForm(c)
-	case isJSON(mediaType):
-		o, err := s.readObject(c)
+		body, err := s.readBody(c)
 		if err != nil {
 			return fields{}, err
 		}
-		if o.members == 0 {
-			return fields{}, errInvalidJSON.with("the object is empty", nil)
+		return parseForm(body)
+	case mediaType == fiber.MIMEApplicationJSON || strings.HasSuffix(mediaType, "+json"):
+		o, err := s.readObject(c)
+		if err == nil && o.members == 0 {
+			err = errInvalidJSON.with("the object is empty", nil)
 		}
-		return fields{name: o.name.text, email: o.email.text}, nil
+		return fields{name: o.name.text, email: o.email.text}, err
 	}
 	return fields{}, errMediaType.with("a user is application/json, multipart/form-data or application/x-www-form-urlencoded", nil)
 }
 
-// mediaType returns the type of the body and its parameters; JSON where none is named.
+// mediaType returns the type of the body and its parameters; JSON if there is no Content-Type.
 func mediaType(c *fiber.Ctx) (string, map[string]string, error) {
 	header := c.Get(fiber.HeaderContentType)
-	if header == "" || header == fiber.MIMEApplicationJSON {
+	if header == "" {
 		return fiber.MIMEApplicationJSON, nil, nil
 	}
-	mediaType, parameters, err := mime.ParseMediaType(header)
+	mediaType, parameters, err := parseMediaType(header)
 	if err != nil {
 		return "", nil, errMediaType.with("", err)
 	}
 	return mediaType, parameters, nil
 }
 
-func isJSON(mediaType string) bool {
-	return mediaType == fiber.MIMEApplicationJSON || strings.HasSuffix(mediaType, "+json")
+var errParameters = errors.New("too many parameters")
+
+// parseMediaType is [mime.ParseMediaType] for a bounded number of parameters: it makes a map for
+// each of them.
+func parseMediaType(header string) (string, map[string]string, error) {
+	if strings.Count(header, ";") > maxParameters {
+		return "", nil, errParameters
+	}
+	return mime.ParseMediaType(header)
 }
 
-// An object is what matters of a JSON object. Names of members are told apart by case; of two members with one name the last
-// counts.
+// readBody reads a body that is not an upload.
+func (s *Server) readBody(c *fiber.Ctx) ([]byte, error) {
+	body, err := s.openBody(c, s.config.MaxJSONBytes)
+	if err != nil {
+		return nil, err
+	}
+	return body.all()
+}
+
+// An object is what a JSON object says of a user. The names of members are case-sensitive; of two
+// members with one name the last counts.
 type object struct {
 	members     int
 	name, email member
 }
 
-// A member is a member of an object, if it is there.
+// A member is a member of an object.
 type member struct {
 	given bool
-	text  *string // nil: no string
+	text  *string // nil: not a string
 }
 
 func (s *Server) readObject(c *fiber.Ctx) (object, error) {
-	body, err := newBody(c, s.config.MaxJSONBytes, s.budget.bodies)
+	body, err := s.readBody(c)
 	if err != nil {
 		return object{}, err
 	}
-	data, err := body.all()
-	if err != nil {
-		return object{}, err
-	}
-	return parseObject(data)
+	return parseObject(body)
 }
 
-func parseObject(data []byte) (object, error) {
-	if !utf8.Valid(data) {
-		return object{}, errInvalidJSON.with("the body is not UTF-8", nil)
+// parseObject keeps nothing of a body but the two members.
+func parseObject(body []byte) (o object, err error) {
+	if !utf8.Valid(body) { // encoding/json would replace what is not
+		return o, errInvalidJSON.with("the body is not UTF-8", nil)
 	}
-	var o object
-	scanner := jsonscan.New(data)
-	scanner.Bracket('{')
-	for first := true; ; first = false {
-		name, ok := scanner.Member(first)
-		if !ok {
-			break
-		}
+	if !json.Valid(body) {
+		return o, errInvalidJSON.with("the body is not a JSON object", nil)
+	}
+	// No call fails from here on, since the body is valid.
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	if begin, _ := decoder.Token(); begin != json.Delim('{') {
+		return o, errInvalidJSON.with("the body is not a JSON object", nil)
+	}
+	for decoder.More() {
+		name, _ := decoder.Token()
+		var value json.RawMessage
+		_ = decoder.Decode(&value)
 		o.members++
-		switch {
-		case name.Is("name"):
-			o.name = readMember(&scanner)
-		case name.Is("email"):
-			o.email = readMember(&scanner)
-		default:
-			scanner.Skip()
+		switch name {
+		case "name":
+			o.name = parseMember(value)
+		case "email":
+			o.email = parseMember(value)
 		}
-	}
-	scanner.End()
-	if scanner.Failed() {
-		return object{}, errInvalidJSON.with("the body is not a JSON object", nil)
 	}
 	return o, nil
 }
 
-func readMember(scanner *jsonscan.Scanner) member {
-	if scanner.Peek() != '"' {
-		scanner.Skip()
-		return member{given: true}
+func parseMember(value json.RawMessage) member {
+	var text *string
+	if json.Unmarshal(value, &text) != nil {
+		text = nil
 	}
-	text := scanner.Text().String()
-	return member{given: true, text: &text}
+	return member{given: true, text: text}
 }
 
-// readForm reads an urlencoded form.
-func (s *Server) readForm(c *fiber.Ctx) (fields, error) {
-	body, err := newBody(c, s.config.MaxJSONBytes, s.budget.bodies)
-	if err != nil {
-		return fields{}, err
+// parseForm reads a urlencoded form. It keeps nothing but the two fields.
+func parseForm(body []byte) (f fields, err error) {
+	if bytes.Count(body, []byte{'&'}) >= maxFormFields {
+		return f, errInvalidForm.with("there are too many fields", nil)
 	}
-	data, err := body.all()
-	if err != nil {
-		return fields{}, err
-	}
-	values, err := url.ParseQuery(string(data))
-	if err != nil {
-		return fields{}, errInvalidForm.with("", err)
-	}
-	var f fields
-	for name, field := range map[string]**string{"name": &f.name, "email": &f.email} {
-		switch v := values[name]; len(v) {
-		case 0:
-		case 1:
-			*field = &v[0]
-		default:
+	for pair := range strings.SplitSeq(string(body), "&") {
+		rawName, rawValue, _ := strings.Cut(pair, "=")
+		name, err := url.QueryUnescape(rawName)
+		if err == nil && strings.Contains(pair, ";") {
+			err = errors.New("a semicolon between fields")
+		}
+		if err != nil {
+			return fields{}, errInvalidForm.with("", err)
+		}
+		value, err := url.QueryUnescape(rawValue)
+		if err != nil {
+			return fields{}, errInvalidForm.with("", err)
+		}
+		field := f.text(name)
+		if field == nil {
+			continue
+		}
+		if *field != nil {
 			return fields{}, errInvalidForm.with("a field is there twice", nil)
 		}
+		*field = &value
 	}
 	return f, nil
 }
 
+// text returns the text field of a name, nil if there is none.
+func (f *fields) text(name string) **string {
+	switch name {
+	case "name":
+		return &f.name
+	case "email":
+		return &f.email
+	}
+	return nil
+}
+
 // readMultipart reads a multipart form.
 func (s *Server) readMultipart(c *fiber.Ctx, boundary string) (fields, error) {
-	body, err := newBody(c, s.config.MaxAvatarBytes+maxMultipartExtra, s.budget.uploads)
+	body, err := s.openBody(c, s.config.MaxAvatarBytes+maxFormOverhead)
 	if err != nil {
 		return fields{}, err
 	}
-	// In large pieces: the connection has a buffer for headers, and package multipart one of 4 KiB.
-	pieces := pieceReaders.Get().(*bufio.Reader) //nolint:forcetypeassert // nothing else is put there
-	pieces.Reset(body)
-	defer func() {
-		pieces.Reset(nil)
-		pieceReaders.Put(pieces)
-	}()
-	f, err := parseMultipart(pieces, boundary, s.limits(), func() []byte { return body.lend(&s.buffers, s.config.MaxAvatarBytes+1) })
-	if err == nil { // what follows the last boundary means nothing, but that it came says that the body is whole
+	f, err := parseMultipart(body, boundary, s.limits(), min(body.size(), s.config.MaxAvatarBytes))
+	if err == nil { // what follows the last boundary is ignored, but the body must be whole
 		_, _ = io.Copy(io.Discard, body)
 	}
-	if body.err != nil { // what ended the body, rather than what the parser made of that
+	if body.err != nil { // rather than what the parser made of it
 		return fields{}, body.err
 	}
 	return f, err
 }
 
-// pieceReaders are what bodies with an image are read through.
-var pieceReaders = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 64<<10) }}
-
-// parseMultipart reads the parts name, email and avatar, in any order, and skips others. lend returns the memory
-// for an avatar, as readImage takes it.
-func parseMultipart(body io.Reader, boundary string, limits user.Limits, lend func() []byte) (fields, error) {
+// parseMultipart reads the parts name, email and avatar, in any order, and skips others. expected
+// is the memory, in bytes, that is allocated for an avatar at first.
+func parseMultipart(body io.Reader, boundary string, limits user.Limits, expected int64) (fields, error) {
 	if boundary == "" {
 		return fields{}, errInvalidForm.with("the boundary is missing", nil)
 	}
-	// Package multipart takes a body that breaks off in the header of a part for one that ends there. Behind
-	// a line break, which completes a last boundary that has none, the end is made an error.
-	reader := multipart.NewReader(io.MultiReader(body, strings.NewReader("\r\n"), brokenOff{}), boundary)
-	var f fields
+	// mime/multipart takes a body that ends in the header of a part for a whole one, so the end is
+	// made an error. The line break completes a last boundary that has none.
+	bounded := &boundedReader{r: io.MultiReader(body, strings.NewReader("\r\n"), cutOffReader{})}
+	reader := multipart.NewReader(bounded, boundary)
+	var f form
 	for parts := 0; ; parts++ {
+		bounded.bound(maxPartHeader + multipartReadBuf)
 		part, err := reader.NextPart()
-		if err == io.EOF { //nolint:errorlint // a wrapped EOF is a body that broke off
-			return f, nil
+		bounded.bound(-1)
+		if err == io.EOF { //nolint:errorlint // a wrapped EOF is a body that was cut off
+			return f.fields, nil
+		}
+		if bounded.err != nil {
+			return fields{}, errInvalidForm.with("the headers of a part are too large", err)
+		}
+		if err == nil && parts == maxParts {
+			err = errors.New("too many parts")
 		}
 		if err != nil {
 			return fields{}, errInvalidForm.with("", err)
 		}
-		if parts == maxParts {
-			return fields{}, errInvalidForm.with("there are too many parts", nil)
-		}
-		switch part.FormName() {
-		case "":
-			// Without a name it is one of those that are skipped; with one that cannot be read, it may have
-			// been the avatar.
-			if _, _, wrong := mime.ParseMediaType(part.Header.Get(fiber.HeaderContentDisposition)); wrong != nil {
-				err = errInvalidForm.with("the header of a part cannot be read", wrong)
-			}
-		case "name":
-			err = readText(part, &f.name)
-		case "email":
-			err = readText(part, &f.email)
-		case "avatar":
-			err = readAvatar(part, &f.avatar, limits, lend)
-		}
-		if err != nil {
+		if err := f.readPart(part, limits, expected); err != nil {
 			return fields{}, err
+		}
+		// NextPart would skip the rest of the part within the bound of the next header.
+		if _, err := io.Copy(io.Discard, part); err != nil {
+			return fields{}, errInvalidForm.with("", err)
 		}
 	}
 }
 
-type brokenOff struct{}
+// A form is a multipart form while it is read.
+type form struct {
+	fields
+	avatars int // parts of that name
+}
 
-func (brokenOff) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
-
-func readText(part *multipart.Part, field **string) error {
+// readPart reads a part if it is one of the fields.
+func (f *form) readPart(part *multipart.Part, limits user.Limits, expected int64) error {
+	disposition := part.Header.Get(fiber.HeaderContentDisposition)
+	kind, parameters, err := parseMediaType(disposition)
+	if err != nil && disposition != "" { // it may have been the avatar
+		return errInvalidForm.with("the header of a part cannot be read", err)
+	}
+	name := parameters["name"]
+	if kind != "form-data" {
+		return nil
+	}
+	if name == "avatar" {
+		return f.readAvatar(part, parameters["filename"], limits, expected)
+	}
+	field := f.text(name)
+	if field == nil {
+		return nil
+	}
 	if *field != nil {
 		return errInvalidForm.with("a field is there twice", nil)
 	}
@@ -268,33 +297,25 @@ func readText(part *multipart.Part, field **string) error {
 	return nil
 }
 
-func readAvatar(part *multipart.Part, avatar *[]byte, limits user.Limits, lend func() []byte) error {
-	if *avatar != nil {
+func (f *form) readAvatar(part io.Reader, filename string, limits user.Limits, expected int64) error {
+	if f.avatars++; f.avatars > 1 {
 		return errInvalidForm.with("there is more than one avatar", nil)
 	}
-	data, err := readImage(part, limits, lend())
+	data, err := readImage(part, limits, expected)
 	switch {
+	case user.CodeOf(err) == user.TooLarge:
+		return err
 	case err != nil:
-		return errInvalid(err)
-	case len(data) == 0 && part.FileName() == "": // a file input in which nothing was chosen
-		return nil
+		return errInvalidForm.with("", err)
+	case len(data) > 0 || filename != "": // otherwise a file input in which nothing was chosen
+		f.avatar = data
 	}
-	*avatar = data
 	return nil
 }
 
-// errInvalid returns err as it is if it has an answer of its own.
-func errInvalid(err error) error {
-	if _, ok := errors.AsType[*user.Error](err); ok {
-		return err
-	}
-	return errInvalidForm.with("", err)
-}
-
-// readImage reads an image to its end, or to just above the limit, into memory, or into more if that is not enough. What
-// it returns is not nil.
-func readImage(r io.Reader, limits user.Limits, memory []byte) ([]byte, error) {
-	buffer := bytes.NewBuffer(memory[:0])
+// readImage reads an image to its end, or to just above the limit. What it returns is not nil.
+func readImage(r io.Reader, limits user.Limits, expected int64) ([]byte, error) {
+	buffer := bytes.NewBuffer(make([]byte, 0, expected+bytes.MinRead))
 	_, err := buffer.ReadFrom(io.LimitReader(r, limits.Bytes+1))
 	if err == nil && int64(buffer.Len()) > limits.Bytes {
 		err = limits.TooLarge()
@@ -305,3 +326,34 @@ func readImage(r io.Reader, limits user.Limits, memory []byte) ([]byte, error) {
 func (s *Server) limits() user.Limits {
 	return user.Limits{Bytes: s.config.MaxAvatarBytes, Pixels: s.config.MaxAvatarPixels}
 }
+
+var errPartHeader = errors.New("the header of a part is too large")
+
+// A boundedReader fails where more is read than it was allowed. mime/multipart bounds the headers of
+// a part at 10 MB, of which it makes many times that in maps.
+type boundedReader struct {
+	r    io.Reader
+	left int // bytes; negative: not bounded
+	err  error
+}
+
+func (b *boundedReader) bound(bytes int) { b.left = bytes }
+
+func (b *boundedReader) Read(p []byte) (int, error) {
+	if b.left == 0 {
+		b.err = errPartHeader
+	}
+	if b.err != nil {
+		return 0, b.err
+	}
+	if b.left < 0 {
+		return b.r.Read(p)
+	}
+	n, err := b.r.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	return n, err
+}
+
+type cutOffReader struct{}
+
+func (cutOffReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }

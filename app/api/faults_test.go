@@ -105,20 +105,27 @@ type pages struct {
 }
 
 func (p pages) Page(_ context.Context, dst []byte, usersURL string, q user.PageQuery) (user.Page, error) {
-	users, next, err := p.page(q.After)
-	page := user.Page{JSON: dst, Next: next}
-	for i, u := range users {
-		if q.Limit > 0 && i == q.Limit {
-			page.Next, page.More = users[i-1].ID, true
-			break
+	page := user.Page{JSON: dst, Next: q.After}
+	for {
+		users, next, err := p.page(page.Next)
+		if err != nil {
+			return user.Page{}, err
 		}
-		if i > 0 {
-			page.JSON = append(page.JSON, ',')
+		for _, u := range users {
+			if q.Limit > 0 && page.Users == q.Limit {
+				return page, nil
+			}
+			if page.Users > 0 {
+				page.JSON = append(page.JSON, ',')
+			}
+			page.JSON = u.AppendJSON(page.JSON, usersURL)
+			page.Users++
+			page.Next = u.ID
 		}
-		page.JSON = u.AppendJSON(page.JSON, usersURL)
-		page.Users++
+		if page.Next = next; q.Limit == 0 || next == "" {
+			return page, nil
+		}
 	}
-	return page, err
 }
 
 // Ensure a panic is a 500 without its text, that the log has its stack, and that the process goes on.

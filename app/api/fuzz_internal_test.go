@@ -127,8 +127,8 @@ func FuzzMultipart(f *testing.F) {
 
 	limits := user.Limits{Bytes: 64, Pixels: 8}
 	f.Fuzz(func(t *testing.T, data []byte, boundary string) {
-		whole, err := parseMultipart(bytes.NewReader(data), boundary, limits, lend(len(data)))
-		slowly, slowErr := parseMultipart(iotest.OneByteReader(bytes.NewReader(data)), boundary, limits, lend(0))
+		whole, err := parseMultipart(bytes.NewReader(data), boundary, limits, int64(len(data)))
+		slowly, slowErr := parseMultipart(iotest.OneByteReader(bytes.NewReader(data)), boundary, limits, 0)
 		require.Equal(t, err == nil, slowErr == nil, "%v and byte by byte %v", err, slowErr)
 		if err != nil {
 			var p *problem
@@ -158,40 +158,37 @@ func FuzzMultipart(f *testing.F) {
 			require.NoError(t, w.WriteField("email", *whole.email))
 		}
 		require.NoError(t, w.Close())
-		read, err := parseMultipart(&again, w.Boundary(), limits, lend(1))
+		read, err := parseMultipart(&again, w.Boundary(), limits, 1)
 		require.NoError(t, err)
 		require.Equal(t, whole, read)
 	})
 }
-
-// lend returns memory for n bytes, which may be too little.
-func lend(n int) func() []byte { return func() []byte { return make([]byte, 0, n) } }
 
 // Ensure a body that broke off, at any byte, is no form.
 func TestMultipartTruncated(t *testing.T) {
 	t.Parallel()
 	const form = "--b\r\nContent-Disposition: form-data; name=\"name\"\r\n\r\nAda\r\n--b\r\nContent-Disposition: form-data; name=\"email\"\r\n\r\na@b.c\r\n--b--\r\n"
 	for n := range len(form) - len("--\r\n") {
-		_, err := parseMultipart(strings.NewReader(form[:n]), "b", user.Limits{Bytes: 64}, lend(0))
+		_, err := parseMultipart(strings.NewReader(form[:n]), "b", user.Limits{Bytes: 64}, 0)
 		assert.Error(t, err, "%q", form[:n])
 	}
-	_, err := parseMultipart(strings.NewReader(form), "b", user.Limits{Bytes: 64}, lend(0))
+	_, err := parseMultipart(strings.NewReader(form), "b", user.Limits{Bytes: 64}, 0)
 	assert.NoError(t, err)
 }
 
 // Ensure a body that ends before its Content-Length is not taken for a whole one.
 func TestBodyTruncated(t *testing.T) {
 	t.Parallel()
-	b := &bodyReader{stream: strings.NewReader("half"), declared: 8, limit: 100}
+	b := &bodyReader{stream: strings.NewReader("half"), length: 8, limit: 100}
 	_, err := io.ReadAll(b)
 	assert.ErrorIs(t, err, io.ErrUnexpectedEOF)
 
-	b = &bodyReader{stream: strings.NewReader("whole"), declared: 5, limit: 100}
+	b = &bodyReader{stream: strings.NewReader("whole"), length: 5, limit: 100}
 	data, err := io.ReadAll(b)
 	assert.NoError(t, err)
 	assert.Equal(t, "whole", string(data))
 
-	b = &bodyReader{stream: strings.NewReader("too long"), declared: -1, limit: 7}
+	b = &bodyReader{stream: strings.NewReader("too long"), length: -1, limit: 7}
 	_, err = io.ReadAll(b)
 	assert.ErrorIs(t, err, errBodyTooLarge)
 }

@@ -11,7 +11,7 @@ import (
 	"prima.internal/app/config"
 )
 
-// What a request without the right to what it asks for is answered: RFC 6750 §3.
+// The responses to requests that may not do what they ask for: RFC 6750 §3.
 var (
 	errNoToken = &problem{
 		status: http.StatusUnauthorized, error: "Authentication required",
@@ -31,7 +31,7 @@ var (
 	}
 )
 
-// guard lets on whom permit lets in.
+// guard is a middleware that refuses what permit refuses.
 func (s *Server) guard(c *fiber.Ctx) error {
 	if err := s.permit(c); err != nil {
 		return err
@@ -39,7 +39,7 @@ func (s *Server) guard(c *fiber.Ctx) error {
 	return c.Next()
 }
 
-// permit returns nil if the request may be made: always, where no token is set.
+// permit returns nil if the request may be made, which all may if ACCESS_TOKENS is empty.
 func (s *Server) permit(c *fiber.Ctx) error {
 	if len(s.config.AccessTokens) == 0 {
 		return nil
@@ -56,7 +56,7 @@ func (s *Server) permit(c *fiber.Ctx) error {
 	if found == nil || len(credentials) > 1 {
 		return errInvalidToken
 	}
-	exchangeOf(c).token = found.Name
+	requestOf(c).token = found.Name
 	switch read := c.Method() == http.MethodGet || c.Method() == http.MethodHead; {
 	case read && !found.Read:
 		return errNoRead
@@ -66,8 +66,8 @@ func (s *Server) permit(c *fiber.Ctx) error {
 	return nil
 }
 
-// accessToken returns whose token it is, nil if nobody's. How long that takes does not depend on
-// how near a wrong token comes to a right one.
+// accessToken returns the entry of a token, nil if there is none. The time that it takes does not
+// depend on how much of a token is right.
 func accessToken(tokens []config.AccessToken, token string) *config.AccessToken {
 	hash := config.HashToken(token)
 	var found *config.AccessToken

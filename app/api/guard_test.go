@@ -94,3 +94,39 @@ func TestNothingForOperatorsOnThePublicPort(t *testing.T) {
 		assert.Equal(t, http.StatusNotFound, s.do(t, http.MethodGet, path, "").StatusCode, path)
 	}
 }
+
+// Ensure the URL of an image that has been replaced shows the new one to nobody without a token, also
+// if it is replaced while it is read.
+func TestStaleAvatarURL(t *testing.T) {
+	t.Parallel()
+	token := config.NewToken()
+	s := start(t, func(c *config.Config) {
+		c.AccessTokens = []config.AccessToken{{Name: "a", Read: true, Write: true, Hash: config.HashToken(token)}}
+	})
+	bearer := "Bearer " + token
+	created := s.do(t, http.MethodPost, "/users", `{"name":"Ada","email":"ada@example.com"}`, "Authorization", bearer)
+	path := strings.TrimPrefix(created.Header.Get("Location"), s.url) + "/avatar"
+	put := func(image []byte) (url string) {
+		got := s.do(t, http.MethodPut, path, string(image), "Authorization", bearer)
+		require.Equal(t, http.StatusOK, got.StatusCode, got.body)
+		_, url, _ = strings.Cut(got.body, `"avatar_url":"`+s.url)
+		return strings.TrimSuffix(url, `"}`)
+	}
+	first, second := apitest.PNG(2, 2), apitest.PNG(3, 3)
+	url := put(first)
+	require.Equal(t, string(first), s.do(t, http.MethodGet, url, "").body)
+	replaced := false
+	s.aws.Intercede("S3.GetObject", func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if !replaced {
+			replaced = true
+			put(second)
+		}
+		next.ServeHTTP(w, r)
+	})
+	got := s.do(t, http.MethodGet, url, "")
+	assert.True(t, replaced)
+	assert.Equal(t, http.StatusUnauthorized, got.StatusCode)
+	assert.NotContains(t, got.body, string(second))
+	assert.Equal(t, http.StatusUnauthorized, s.do(t, http.MethodGet, url, "").StatusCode)
+	assert.Equal(t, string(second), s.do(t, http.MethodGet, url, "", "Authorization", bearer).body, "with a token it is the current image")
+}

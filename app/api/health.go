@@ -3,8 +3,10 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -13,31 +15,48 @@ import (
 	"prima.internal/app/user"
 )
 
-// healthy is the answer of GET /health.
+// healthy is the response to GET /health.
 const healthy = `{"status":"ok"}`
 
-// health answers GET /health: the process runs. It says nothing of dependencies, because restarting
-// every replica helps no dependency.
+// health handles GET /health: the process runs. It does not report dependencies, because restarting
+// every replica repairs none.
 func (s *Server) health(c *fiber.Ctx) error {
 	return sendJSON(c, []byte(healthy))
 }
 
-// ready answers GET /readyz: whether this replica should get requests.
+// ready handles GET /readyz: whether this replica should get requests.
 func (s *Server) ready(c *fiber.Ctx) error {
+	body, p := s.readyBody()
+	if p != nil {
+		return p
+	}
+	return sendJSON(c, body)
+}
+
+// readyBody returns the body of a response that says the replica is ready, or the problem that says
+// it is not.
+func (s *Server) readyBody() ([]byte, *problem) {
 	ok, dependencies := s.readiness.report()
+	var detail string
 	switch {
 	case s.draining.Load():
-		return &problem{status: http.StatusServiceUnavailable, error: "Not ready", detail: "the replica is shutting down", members: `,"dependencies":` + dependencies}
+		detail = "the replica is shutting down"
 	case !ok:
-		return &problem{status: http.StatusServiceUnavailable, error: "Not ready", detail: "a dependency has not answered yet or does not exist", members: `,"dependencies":` + dependencies}
+		detail = "a dependency has not answered yet or does not exist"
+	default:
+		return []byte(`{"status":"ready","dependencies":` + dependencies + `}`), nil
 	}
-	return sendJSON(c, []byte(`{"status":"ready","dependencies":`+dependencies+`}`))
+	return nil, &problem{
+		status: http.StatusServiceUnavailable, error: "Not ready", detail: detail,
+		members: `,"dependencies":` + dependencies,
+	}
 }
 
 // A Dependency is something that requests need.
 type Dependency struct {
 	Name string
-	// Check asks for it. user.ErrResourceMissing in the error's chain: it is known not to exist.
+	// Check calls it. The error has user.ErrResourceMissing in its chain if the dependency is known
+	// not to exist.
 	Check func(context.Context) error
 }
 
@@ -45,48 +64,52 @@ type Dependency struct {
 type state string
 
 const (
-	pending     state = "pending"     // has not answered since the start
-	available   state = "ok"          // answered the last time it was asked
+	pending     state = "pending"     // no check has succeeded since the start
+	available   state = "ok"          // the last check succeeded
 	missing     state = "missing"     // known not to exist
-	unreachable state = "unreachable" // answered once, but not the last time
+	unreachable state = "unreachable" // the last check failed, an earlier one succeeded
 )
 
-// Times between two questions to a dependency, and for its answer.
+// How long the checks of a dependency are apart, and how long one may take.
 const (
 	checkEarly   = 500 * time.Millisecond // while the replica is not ready
 	checkLater   = 5 * time.Second
 	checkTimeout = 3 * time.Second
 )
 
-// readiness follows the state of the dependencies. They must all have answered once before the
-// replica is ready. From then on only what is known to be missing makes it unready: one that is
-// slow or away is so for every replica, and taking them all out at once would turn errors on some
-// requests into no service at all.
+// readiness follows the states of the dependencies. A replica is ready when a check of each has
+// succeeded. From then on only a dependency that is known to be missing makes it unready: one that
+// is slow or away is so for every replica, and to take out all of them would turn some errors into
+// no service at all.
 type readiness struct {
 	dependencies []Dependency
 	log          *slog.Logger
+	panics       interface{ Inc() }
 
 	mu     sync.Mutex
 	states []state
-	failed []bool // the last time it was asked
+	causes []string // why the last check failed; "" if it succeeded
 }
 
-func newReadiness(dependencies []Dependency, log *slog.Logger) *readiness {
-	r := &readiness{dependencies: dependencies, log: log, states: make([]state, len(dependencies)), failed: make([]bool, len(dependencies))}
+func newReadiness(dependencies []Dependency, log *slog.Logger, panics interface{ Inc() }) *readiness {
+	r := &readiness{
+		dependencies: dependencies, log: log, panics: panics,
+		states: make([]state, len(dependencies)), causes: make([]string, len(dependencies)),
+	}
 	for i := range r.states {
 		r.states[i] = pending
 	}
 	return r
 }
 
-// watch asks until ctx ends.
+// watch checks the dependencies until ctx ends.
 func (r *readiness) watch(ctx context.Context) {
 	for {
-		var asked sync.WaitGroup
+		var checks sync.WaitGroup
 		for i := range r.dependencies {
-			asked.Go(func() { r.ask(ctx, i) })
+			checks.Go(func() { r.update(ctx, i, r.check(ctx, i)) })
 		}
-		asked.Wait()
+		checks.Wait()
 		wait := checkLater
 		if ok, _ := r.report(); !ok {
 			wait = checkEarly
@@ -99,32 +122,48 @@ func (r *readiness) watch(ctx context.Context) {
 	}
 }
 
-func (r *readiness) ask(ctx context.Context, i int) {
-	checked, cancel := context.WithTimeout(ctx, checkTimeout)
+// check calls a dependency. It returns a panic as an error.
+func (r *readiness) check(ctx context.Context, i int) (err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			r.panics.Inc()
+			err = fmt.Errorf("panic: %v\n%s", value, debug.Stack())
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	err := r.dependencies[i].Check(checked)
+	return r.dependencies[i].Check(ctx)
+}
+
+// update keeps the result of a check, and logs it if the state or the cause has changed.
+func (r *readiness) update(ctx context.Context, i int, err error) {
 	if ctx.Err() != nil {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	before, failedBefore := r.states[i], r.failed[i]
-	r.failed[i] = err != nil
+	state, cause := r.states[i], ""
 	switch {
 	case err == nil:
-		r.states[i] = available
+		state = available
 	case errors.Is(err, user.ErrResourceMissing):
-		r.states[i] = missing
-	case before == available:
-		r.states[i] = unreachable
+		state = missing
+	case state == available:
+		state = unreachable
 	}
-	if now := r.states[i]; now != before || r.failed[i] != failedBefore {
-		level, attrs := slog.LevelInfo, []slog.Attr{slog.String("dependency", r.dependencies[i].Name), slog.String("state", string(now))}
-		if err != nil {
-			level, attrs = slog.LevelWarn, append(attrs, slog.String("error", err.Error()))
-		}
-		r.log.LogAttrs(ctx, level, "dependency", attrs...)
+	if err != nil {
+		cause = err.Error()
 	}
+	changed := state != r.states[i] || (cause == "") != (r.causes[i] == "")
+	r.states[i], r.causes[i] = state, cause
+	if !changed {
+		return
+	}
+	level, attrs := slog.LevelInfo, []slog.Attr{slog.String("dependency", r.dependencies[i].Name), slog.String("state", string(state))}
+	if err != nil {
+		level, attrs = slog.LevelWarn, append(attrs, slog.String("error", cause))
+	}
+	r.log.LogAttrs(ctx, level, "dependency", attrs...)
 }
 
 // all returns the states of the dependencies by their names.

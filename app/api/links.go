@@ -18,31 +18,24 @@ func (s *Server) baseURL(c *fiber.Ctx) string {
 	if s.config.PublicURL != "" {
 		return s.config.PublicURL
 	}
-	scheme := "http"
-	// Whoever lies here changes the links in an answer to nobody but himself.
-	if c.Secure() || strings.EqualFold(c.Get(fiber.HeaderXForwardedProto), "https") {
-		scheme = "https"
-	}
-	return scheme + "://" + s.host(c)
-}
-
-// host returns what the client reaches the API at. Nearly every request names the same host, so the last that was valid is
-// not judged again.
-func (s *Server) host(c *fiber.Ctx) string {
-	named := c.Request().Host()
-	if last := s.lastHost.Load(); last != nil && string(named) == *last {
-		return *last
-	}
-	host := string(named)
+	host := string(c.Request().Host())
 	if !validHost(host) { // HTTP/1.0 has none
-		return c.Context().LocalAddr().String()
+		host = c.Context().LocalAddr().String()
 	}
-	s.lastHost.Store(&host)
-	return host
+	return scheme(c) + "://" + host
 }
 
-// hostPattern is a name or an IPv4 address, or an IPv6 address in brackets, and a port or none. An underscore is
-// in no name of the DNS, but in those of containers.
+// scheme returns http or https, as a proxy in front says. A client that lies changes the links in its
+// own responses only.
+func scheme(c *fiber.Ctx) string {
+	if c.Secure() || strings.EqualFold(c.Get(fiber.HeaderXForwardedProto), "https") {
+		return "https"
+	}
+	return "http"
+}
+
+// hostPattern is a name or an IPv4 address, or an IPv6 address in brackets, and a port or none. Names
+// of containers have underscores.
 var hostPattern = regexp.MustCompile(`^(?:[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*|\[([0-9A-Fa-f:.]+)\])(?::([0-9]{1,5}))?$`)
 
 // maxHost is the longest name that the DNS has, and a port.

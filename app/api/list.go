@@ -1,229 +1,270 @@
 package api
 
 import (
+	"bytes"
+	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/gofiber/fiber/v2"
+	"go.opentelemetry.io/otel/trace"
 
 	"prima.internal/app/user"
 )
 
 const (
 	maxLimit     = 1000
-	defaultLimit = 100 // where there is a cursor and no limit
+	defaultLimit = 100 // if there is a cursor and no limit
+
+	// pageMemory is what a page of the store takes in bytes, about: 1 MB in DynamoDB's words while
+	// it is read, and as much as the JSON of a response.
+	pageMemory = 2 << 20
+	// userMemory is what a user of a page with a limit takes.
+	userMemory = 2 << 10
+	// smallBody is the largest response, in bytes, that the kernel takes at once, so that clients
+	// which read slowly hold none of our memory.
+	smallBody = 64 << 10
+	// maxUnchunked bounds a list, in bytes, for clients of HTTP/1.0.
+	maxUnchunked = 8 << 20
+
+	listFailed = "Failed to list users"
 )
 
-// Memory that a list takes, about: 3,000 users of 260 bytes are 0.8 MB in DynamoDB's words while they are read, and 0.8 MB as
-// JSON of ours.
-const (
-	listedBytes = 2 << 10 // a user while a part is read
-	readFactor  = 2       // a page while it is read, beside what it is as JSON
-	// smallAnswer is what the kernel takes of an answer at once, so that a client that reads slowly
-	// has no memory of ours.
-	smallAnswer = 64 << 10
-)
+// A page is the JSON of some users, on its way to one client or to several.
+type page struct {
+	json []byte // starts with a bracket, and ends with one if it is a whole list
+	next string // where the list continues, as in [user.Page]
+	etag string // without quotes; "" unless it is a whole list
 
-// listFailed is the text for a list that could not be read.
-const listFailed = "Failed to list users"
-
-// listUsers answers GET /users: everything, or with a limit or a cursor a part of it.
-func (s *Server) listUsers(c *fiber.Ctx) error {
-	query := c.Context().QueryArgs()
-	if query.Has("limit") || query.Has("cursor") {
-		return s.listSome(c)
-	}
-	return s.listAll(c)
+	span    trace.SpanContext // of the read; invalid if nothing is traced
+	readers atomic.Int64
+	memory  atomic.Pointer[func()] // gives back the memory of the page
 }
 
-// listSome answers with at most limit users and a link to those that follow.
-func (s *Server) listSome(c *fiber.Ctx) error {
-	limit, after, err := parsePage(c)
+// release is called once by each reader.
+func (p *page) release() {
+	if p.readers.Add(-1) == 0 {
+		p.free()
+	}
+}
+
+func (p *page) free() {
+	if free := p.takeMemory(); free != nil {
+		free()
+	}
+}
+
+// takeMemory hands the memory of the page over to one of its readers. It returns nil if another has
+// it, or if the page has none.
+func (p *page) takeMemory() (free func()) {
+	if memory := p.memory.Swap(nil); memory != nil {
+		return *memory
+	}
+	return nil
+}
+
+// listUsers handles GET /users: all users or, with a limit or a cursor, some of them. Its first page
+// decides the status; what is longer is read while it is sent.
+func (s *Server) listUsers(c *fiber.Ctx) error {
+	q, err := pageQuery(c)
 	if err != nil {
 		return err
 	}
-	e, url := exchangeOf(c), s.usersURL(c)
+	r, url := requestOf(c), s.usersURL(c)
 	ctx, cancel := s.work(c)
 	defer cancel()
-	l := &list{server: s, exchange: e, url: url}
-	e.release = l.dispose
-	name := fmt.Sprint(url, " ", limit, " ", after)
-	l.page, err = s.shared.get(ctx, name, func() (*page, error) {
-		return s.readPart(e, name, url, limit, after)
+	own := false
+	p, err := s.reads.get(ctx, fmt.Sprint(url, " ", q.Limit, " ", q.After), func() (*page, error) {
+		own = true
+		return s.readPage(r.context, url, q)
 	})
 	if err != nil {
 		return failed(listFailed, err)
 	}
-	s.sharedPage(e, l.page)
-	if l.page.more {
-		c.Set(fiber.HeaderLink, fmt.Sprintf(`<%s?limit=%d&cursor=%s>; rel="next"`, url, limit, encodeCursor(l.page.next)))
+	r.onEnd(p.release)
+	s.metrics.countPage(own)
+	if !own {
+		r.link(p.span)
 	}
-	return s.sendWhole(c, l)
+	switch {
+	case q.Limit > 0 && p.next != "":
+		c.Set(fiber.HeaderLink, fmt.Sprintf(`<%s?limit=%d&cursor=%s>; rel="next"`, url, q.Limit, encodeCursor(p.next)))
+	case p.next != "":
+		return s.streamList(c, p, url)
+	}
+	return s.sendPage(c, p)
 }
 
-func parsePage(c *fiber.Ctx) (limit int, after string, err error) {
-	query := c.Context().QueryArgs()
-	limit = defaultLimit
-	if query.Has("limit") {
-		values := query.PeekMulti("limit")
+func pageQuery(c *fiber.Ctx) (q user.PageQuery, err error) {
+	args := c.Context().QueryArgs()
+	if !args.Has("limit") && !args.Has("cursor") {
+		return q, nil
+	}
+	q.Limit = defaultLimit
+	if values := args.PeekMulti("limit"); len(values) > 0 {
 		n, err := strconv.ParseUint(string(values[0]), 10, 16)
 		if err != nil || len(values) > 1 || n < 1 || n > maxLimit {
-			return 0, "", &problem{status: http.StatusBadRequest, error: "Invalid 'limit'", detail: fmt.Sprintf("a limit is a whole number from 1 to %d", maxLimit)}
+			return q, &problem{status: http.StatusBadRequest, error: "Invalid 'limit'", detail: fmt.Sprintf("a limit is a whole number from 1 to %d", maxLimit)}
 		}
-		limit = int(n)
+		q.Limit = int(n)
 	}
-	if query.Has("cursor") {
-		values := query.PeekMulti("cursor")
-		after, err = decodeCursor(string(values[0]))
+	if values := args.PeekMulti("cursor"); len(values) > 0 {
+		q.After, err = decodeCursor(string(values[0]))
 		if err != nil || len(values) > 1 {
-			return 0, "", &problem{status: http.StatusBadRequest, error: "Invalid 'cursor'", detail: "a cursor comes from the Link header of an earlier answer"}
+			return q, &problem{status: http.StatusBadRequest, error: "Invalid 'cursor'", detail: "a cursor comes from the Link header of an earlier response"}
 		}
 	}
-	return limit, after, nil
+	return q, nil
 }
 
-// listAll answers with every user. What is one page of the store is shared with others who ask for it; a longer list
-// is sent while it is read.
-func (s *Server) listAll(c *fiber.Ctx) error {
-	e, url := exchangeOf(c), s.usersURL(c)
-	ctx, cancel := s.work(c)
+// readPage reads a page of the store: a whole list, or the beginning of a longer one.
+func (s *Server) readPage(parent context.Context, url string, q user.PageQuery) (p *page, err error) {
+	ctx, cancel := context.WithTimeout(parent, s.config.RequestTimeout)
 	defer cancel()
-	l := &list{server: s, exchange: e, url: url}
-	e.release = l.dispose
-	segments := s.segments(c)
-	if segments > 1 {
-		segments, l.extra = s.reserveSegments(segments)
+	ctx, span := s.startRead(ctx)
+	defer func() { endRead(span, err) }()
+	size := int64(pageMemory)
+	if q.Limit > 0 {
+		size = min(size, int64(q.Limit+1)*userMemory)
 	}
-	// The first page before anything is sent: its failure has a status.
-	var err error
-	if segments > 1 {
-		l.page, err = s.readPage(e, url, user.PageQuery{Segments: segments})
-	} else {
-		l.page, err = s.shared.get(ctx, url, func() (*page, error) { return s.readPage(e, url, user.PageQuery{}) })
-	}
+	free, err := s.memory.pages.reserve(size) //nolint:contextcheck // it waits for a part of the request's time
 	if err != nil {
-		return failed(listFailed, err)
+		return nil, err
 	}
-	s.sharedPage(e, l.page)
-	if segments <= 1 && l.page.next == "" {
-		s.pages.Store(1)
-		return s.sendWhole(c, l)
+	read, err := s.service.Page(ctx, []byte{'['}, url, q)
+	if err != nil {
+		free()
+		return nil, err
 	}
-
-	// What is sent while it is read has room for a page until its end.
-	if l.memory = l.page.takeMemory(); l.memory == nil {
-		if l.memory, err = s.budget.lists.take(s.budget.page.Load()); err != nil {
-			return err
-		}
+	p = &page{json: read.JSON, next: read.Next}
+	p.memory.Store(&free)
+	if q.Limit > 0 || p.next == "" {
+		p.json = append(p.json, ']')
+		p.etag = etag(p.json, p.next)
 	}
-	if segments > 1 {
-		l.source = newParallel(l, segments)
-	} else {
-		l.source = &sequence{list: l, after: l.page.next}
-		if !c.Request().Header.IsHTTP11() {
-			return s.sendUnchunked(c, l)
-		}
+	if len(p.json) <= smallBody && p.etag != "" {
+		p.free()
 	}
-	c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
-	if c.Method() == fiber.MethodHead {
-		return c.SendStream(http.NoBody) // a length that is not known, rather than one of 0
+	if span != nil {
+		p.span = span.SpanContext()
 	}
-	e.streamed = true
-	l.count()
-	return c.SendStream(l)
+	return p, nil
 }
 
-// sharedPage counts a request's page by who read it, and links the request to that.
-func (s *Server) sharedPage(e *exchange, p *page) {
-	if p.reader == e {
-		s.metrics.ownRead.Inc()
-	} else {
-		s.metrics.shared.Inc()
-	}
-	e.link(p)
+// etag returns 64 bits of the users and of the link to what follows.
+func etag(json []byte, next string) string {
+	hash := xxhash.New()
+	_, _ = hash.Write(json)
+	_, _ = hash.WriteString(next)
+	return strconv.FormatUint(hash.Sum64(), 16)
 }
 
-// sendWhole makes a list of one page the answer, or says that the client has it already.
-func (s *Server) sendWhole(c *fiber.Ctx, l *list) error {
-	c.Set(fiber.HeaderETag, `"`+l.page.etag+`"`)
-	c.Set(fiber.HeaderCacheControl, "private, no-cache") // a copy is asked about before it is used
-	if matches(c.Request().Header.PeekAll(fiber.HeaderIfNoneMatch), l.page.etag) {
+// sendPage sends a whole list, or 304 if the client has it.
+func (s *Server) sendPage(c *fiber.Ctx, p *page) error {
+	c.Set(fiber.HeaderETag, `"`+p.etag+`"`)
+	c.Set(fiber.HeaderCacheControl, "private, no-cache") // a copy must be revalidated
+	if matches(c.Request().Header.PeekAll(fiber.HeaderIfNoneMatch), p.etag) {
 		c.Status(http.StatusNotModified)
 		return nil
 	}
-	if len(l.page.body) <= smallAnswer {
-		return sendJSON(c, l.page.body)
+	if len(p.json) <= smallBody {
+		return sendJSON(c, p.json)
 	}
 	c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
-	if c.Method() == fiber.MethodHead {
-		return c.SendStream(http.NoBody)
-	}
-	l.exchange.streamed = true
-	return c.SendStream(l, len(l.page.body))
+	return s.sendStream(c, int64(len(p.json)), func(w io.Writer) error {
+		_, err := w.Write(p.json)
+		return err
+	})
 }
 
-// maxUnchunked bounds, in bytes, a list that is sent in one piece because its client knows no chunks.
-const maxUnchunked = 8 << 20
+// streamList sends a list of several pages, of which the first has been read. The others are read
+// one after the other, in the memory of one page.
+func (s *Server) streamList(c *fiber.Ctx, first *page, url string) (err error) {
+	r := requestOf(c)
+	free := first.takeMemory()
+	if free == nil {
+		if free, err = s.memory.pages.reserve(pageMemory); err != nil {
+			return err
+		}
+	}
+	r.onEnd(free)
+	write := func(w io.Writer) error {
+		if _, err := w.Write(first.json); err != nil {
+			return err
+		}
+		return s.writeRest(r.context, w, url, user.PageQuery{After: first.next}, len(first.json) > len("["))
+	}
+	if !c.Request().Header.IsHTTP11() {
+		return s.sendUnchunked(c, write)
+	}
+	c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
+	s.metrics.streams.Inc()
+	s.metrics.streaming.Inc()
+	r.onEnd(s.metrics.streaming.Dec)
+	return s.sendStream(c, -1, write)
+}
 
-// sendUnchunked reads the rest of a list for a client of HTTP/1.0: that has no chunks, and a body that ends with
-// its connection could be half a list.
-func (s *Server) sendUnchunked(c *fiber.Ctx, l *list) error {
-	more, err := s.budget.lists.take(maxUnchunked)
+// writeRest writes the pages of a query and those that follow, and the bracket at the end. users is
+// whether there are any before them.
+func (s *Server) writeRest(ctx context.Context, w io.Writer, url string, q user.PageQuery, users bool) error {
+	var buffer []byte
+	for q.After != "" {
+		p, err := s.nextPage(ctx, buffer[:0], url, q)
+		if err != nil {
+			return err
+		}
+		data := p.JSON
+		if !users {
+			data = data[1:]
+		}
+		if p.Users > 0 {
+			if _, err := w.Write(data); err != nil {
+				return err
+			}
+			users = true
+		}
+		buffer, q.After = p.JSON, p.Next
+	}
+	_, err := w.Write([]byte{']'})
+	return err
+}
+
+// nextPage reads a page of a list that is being sent, behind a comma.
+func (s *Server) nextPage(ctx context.Context, buffer []byte, url string, q user.PageQuery) (user.Page, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.config.RequestTimeout)
+	defer cancel()
+	return s.service.Page(ctx, append(buffer, ','), url, q)
+}
+
+// sendUnchunked sends a list in one piece to a client of HTTP/1.0. That has no chunks, and a body
+// which ends with its connection could be half a list.
+func (s *Server) sendUnchunked(c *fiber.Ctx, write func(io.Writer) error) error {
+	free, err := s.memory.pages.reserve(2 * maxUnchunked) // twice, for a buffer that grows
 	if err != nil {
 		return err
 	}
-	l.extra = more
-	body := make([]byte, 0, 2*len(l.page.body))
-	for {
-		chunk, err := l.chunk()
-		if err != nil {
-			return failed(listFailed, err)
-		}
-		if chunk == nil {
-			break
-		}
-		body = append(body, chunk...)
-		if len(body) > maxUnchunked {
-			return &problem{
-				status: http.StatusHTTPVersionNotSupported, error: "HTTP version not supported",
-				detail: "so long a list is sent by HTTP/1.1 only; or ask for a part of it by limit",
-			}
-		}
+	requestOf(c).onEnd(free)
+	body := new(boundedBuffer)
+	if err := write(body); err != nil {
+		return failed(listFailed, err)
 	}
-	whole := &page{body: body}
-	whole.readers.Store(1)
-	whole.seal()
-	l.stop()
-	*l = list{server: s, exchange: l.exchange, page: whole, memory: l.memory, extra: l.extra}
-	return s.sendWhole(c, l)
+	return s.sendPage(c, &page{json: body.Bytes(), etag: etag(body.Bytes(), "")})
 }
 
-// segments returns the parts in which a list is read at the same time: 1 unless the latest list was so long that each
-// of them has pages enough.
-func (s *Server) segments(c *fiber.Ctx) int {
-	n := s.config.ListSegments
-	if s.pages.Load() < pagesForSegment*int64(n) || !c.Request().Header.IsHTTP11() || c.Method() == fiber.MethodHead {
-		return 1
-	}
-	return n
+var errTooLongForHTTP10 = &problem{
+	status: http.StatusHTTPVersionNotSupported, error: "HTTP version not supported",
+	detail: "a list as long as this is sent by HTTP/1.1 only; or ask for a part of it by limit",
 }
 
-// pagesForSegment is how many pages a segment should have. DynamoDB divides a table by its keys, and with few users a part may
-// have none, whose read is paid for all the same.
-const pagesForSegment = 2
+type boundedBuffer struct{ bytes.Buffer }
 
-// reserveSegments sets memory aside for a page of each segment but one, or makes the segments as few as there is memory
-// for. A list in several parts is faster, and that is no reason to let another wait: room is left for the list's own page and
-// for one more.
-func (s *Server) reserveSegments(wanted int) (segments int, release func()) {
-	size, memory := s.budget.page.Load(), s.budget.lists
-	segments = 1
-	if memory.try(2 * size) {
-		for segments < wanted && memory.try(size) {
-			segments++
-		}
-		memory.give(2 * size)
+func (b *boundedBuffer) Write(p []byte) (int, error) {
+	if b.Len()+len(p) > maxUnchunked {
+		return 0, errTooLongForHTTP10
 	}
-	return segments, func() { memory.give(size * int64(segments-1)) }
+	return b.Buffer.Write(p)
 }

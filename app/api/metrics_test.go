@@ -61,7 +61,7 @@ func TestMetricsOfALongList(t *testing.T) {
 		return nil
 	}
 	log := slog.New(slog.DiscardHandler)
-	server := api.New(config.Default(), &user.Directory{Users: store, Log: log}, nil, log)
+	server := api.New(config.Default(), &user.Service{Users: store, Log: log}, nil, log)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	served := make(chan error, 1)

@@ -17,183 +17,176 @@ import (
 	"prima.internal/app/telemetry"
 )
 
-// An exchange is one request and its answer, for the log.
-type exchange struct {
+// A request is what is known of a request until its response has been sent. Its strings are copies:
+// those of Fiber lie in buffers that fasthttp uses again.
+type request struct {
 	id      string
 	start   time.Time
 	method  string
 	path    string
 	remote  string
-	token   string          // name of the access token that it was made with
+	token   string          // name of the access token
 	context context.Context //nolint:containedctx // of the request, and as long-lived as it
-	// streamed is set where the answer is still to be written when the handler returns; the one
-	// who writes it then ends the exchange.
-	streamed bool
-	// release gives back the memory that the request took; may be nil.
-	release func()
-	body    *bodyReader // nil where it was not looked at
-	policy  string      // Content-Security-Policy of a page; empty for everything else
+	span    trace.Span      // nil if nothing is traced
 	route   *route
-	span    trace.Span // nil where nothing is traced
+	body    *bodyReader // nil if it was not opened
+	policy  string      // Content-Security-Policy of a page; "" for everything else
+	// streamed is set if the response is written after the handler has returned. The stream then
+	// ends the request.
+	streamed bool
+	ends     []func()
 }
 
-const exchangeKey = "exchange"
+// onEnd calls f when the response has been sent or given up.
+func (r *request) onEnd(f func()) { r.ends = append(r.ends, f) }
+
+const requestKey = "request"
+
+// requestOf returns the request that observe began.
+func requestOf(c *fiber.Ctx) *request {
+	return c.Locals(requestKey).(*request) //nolint:forcetypeassert // observe is around every handler
+}
 
 // observe is around every handler: it gives the request its id, turns errors and panics into
-// answers, and writes the request's line in the log.
+// responses, and logs, counts and traces the request.
 func (s *Server) observe(c *fiber.Ctx) error {
-	e := s.begin(c)
+	r := s.begin(c)
 	err := s.recovered(c)
 	if err != nil {
 		asProblem(err).send(c.Response())
 	}
-	if c.Context().RequestBodyStream() != nil && (e.body == nil || !e.body.whole) {
+	if c.Context().RequestBodyStream() != nil && (r.body == nil || !r.body.whole) {
 		leaveUnread(c)
 	}
-	s.finish(c, e, err)
+	s.finish(c, r, err)
 	return nil
 }
 
-// onParseError answers what no handler has seen: requests that the parser gave up on.
+// onParseError responds to requests that no handler has seen because the parser gave up on them.
 func (s *Server) onParseError(c *fiber.Ctx, err error) error {
-	e := s.begin(c)
+	r := s.begin(c)
 	p := asProblem(err)
 	p.send(c.Response())
 	leaveUnread(c)
-	// What the parser says quotes the request: a token could be in it.
-	s.finish(c, e, errors.New(p.error))
+	// The parser's own text quotes the request, in which a token could be.
+	s.finish(c, r, errors.New(p.error))
 	return nil
 }
 
-// leaveUnread notes that the client may still be sending when it is answered. One whose time was up
-// has had its chance.
+// leaveUnread notes that the client may still be sending a body. One that was too slow has had its
+// chance.
 func leaveUnread(c *fiber.Ctx) {
-	if client, ok := c.Context().Conn().(*connection); ok {
-		client.unread.Store(c.Response().StatusCode() != http.StatusRequestTimeout)
+	if conn, ok := c.Context().Conn().(*connection); ok {
+		conn.unread.Store(c.Response().StatusCode() != http.StatusRequestTimeout)
 	}
 	if c.Request().Header.ContentLength() < 0 {
-		// fasthttp reads a rest of which it does not know the length for a while, and may end the connection
-		// then. Said too late, that costs the client its next request.
+		// fasthttp may close the connection after it has read on for a while. The client must know
+		// before it sends its next request.
 		c.Context().SetConnectionClose()
 	}
 }
 
-func (s *Server) begin(c *fiber.Ctx) *exchange {
-	id := c.Get(fiber.HeaderXRequestID)
-	if validRequestID(id) {
-		id = string([]byte(id)) // the request's buffer is used again before a stream ends
-	} else {
+func (s *Server) begin(c *fiber.Ctx) *request {
+	id := string([]byte(c.Get(fiber.HeaderXRequestID)))
+	if !validRequestID(id) {
 		id = uuid.NewString()
 	}
-	e := &exchange{
+	r := &request{
 		id:     id,
 		start:  time.Now(),
 		method: string(c.Request().Header.Method()),
 		path:   string(c.Request().URI().PathOriginal()),
 		remote: c.Context().RemoteAddr().String(),
 	}
-	e.route = s.routes.of(e.path)
-	e.route.active.Inc()
-	e.context = s.traced(telemetry.WithRequestID(context.Background(), id), c, e)
-	c.Locals(exchangeKey, e)
-	return e
-}
-
-// exchangeOf returns the exchange that observe began.
-func exchangeOf(c *fiber.Ctx) *exchange {
-	return c.Locals(exchangeKey).(*exchange) //nolint:forcetypeassert // observe is around every handler
+	r.route = s.routes.of(r.path)
+	r.route.active.Inc()
+	r.context = s.traced(telemetry.WithRequestID(context.Background(), id), c, r)
+	c.Locals(requestKey, r)
+	return r
 }
 
 // recovered runs the handlers and returns a panic as an error.
 func (s *Server) recovered(c *fiber.Ctx) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			s.metrics.panics.Inc()
-			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+			err = s.panicked(r)
 		}
 	}()
 	return c.Next()
 }
 
-// securityHeaders are on every answer. Nothing that is served here is a page but those of pages.go, which have a policy of
-// their own, and nothing may treat it as one.
+// panicked counts a panic and returns it as an error.
+func (s *Server) panicked(value any) error {
+	s.metrics.panics.Inc()
+	return fmt.Errorf("panic: %v\n%s", value, debug.Stack())
+}
+
+// securityHeaders are on every response. Only the pages of pages.go are meant for a browser to show;
+// they have a policy of their own.
 var securityHeaders = map[string]string{
 	fiber.HeaderXContentTypeOptions:   "nosniff",
 	fiber.HeaderContentSecurityPolicy: "default-src 'none'; frame-ancestors 'none'; sandbox",
 	fiber.HeaderReferrerPolicy:        "no-referrer",
 }
 
-func (s *Server) finish(c *fiber.Ctx, e *exchange, err error) {
+// finish completes the headers of the response.
+func (s *Server) finish(c *fiber.Ctx, r *request, err error) {
 	header := &c.Response().Header
-	header.Set(fiber.HeaderXRequestID, e.id)
+	header.Set(fiber.HeaderXRequestID, r.id)
 	for name, value := range securityHeaders {
 		header.Set(name, value)
 	}
-	if e.policy != "" {
-		header.Set(fiber.HeaderContentSecurityPolicy, e.policy)
+	if r.policy != "" {
+		header.Set(fiber.HeaderContentSecurityPolicy, r.policy)
 	}
 	if s.draining.Load() {
 		header.SetConnectionClose()
 	}
-	if e.streamed {
+	if r.streamed {
 		return
 	}
 	size := 0
 	if !c.Response().IsBodyStream() {
 		size = len(c.Response().Body())
-		if client, ok := c.Context().Conn().(*connection); ok && hasBody(c) {
-			client.answers(size)
-		}
 	}
-	s.end(e, c.Response().StatusCode(), size, err)
+	s.end(r, c.Response().StatusCode(), size, err)
 }
 
-// hasBody reports whether the body of a request's answer is sent.
-func hasBody(c *fiber.Ctx) bool {
-	switch status := c.Response().StatusCode(); {
-	case c.Method() == fiber.MethodHead, c.Response().SkipBody:
-		return false
-	default:
-		return status >= http.StatusOK && status != http.StatusNoContent && status != http.StatusNotModified
+// end is called once for every request, when its response has been sent or given up.
+func (s *Server) end(r *request, status, size int, err error) {
+	for _, f := range r.ends {
+		f()
 	}
-}
-
-// end is called once for every exchange, when the last of its answer has been sent or given up: it gives back what the request took,
-// counts it, ends its span and writes its one line.
-func (s *Server) end(e *exchange, status, size int, err error) {
-	if e.release != nil {
-		e.release()
-	}
-	s.metrics.count(e, status, size)
-	if e.streamed && err != nil {
+	s.metrics.count(r, status, size)
+	if r.streamed && err != nil {
 		s.metrics.lost.Inc()
 	}
-	e.endSpan(status, size, err)
+	r.endSpan(status, size, err)
 	level := slog.LevelInfo
 	switch {
-	case e.path == config.PathHealth || e.path == config.PathReady: // asked every few seconds
+	case r.path == config.PathHealth || r.path == config.PathReady: // asked every few seconds
 		level = slog.LevelDebug
 	case status >= http.StatusInternalServerError:
 		level = slog.LevelError
 	}
-	if !s.log.Enabled(e.context, level) {
+	if !s.log.Enabled(r.context, level) {
 		return
 	}
 	attrs := []slog.Attr{
-		slog.String("method", e.method),
-		slog.String("path", e.path),
+		slog.String("method", r.method),
+		slog.String("path", r.path),
 		slog.Int("status", status),
 		slog.Int("bytes", size),
-		slog.Float64("duration_ms", float64(time.Since(e.start).Microseconds())/1000),
-		slog.String("remote", e.remote),
+		slog.Float64("duration_ms", float64(time.Since(r.start).Microseconds())/1000),
+		slog.String("remote", r.remote),
 	}
-	if e.token != "" {
-		attrs = append(attrs, slog.String("token", e.token))
+	if r.token != "" {
+		attrs = append(attrs, slog.String("token", r.token))
 	}
 	if err != nil {
 		attrs = append(attrs, slog.String("error", err.Error()))
 	}
-	s.log.LogAttrs(e.context, level, "request", attrs...)
+	s.log.LogAttrs(r.context, level, "request", attrs...)
 }
 
 // validRequestID reports whether an id from outside may stand in headers and logs.
@@ -211,8 +204,8 @@ func validRequestID(id string) bool {
 	return true
 }
 
-// work returns the context in which a request's calls to the directory are made. It is not
-// fasthttp's own: that one ends when the server begins to shut down.
+// work returns the context for a request's calls of the service. It is not fasthttp's own, which
+// ends when the server begins to shut down.
 func (s *Server) work(c *fiber.Ctx) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(exchangeOf(c).context, s.config.RequestTimeout)
+	return context.WithTimeout(requestOf(c).context, s.config.RequestTimeout)
 }

@@ -8,18 +8,18 @@ import (
 	"prima.internal/app/pages"
 )
 
-// servePages adds the pages for people. There is nothing to guard in them.
+// servePages adds the pages for people, which need no token: they hold no data.
 func (s *Server) servePages() {
 	for _, f := range pages.Files() {
 		s.app.Get(f.Path, pageFile(f))
 	}
 }
 
-// pageFile answers GET of a file of the pages. Its name stays the same when the next version of the API changes it, and replicas of
-// two versions may answer in turn: a copy is asked about before it is used.
+// pageFile handles GET of a file of the pages. Copies must be revalidated, because the next version
+// of the API may change a file under the same name.
 func pageFile(f *pages.File) fiber.Handler {
 	return func(c *fiber.Ctx) error {
-		exchangeOf(c).policy = f.Policy
+		requestOf(c).policy = f.Policy
 		c.Set(fiber.HeaderETag, `W/"`+f.ETag()+`"`)
 		c.Set(fiber.HeaderCacheControl, "no-cache")
 		c.Vary(fiber.HeaderAcceptEncoding)

@@ -18,18 +18,15 @@ const problemType = "application/problem+json"
 // retryAfter is what a 503 asks a client to wait, in seconds.
 const retryAfter = "1"
 
-// A problem is an answer that is an error: RFC 9457, with the member error that clients of the
+// A problem is a response that reports an error: RFC 9457, with the member error that clients of the
 // earlier service look for.
 type problem struct {
-	status int
-	error  string // a fixed sentence
-	detail string // what would have been accepted; may be empty
-	// challenge is the header WWW-Authenticate; may be empty.
-	challenge string
-	// members are further members of the JSON object, each with a comma in front.
-	members string
-	// cause goes to the log and nowhere else.
-	cause error
+	status    int
+	error     string // a fixed sentence
+	detail    string // what would have been accepted; may be empty
+	challenge string // the header WWW-Authenticate; may be empty
+	members   string // further members of the JSON object, each behind a comma
+	cause     error  // for the log only
 }
 
 func (p *problem) Error() string {
@@ -60,8 +57,8 @@ func (p *problem) with(detail string, cause error) *problem {
 	return &q
 }
 
-// failed puts text in place of a failure that is not the client's: what is wrong behind the API is
-// for the log. Other errors are returned as they are.
+// failed replaces an error that is not the client's fault by text: its cause is for the log. Other
+// errors are returned as they are.
 func failed(text string, err error) error {
 	if _, ok := errors.AsType[*problem](err); ok {
 		return err
@@ -75,7 +72,7 @@ func failed(text string, err error) error {
 	return err
 }
 
-// statuses are the answers to the codes of the domain.
+// statuses are the HTTP statuses of the domain's codes.
 var statuses = map[user.Code]int{
 	user.Missing:     http.StatusBadRequest,
 	user.Invalid:     http.StatusBadRequest,
@@ -86,7 +83,7 @@ var statuses = map[user.Code]int{
 	user.Unavailable: http.StatusServiceUnavailable,
 }
 
-// asProblem makes the answer to any error. Only texts that are fixed reach the client.
+// asProblem returns the response to an error. Only fixed texts reach the client.
 func asProblem(err error) *problem {
 	if p, ok := errors.AsType[*problem](err); ok {
 		return p
@@ -106,7 +103,7 @@ func asProblem(err error) *problem {
 			return errBodyTooLarge
 		case http.StatusRequestTimeout:
 			return errTimeout
-		case http.StatusBadGateway: // Fiber's word for a connection that broke while it sent a request
+		case http.StatusBadGateway: // Fiber's status for a connection that broke in a request
 			return errIncomplete
 		default:
 			if framework.Code < http.StatusInternalServerError || framework.Code == http.StatusNotImplemented {
@@ -121,7 +118,7 @@ func asProblem(err error) *problem {
 	return &problem{status: http.StatusInternalServerError, error: "Internal error", cause: err}
 }
 
-// send writes the problem as the answer.
+// send makes the problem the response.
 func (p *problem) send(r *fasthttp.Response) {
 	r.ResetBody()
 	r.SetStatusCode(p.status)

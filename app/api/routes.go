@@ -9,17 +9,17 @@ import (
 	"prima.internal/app/pages"
 )
 
-// unmatched is the name of the route that paths have which nothing is served under, whatever they are: a label's values must not be up
-// to clients.
+// unmatched is the route of every path that nothing is served under: clients must not choose the
+// values of a label.
 const unmatched = "unmatched"
 
-// routes name what is served, for metrics and traces. Every request has one, also one that never gets as far as its handler.
+// routes name what is served, for metrics and traces, also of requests that never reach a handler.
 type routes struct {
-	known []*route // in the order in which Fiber tries them, but for the files of the pages, which come last
+	known []*route // in Fiber's order, but for the files of the pages, which come last
 	none  *route
 }
 
-// A route is a template of paths, with its metrics.
+// A route is a template of paths with its metrics.
 type route struct {
 	name     string // as it is documented: /users/{id}
 	template string // as Fiber has it: /users/:id
@@ -40,7 +40,7 @@ func newRoutes(app *fiber.App, m *metrics) routes {
 	seen, files := map[string]bool{}, false
 	for _, served := range app.GetRoutes(true) {
 		switch {
-		case strings.HasPrefix(served.Path, pages.PathAssets): // that many series would say no more
+		case strings.HasPrefix(served.Path, pages.PathAssets): // one series for all of them
 			files = true
 		case !seen[served.Path]:
 			seen[served.Path] = true

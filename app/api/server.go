@@ -1,4 +1,7 @@
-// Package api serves the directory of users over HTTP. It is the only package that knows Fiber.
+// Package api serves users over HTTP. It is the only package that knows Fiber.
+//
+// A request passes observe, which is around every handler, and guard, reaches the handler of its
+// route, and from there the [user.Service].
 package api
 
 import (
@@ -23,39 +26,35 @@ import (
 // maxHeaderBytes bounds the request line and the headers of a request; more is a 431.
 const maxHeaderBytes = 8 << 10
 
-// writeBufferBytes is what is held back of an answer until there is more.
+// writeBufferBytes is the size of the buffer in front of each connection.
 const writeBufferBytes = 4 << 10
 
 // A Server is the API on one listener.
 type Server struct {
 	config    config.Config
-	directory *user.Directory
+	service   *user.Service
 	readiness *readiness
-	budget    *budget
-	shared    *sharer
-	kept      keptPages
+	memory    memory
+	reads     reads
 	metrics   *metrics
 	routes    routes
 	tracer    trace.Tracer // nil: nothing is traced
-	pages     atomic.Int64 // of the store, that the latest whole list had
-	buffers   buffers
 	log       *slog.Logger
 	app       *fiber.App
 	listener  atomic.Pointer[listener]
 	draining  atomic.Bool
-	stopped   atomic.Bool            // Shutdown has been called
-	lastHost  atomic.Pointer[string] // see host
+	stopped   atomic.Bool // Shutdown has been called
 }
 
-// New returns a server that is not listening yet. dependencies are what /readyz asks for.
-func New(c config.Config, directory *user.Directory, dependencies []Dependency, log *slog.Logger) *Server {
+// New returns a server that does not listen yet. /readyz reports the dependencies.
+func New(c config.Config, service *user.Service, dependencies []Dependency, log *slog.Logger) *Server {
+	m := newMetrics()
 	s := &Server{
-		config: c, directory: directory, log: log, metrics: newMetrics(),
-		readiness: newReadiness(dependencies, log),
-		budget:    newBudget(c.RequestMemory, c.RequestTimeout/5),
-		shared:    newSharer(c.ListSharing, c.RequestTimeout/50),
+		config: c, service: service, log: log, metrics: m,
+		readiness: newReadiness(dependencies, log, m.panics),
+		memory:    newMemory(c.RequestMemory, c.RequestTimeout/5),
+		reads:     reads{queue: map[string]*read{}, panicked: m.panics.Inc},
 	}
-	s.buffers.limit = s.budget.uploads.size
 	s.app = fiber.New(fiber.Config{
 		AppName:               "prima-api",
 		DisableStartupMessage: true,
@@ -63,8 +62,8 @@ func New(c config.Config, directory *user.Directory, dependencies []Dependency, 
 		CaseSensitive:         true,
 		StrictRouting:         true,
 
-		// A body is read by the handler that knows how much of it to take. BodyLimit does not
-		// apply to a streamed body: see package fasthttp and body.go.
+		// Handlers read bodies, since they know how much to read. BodyLimit does not apply to a
+		// streamed body: see body.go.
 		StreamRequestBody:            true,
 		DisablePreParseMultipartForm: true,
 		ReadBufferSize:               maxHeaderBytes,
@@ -76,12 +75,12 @@ func New(c config.Config, directory *user.Directory, dependencies []Dependency, 
 		Concurrency:  math.MaxInt32, // the listener counts
 	})
 	server := s.app.Server()
-	server.CloseOnShutdown = true       // tells clients that the connection they were answered on is going away
+	server.CloseOnShutdown = true       // tells clients that their connection will be closed
 	server.SecureErrorLogMessage = true // keeps what clients sent out of error texts
 	server.Logger = frameworkLog{log}
 	server.ConnState = func(c net.Conn, state fasthttp.ConnState) {
 		if client, ok := c.(*connection); ok && state == fasthttp.StateIdle {
-			client.unread.Store(false) // fasthttp has read the rest
+			client.unread.Store(false) // fasthttp has read the rest of the body
 			client.received.Store(0)
 		}
 	}
@@ -115,7 +114,7 @@ func New(c config.Config, directory *user.Directory, dependencies []Dependency, 
 
 	s.routes = newRoutes(s.app, s.metrics)
 
-	// Fiber answers a method that it does not know by itself, and in plain text.
+	// Fiber responds to a method that it does not know by itself, in plain text.
 	known := s.app.Config().RequestMethods
 	handler := s.app.Handler()
 	server.Handler = func(fctx *fasthttp.RequestCtx) {
@@ -130,12 +129,12 @@ func New(c config.Config, directory *user.Directory, dependencies []Dependency, 
 	return s
 }
 
-// Serve answers on the listener until Shutdown, and asks the dependencies for their state meanwhile.
+// Serve serves the API on a listener until Shutdown, and checks the dependencies meanwhile.
 func (s *Server) Serve(l net.Listener) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go s.readiness.watch(ctx)
-	limited := &listener{Listener: l, limit: int64(s.config.MaxConnections), patience: s.config.ReadTimeout, most: mostOfARequest(s.config), full: s.overloaded, refused: s.metrics.refused, silent: map[*connection]time.Time{}}
+	limited := s.newListener(l)
 	s.listener.Store(limited)
 	if s.stopped.Load() { // Shutdown may have found no listener to close
 		return limited.Close()
@@ -143,13 +142,13 @@ func (s *Server) Serve(l net.Listener) error {
 	return s.app.Listener(limited)
 }
 
-// Drain makes /readyz say 503 and every answer tell its client to use another connection for the
-// next request. Everything is still served.
+// Drain makes /readyz respond with 503, and every response tell its client to use another connection
+// for the next request. Everything is still served.
 func (s *Server) Drain() { s.draining.Store(true) }
 
-// Shutdown closes the listener and the idle connections and waits until the running requests are
-// answered and their clients have had the time to read that. A Serve that begins after it ends at once. It returns the
-// error of ctx if that ends first; then the process must exit, since the connections that are left would go on being served.
+// Shutdown closes the listener and the idle connections, and waits until the running requests have
+// their responses and the clients have had time to read them. A later Serve returns at once. If ctx
+// ends first its error is returned, and the process must exit: what is left goes on being served.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.Drain()
 	s.stopped.Store(true)
@@ -157,7 +156,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if l == nil {
 		return nil
 	}
-	// fasthttp closes what it serves already, which may be nothing yet.
+	// fasthttp closes listeners that it serves, which this one may not be yet.
 	if err := l.Close(); err != nil {
 		return err
 	}
@@ -171,7 +170,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			for l.lingering.Load() > 0 && ctx.Err() == nil { // every request has been answered
+			for l.lingering.Load() > 0 && ctx.Err() == nil {
 				<-tick.C
 			}
 			return nil
@@ -181,8 +180,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 }
 
-// frameworkLog takes fasthttp's own lines: clients that hang up or talk nonsense. What they said is left
-// out: a token could be in it.
+// frameworkLog logs what fasthttp says of clients that hang up or send nonsense, without what they
+// sent: a token could be in it.
 type frameworkLog struct{ log *slog.Logger }
 
 func (l frameworkLog) Printf(format string, _ ...any) {

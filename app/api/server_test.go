@@ -200,3 +200,19 @@ func TestLog(t *testing.T) {
 	s.do(t, "BREW", "/pot", "")
 	assert.Len(t, s.log.requests(t, "/pot"), 1)
 }
+
+// Ensure a check of a dependency that panics is a failed check, and does not end the process.
+func TestReadinessPanics(t *testing.T) {
+	t.Parallel()
+	var checks atomic.Int64
+	s := listen(t, config.Default(), nil, nil, []api.Dependency{{Name: "dynamodb", Check: func(context.Context) error {
+		if checks.Add(1) == 1 {
+			panic("a response without a table")
+		}
+		return nil
+	}}})
+	require.Eventually(t, func() bool {
+		return s.do(t, http.MethodGet, "/readyz", "").StatusCode == http.StatusOK
+	}, time.Minute, 10*time.Millisecond)
+	assert.Contains(t, s.log.String(), "panic: a response without a table")
+}

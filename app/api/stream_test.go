@@ -54,7 +54,6 @@ func newTable(users, page int) *table {
 	return s
 }
 
-// Page divides the users among the segments by their order, as DynamoDB does by their keys.
 func (s *table) Page(_ context.Context, dst []byte, usersURL string, q user.PageQuery) (user.Page, error) {
 	s.asked.Add(1)
 	s.mu.Lock()
@@ -65,9 +64,9 @@ func (s *table) Page(_ context.Context, dst []byte, usersURL string, q user.Page
 			return user.Page{}, err
 		}
 	}
-	from, to := 0, len(users)
-	if q.Segments > 1 {
-		from, to = to*q.Segment/q.Segments, to*(q.Segment+1)/q.Segments
+	from, size := 0, s.page
+	if q.Limit > 0 {
+		size = q.Limit
 	}
 	if q.After != "" {
 		if _, err := fmt.Sscan(strings.TrimLeft(q.After, "0")+" ", &from); err != nil {
@@ -76,121 +75,62 @@ func (s *table) Page(_ context.Context, dst []byte, usersURL string, q user.Page
 		from++
 	}
 	p := user.Page{JSON: dst}
-	for ; from < to && p.Users < s.page; from++ {
+	for ; from < len(users) && p.Users < size; from++ {
 		if p.Users > 0 {
 			p.JSON = append(p.JSON, ',')
 		}
 		p.JSON = users[from].AppendJSON(p.JSON, usersURL)
 		p.Users++
 	}
-	if from < to {
+	if from < len(users) {
 		p.Next = users[from-1].ID
 	}
 	return p, nil
 }
 
-// Ensure a list that is known to be long is read in segments at the same time, with every user exactly once, and that one that
-// turns out to be short is read in one piece the next time.
-func TestListInSegments(t *testing.T) {
-	t.Parallel()
-	const n, perPage, segments = 5000, 100, 4
-	store := newTable(n, perPage)
-	var segmented, together, most atomic.Int64
-	before := func(q user.PageQuery) error {
-		if q.Segments > 1 {
-			segmented.Add(1)
-			now := together.Add(1)
-			defer together.Add(-1)
-			for before := most.Load(); now > before && !most.CompareAndSwap(before, now); before = most.Load() {
-			}
-			time.Sleep(time.Millisecond)
-		}
-		return nil
-	}
-	store.change(func() { store.before = before })
-	c := config.Default()
-	c.ListSegments = segments
-	s := serve(t, c, store, nil, nil)
-	want := map[string]bool{}
-	for _, u := range store.users {
-		want[u.ID] = true
-	}
-
-	assert.Equal(t, want, ids(t, s.do(t, http.MethodGet, "/users", "").body))
-	assert.Zero(t, segmented.Load(), "nobody knew how long it is")
-	assert.EqualValues(t, n/perPage, store.asked.Load())
-	for range 3 {
-		got := s.do(t, http.MethodGet, "/users", "")
-		require.NoError(t, got.err)
-		assert.Equal(t, want, ids(t, got.body))
-		assert.Empty(t, got.Header.Get("ETag"), "of what is sent while it is read")
-	}
-	assert.Greater(t, most.Load(), int64(1))
-	assert.LessOrEqual(t, most.Load(), int64(segments))
-	assert.InDelta(t, 3*n/perPage, segmented.Load(), 3*segments, "no page is read twice")
-
-	store.change(func() { store.users = store.users[:3] })
-	assert.Len(t, ids(t, s.do(t, http.MethodGet, "/users", "").body), 3)
-	sofar := segmented.Load()
-	assert.Len(t, ids(t, s.do(t, http.MethodGet, "/users", "").body), 3)
-	assert.Equal(t, sofar, segmented.Load())
-}
-
-// Ensure segments with no users, with empty pages and with one user each make a list that is valid.
-func TestListInOddSegments(t *testing.T) {
+// Ensure a list of several pages has every user exactly once, page after page.
+func TestListOfSeveralPages(t *testing.T) {
 	t.Parallel()
 	for users := range 12 {
-		store := newTable(40, 1)
-		c := config.Default()
-		c.ListSegments = 4
-		s := serve(t, c, store, nil, nil)
-		s.do(t, http.MethodGet, "/users", "") // to know that it is long
-		store.change(func() { store.users = store.users[:users] })
+		store := newTable(users, 2)
+		s := serve(t, config.Default(), store, nil, nil)
 		got := s.do(t, http.MethodGet, "/users", "")
 		require.NoError(t, got.err)
 		assert.Len(t, ids(t, got.body), users, got.body)
+		assert.EqualValues(t, max((users+1)/2, 1), store.asked.Load())
+		assert.Equal(t, users > 2, got.Header.Get("ETag") == "", "of what is sent while it is read")
 	}
 }
 
-// Ensure the first page is sent before the second is asked for, also where others are then read at the same time.
+// Ensure the first page is sent before the second is asked for.
 func TestListBeginsAtOnce(t *testing.T) {
 	t.Parallel()
-	for _, segments := range []int{1, 4} {
-		store := newTable(2000, 100)
-		c := config.Default()
-		c.ListSegments = segments
-		s := serve(t, c, store, nil, nil)
-		s.do(t, http.MethodGet, "/users", "") // to know that it is long
-		received := make(chan struct{})
-		var first atomic.Bool
-		before := func(q user.PageQuery) error {
-			if q.Segments <= 1 == (segments > 1) {
-				return fmt.Errorf("a page of segment %d of %d", q.Segment, q.Segments)
-			}
-			if !first.CompareAndSwap(false, true) {
-				<-received
-			}
-			return nil
+	store := newTable(2000, 100)
+	received := make(chan struct{})
+	store.before = func(q user.PageQuery) error { //nolint:unparam // the type is the table's
+		if q.After != "" {
+			<-received
 		}
-		store.change(func() { store.before = before })
-		connection := s.dial(t)
-		_, err := io.WriteString(connection, "GET /users HTTP/1.1\r\nHost: a\r\n\r\n")
-		require.NoError(t, err)
-		response, err := http.ReadResponse(bufio.NewReader(connection), nil)
-		require.NoError(t, err)
-		page := make([]byte, 100*150)
-		_, err = io.ReadFull(response.Body, page)
-		require.NoError(t, err)
-		close(received)
-		rest, err := io.ReadAll(response.Body)
-		require.NoError(t, err)
-		assert.Len(t, ids(t, string(page)+string(rest)), 2000)
+		return nil
 	}
+	s := serve(t, config.Default(), store, nil, nil)
+	connection := s.dial(t)
+	_, err := io.WriteString(connection, "GET /users HTTP/1.1\r\nHost: a\r\n\r\n")
+	require.NoError(t, err)
+	response, err := http.ReadResponse(bufio.NewReader(connection), nil)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	page := make([]byte, 100*150)
+	_, err = io.ReadFull(response.Body, page)
+	require.NoError(t, err)
+	close(received)
+	rest, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	assert.Len(t, ids(t, string(page)+string(rest)), 2000)
 }
 
-// Ensure a list in segments of which one fails, also by a panic, breaks off, gives back what it took and ends the reading of
-// the others.
-func TestListInSegmentsBreaksOff(t *testing.T) {
+// Ensure a list of which a later page fails, also by a panic, is cut off and gives back its memory.
+func TestListIsCutOff(t *testing.T) {
 	t.Parallel()
 	for name, fail := range map[string]func() error{
 		"error": func() error { return errors.New("a secret") },
@@ -198,11 +138,10 @@ func TestListInSegmentsBreaksOff(t *testing.T) {
 	} {
 		store := newTable(4000, 100)
 		c := config.Default()
-		c.RequestMemory, c.RequestTimeout, c.ListSegments = 2<<20, time.Second, 4
+		c.RequestMemory, c.RequestTimeout = 4<<20, time.Second // of one list
 		s := serve(t, c, store, nil, nil)
-		s.do(t, http.MethodGet, "/users", "")
 		before := func(q user.PageQuery) error {
-			if q.Segment == 2 && q.After != "" {
+			if q.After > "00001000" {
 				return fail()
 			}
 			return nil
@@ -221,42 +160,12 @@ func TestListInSegmentsBreaksOff(t *testing.T) {
 	}
 }
 
-// Ensure a list takes more than one part of the memory only while nobody else needs it.
-func TestListInSegmentsWithoutMemory(t *testing.T) {
-	t.Parallel()
-	store := newTable(20_000, 3000)
-	c := config.Default()
-	c.RequestMemory, c.ListSegments = 8<<20, 3 // lists: 3 MiB, of pages of about 0.6 MB
-	s := serve(t, c, store, nil, nil)
-	require.Len(t, ids(t, s.do(t, http.MethodGet, "/users", "").body), len(store.users))
-
-	var segments sync.Map
-	before := func(q user.PageQuery) error { //nolint:unparam // the type is the table's
-		segments.Store(q.Segments, true)
-		return nil
-	}
-	store.change(func() { store.before = before })
-	for range 4 {
-		connection := s.dial(t)
-		_, err := io.WriteString(connection, "GET /users HTTP/1.1\r\nHost: a\r\n\r\n")
-		require.NoError(t, err)
-		head := make([]byte, len("HTTP/1.1 200"))
-		_, err = io.ReadFull(connection, head)
-		require.NoError(t, err)
-		assert.Equal(t, "HTTP/1.1 200", string(head), "one more list is not refused for the segments of those before")
-		if _, ok := segments.Load(0); ok {
-			return
-		}
-	}
-	assert.Fail(t, "all were read in segments")
-}
-
 // Ensure a user who has been acknowledged is in every list that is asked for after that, while lists share reads: as many
 // clients as there are write and list at a time, and each read takes long enough for others to come.
 func TestSharedListsAreNeverOld(t *testing.T) {
 	t.Parallel()
-	for _, sharing := range []bool{true, false} {
-		s := start(t, func(c *config.Config) { c.ListSharing = sharing })
+	{
+		s := start(t, nil)
 		s.aws.Intercede("DynamoDB.Scan", slowly(2*time.Millisecond))
 		const clients, rounds = 16, 8
 		var all sync.WaitGroup
@@ -276,18 +185,14 @@ func TestSharedListsAreNeverOld(t *testing.T) {
 					if !assert.NoError(t, err) || !assert.Equal(t, http.StatusOK, listed.StatusCode, listed.body) {
 						return
 					}
-					assert.Contains(t, listed.body, id, "sharing: %v", sharing)
+					assert.Contains(t, listed.body, id)
 				}
 			})
 		}
 		all.Wait()
 		scans, lists := s.aws.Calls("DynamoDB.Scan"), clients*rounds
-		t.Logf("figure: %d lists, sharing %v: %d scans", lists, sharing, scans)
-		if sharing {
-			assert.Less(t, scans, lists*3/4)
-		} else {
-			assert.Equal(t, lists, scans)
-		}
+		t.Logf("figure: %d lists: %d scans", lists, scans)
+		assert.Less(t, scans, lists*3/4)
 	}
 }
 
@@ -302,7 +207,7 @@ func slowly(d time.Duration) func(http.ResponseWriter, *http.Request, http.Handl
 }
 
 // Ensure what is sent is what was read, to each client, while pages of all sizes for different hosts are shared, sent fast and
-// slowly, in one piece and in segments, from buffers that are used again.
+// slowly, in one piece and page after page.
 func TestListsAreNotMixedUp(t *testing.T) {
 	t.Parallel()
 	stores := []*table{newTable(10, 100), newTable(900, 1000), newTable(3000, 1000), newTable(9000, 500)}
@@ -311,7 +216,7 @@ func TestListsAreNotMixedUp(t *testing.T) {
 			store.users[i].AvatarID = uuid.NewString()
 		}
 		c := config.Default()
-		c.ListSegments, c.ReadTimeout, c.RequestMemory = 3, time.Minute, 256<<20
+		c.ReadTimeout, c.RequestMemory = time.Minute, 256<<20
 		s := serve(t, c, store, nil, nil)
 		var all sync.WaitGroup
 		for client := range 8 {

@@ -18,76 +18,76 @@ import (
 	"prima.internal/app/config"
 )
 
-// The headers of a trace: those of https://www.w3.org/TR/trace-context/, and the one of its second level that tells a client in which
-// trace its request was served.
+// The headers of https://www.w3.org/TR/trace-context/; traceresponse is of its second level and tells
+// a client which trace its request belongs to.
 const (
 	headerTraceParent   = "traceparent"
 	headerTraceState    = "tracestate"
 	headerTraceResponse = "traceresponse"
 )
 
-// Trace makes a span of every request by tracer. It is called before Serve.
+// Trace makes the server trace requests. It is called before Serve.
 func (s *Server) Trace(tracer trace.Tracer) { s.tracer = tracer }
 
-// traced returns the context of a request with the trace that it belongs to: that of the caller or, where requests are traced,
-// of a span of its own.
-func (s *Server) traced(ctx context.Context, c *fiber.Ctx, e *exchange) context.Context {
+// traced returns the context of a request with the caller's trace or, if requests are traced, with a
+// span of its own.
+func (s *Server) traced(ctx context.Context, c *fiber.Ctx, r *request) context.Context {
 	if len(c.Request().Header.Peek(headerTraceParent)) > 0 {
 		ctx = propagation.TraceContext{}.Extract(ctx, headerCarrier{&c.Request().Header})
 	}
 	if s.tracer == nil {
 		return ctx
 	}
-	// Probes come every other second and say nothing that a metric does not; in a quiet service they would be all of its traces.
-	if probe := e.route.name == config.PathHealth || e.route.name == config.PathReady; probe && !trace.SpanContextFromContext(ctx).IsValid() {
+	// Probes would be most of the traces of a quiet service.
+	if probe := r.route.name == config.PathHealth || r.route.name == config.PathReady; probe && !trace.SpanContextFromContext(ctx).IsValid() {
 		return ctx
 	}
-	// Of the URL nothing but the path: a query may hold what lets its owner see an image.
-	ctx, e.span = s.tracer.Start(ctx, methodLabel(e.method)+" "+e.route.name, trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(e.start))
-	if e.span.IsRecording() {
-		host, port := addressOf(e.remote)
-		e.span.SetAttributes(
-			semconv.HTTPRequestMethodKey.String(methodLabel(e.method)),
-			semconv.URLPath(e.path),
-			semconv.URLScheme(c.Protocol()),
+	// Not the query: it may hold the id of an image, which lets its owner see it.
+	ctx, r.span = s.tracer.Start(ctx, methodLabel(r.method)+" "+r.route.name, trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(r.start))
+	if r.span.IsRecording() {
+		host, port := addressOf(r.remote)
+		r.span.SetAttributes(
+			semconv.HTTPRequestMethodKey.String(methodLabel(r.method)),
+			semconv.URLPath(r.path),
+			semconv.URLScheme(scheme(c)),
 			semconv.NetworkPeerAddress(host),
 			semconv.NetworkPeerPort(port),
 			semconv.UserAgentOriginal(string(c.Request().Header.UserAgent())), // a copy
-			attribute.String("prima.request_id", e.id),
+			attribute.String("prima.request_id", r.id),
 		)
-		if methodLabel(e.method) == otherMethod {
-			e.span.SetAttributes(semconv.HTTPRequestMethodOriginal(e.method))
+		if methodLabel(r.method) == otherMethod {
+			r.span.SetAttributes(semconv.HTTPRequestMethodOriginal(r.method))
 		}
-		if e.route.name != unmatched {
-			e.span.SetAttributes(semconv.HTTPRoute(e.route.name))
+		if r.route.name != unmatched {
+			r.span.SetAttributes(semconv.HTTPRoute(r.route.name))
 		}
 	}
-	if span := e.span.SpanContext(); span.IsValid() {
+	if span := r.span.SpanContext(); span.IsValid() {
 		c.Response().Header.Set(headerTraceResponse, "00-"+span.TraceID().String()+"-"+span.SpanID().String()+"-"+span.TraceFlags().String())
 	}
 	return ctx
 }
 
-// endSpan ends the span of a request, if it has one, with what it was answered.
-func (e *exchange) endSpan(status, size int, err error) {
-	if e.span == nil {
+// endSpan ends the span of a request, if it has one.
+func (r *request) endSpan(status, size int, err error) {
+	if r.span == nil {
 		return
 	}
-	if e.span.IsRecording() {
-		e.span.SetAttributes(semconv.HTTPResponseStatusCode(status), semconv.HTTPResponseBodySize(size))
-		if e.body != nil {
-			e.span.SetAttributes(semconv.HTTPRequestBodySize(int(e.body.read)))
+	if r.span.IsRecording() {
+		r.span.SetAttributes(semconv.HTTPResponseStatusCode(status), semconv.HTTPResponseBodySize(size))
+		if r.body != nil {
+			r.span.SetAttributes(semconv.HTTPRequestBodySize(int(r.body.read.Load())))
 		}
 		switch {
 		case status >= http.StatusInternalServerError:
-			e.span.SetAttributes(semconv.ErrorTypeKey.String(strconv.Itoa(status)))
-			e.span.SetStatus(codes.Error, textOf(err))
-		case err != nil && status < http.StatusBadRequest: // it broke off
-			e.span.SetAttributes(semconv.ErrorTypeKey.String("cut_off"))
-			e.span.SetStatus(codes.Error, textOf(err))
+			r.span.SetAttributes(semconv.ErrorTypeKey.String(strconv.Itoa(status)))
+			r.span.SetStatus(codes.Error, textOf(err))
+		case err != nil && status < http.StatusBadRequest: // it was cut off
+			r.span.SetAttributes(semconv.ErrorTypeKey.String("cut_off"))
+			r.span.SetStatus(codes.Error, textOf(err))
 		}
 	}
-	e.span.End()
+	r.span.End()
 }
 
 func textOf(err error) string {
@@ -97,34 +97,30 @@ func textOf(err error) string {
 	return err.Error()
 }
 
-// traceRead begins the span of a read that requests may share. It belongs to the request that makes it; the others get a link to it.
-func (s *Server) traceRead(ctx context.Context) (context.Context, trace.Span) {
+// startRead starts the span of a read of a page. It belongs to the request that reads; requests that
+// share the read link to it. The span is nil if nothing is traced.
+func (s *Server) startRead(ctx context.Context) (context.Context, trace.Span) {
 	if s.tracer == nil {
 		return ctx, nil
 	}
 	return s.tracer.Start(ctx, "read users")
 }
 
-// endRead ends such a span, and leaves its name on the page.
-func endRead(span trace.Span, p *page, err error) {
+func endRead(span trace.Span, err error) {
 	if span == nil {
 		return
 	}
 	if err != nil {
 		span.SetStatus(codes.Error, err.Error())
 	}
-	if p != nil {
-		p.span = span.SpanContext()
-	}
 	span.End()
 }
 
-// link links a request to the read that its page comes from, if another made that.
-func (e *exchange) link(p *page) {
-	if e.span == nil || !e.span.IsRecording() || !p.span.IsValid() || p.reader == e {
-		return
+// link links a request to the read of another that it shares.
+func (r *request) link(read trace.SpanContext) {
+	if r.span != nil && r.span.IsRecording() && read.IsValid() {
+		r.span.AddLink(trace.Link{SpanContext: read, Attributes: []attribute.KeyValue{attribute.String("prima.link", "shared read")}})
 	}
-	e.span.AddLink(trace.Link{SpanContext: p.span, Attributes: []attribute.KeyValue{attribute.String("prima.link", "shared read")}})
 }
 
 func addressOf(remote string) (host string, port int) {
@@ -136,7 +132,7 @@ func addressOf(remote string) (host string, port int) {
 	return host, port
 }
 
-// headerCarrier reads the headers of a request as copies: its memory is used again.
+// headerCarrier reads the headers of a request as copies.
 type headerCarrier struct{ *fasthttp.RequestHeader }
 
 // Get implements [propagation.TextMapCarrier].

@@ -14,7 +14,7 @@ const headerIdempotencyKey = "Idempotency-Key"
 // maxIdempotencyKey is in bytes.
 const maxIdempotencyKey = 255
 
-// createUser answers POST /user and POST /users.
+// createUser handles POST /user and POST /users.
 func (s *Server) createUser(c *fiber.Ctx) error {
 	key, err := idempotencyKey(c)
 	if err != nil {
@@ -32,7 +32,7 @@ func (s *Server) createUser(c *fiber.Ctx) error {
 
 	ctx, cancel := s.work(c)
 	defer cancel()
-	u, err := s.directory.Create(ctx, draft)
+	u, err := s.service.Create(ctx, draft)
 	if err != nil {
 		return failed("Failed to save user", err)
 	}
@@ -61,7 +61,7 @@ func idempotencyKey(c *fiber.Ctx) (string, error) {
 	return string(keys[0]), nil
 }
 
-// getUser answers GET /users/{id}.
+// getUser handles GET /users/{id}.
 func (s *Server) getUser(c *fiber.Ctx) error {
 	id, err := userID(c)
 	if err != nil {
@@ -69,14 +69,14 @@ func (s *Server) getUser(c *fiber.Ctx) error {
 	}
 	ctx, cancel := s.work(c)
 	defer cancel()
-	u, err := s.directory.Get(ctx, id)
+	u, err := s.service.Get(ctx, id)
 	if err != nil {
 		return failed("Failed to read user", err)
 	}
 	return sendJSON(c, u.AppendJSON(nil, s.usersURL(c)))
 }
 
-// updateUser answers PATCH /users/{id} with a JSON merge patch (RFC 7396).
+// updateUser handles PATCH /users/{id} with a JSON merge patch (RFC 7396).
 func (s *Server) updateUser(c *fiber.Ctx) error {
 	id, err := userID(c)
 	if err != nil {
@@ -107,14 +107,14 @@ func (s *Server) updateUser(c *fiber.Ctx) error {
 
 	ctx, cancel := s.work(c)
 	defer cancel()
-	u, err := s.directory.Update(ctx, id, patch)
+	u, err := s.service.Update(ctx, id, patch)
 	if err != nil {
 		return failed("Failed to save user", err)
 	}
 	return sendJSON(c, u.AppendJSON(nil, s.usersURL(c)))
 }
 
-// parsed applies a rule to a value; nil, which a patch may not set, counts as empty.
+// parsed applies a rule to a value. nil, which a patch may not set, counts as empty.
 func parsed(value *string, rule func(string) (string, error)) (*string, error) {
 	if value == nil {
 		value = new(string)
@@ -123,7 +123,7 @@ func parsed(value *string, rule func(string) (string, error)) (*string, error) {
 	return &result, err
 }
 
-// deleteUser answers DELETE /users/{id}.
+// deleteUser handles DELETE /users/{id}.
 func (s *Server) deleteUser(c *fiber.Ctx) error {
 	id, err := userID(c)
 	if err != nil {
@@ -131,20 +131,20 @@ func (s *Server) deleteUser(c *fiber.Ctx) error {
 	}
 	ctx, cancel := s.work(c)
 	defer cancel()
-	if err := s.directory.Delete(ctx, id); err != nil {
+	if err := s.service.Delete(ctx, id); err != nil {
 		return failed("Failed to delete user", err)
 	}
 	c.Status(http.StatusNoContent)
 	return nil
 }
 
-// userID returns the id in the path. What is not in the form of an id names no user.
+// userID returns a copy of the id in the path. The error is that of a user who does not exist.
 func userID(c *fiber.Ctx) (string, error) {
 	id := c.Params("id")
 	if parsed, err := uuid.Parse(id); err != nil || parsed.String() != id {
 		return "", user.ErrNoUser
 	}
-	return string([]byte(id)), nil // the request's buffer is used again before a stream ends
+	return string([]byte(id)), nil
 }
 
 func sendJSON(c *fiber.Ctx, body []byte) error {

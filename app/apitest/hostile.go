@@ -339,11 +339,26 @@ func (s *suite) hostileForms(t *testing.T) {
 		})
 	}
 
-	// Ensure what is in the header of a part is bounded as the form is.
+	// Ensure the headers of a part are bounded before they are parsed, and the form that they are in.
 	s.attack(t, "a header of a part above the limit is too long", func(t *testing.T) {
 		body := open + start + "X: " + strings.Repeat("x", s.MaxAvatarBytes+1<<20)
-		for _, reader := range []io.Reader{strings.NewReader(body), chunked(strings.NewReader(body))} {
-			s.Do(t, "POST", "/users", reader, "Content-Type: "+formType).Problem(t, http.StatusRequestEntityTooLarge, "Request body is too large")
+		s.Do(t, "POST", "/users", strings.NewReader(body), "Content-Type: "+formType).Problem(t, http.StatusRequestEntityTooLarge, "Request body is too large")
+		s.Do(t, "POST", "/users", chunked(strings.NewReader(body)), "Content-Type: "+formType).Problem(t, http.StatusBadRequest, "Invalid form")
+	})
+	s.attack(t, "a part with many parameters is no form", func(t *testing.T) {
+		var parameters strings.Builder
+		for i := range 1000 {
+			fmt.Fprintf(&parameters, "; a%d*0=b", i)
+		}
+		_, form := Form(name, Field("email", Email()), Part{Disposition: `name="avatar"` + parameters.String()})
+		s.Do(t, "POST", "/users", bytes.NewReader(form), "Content-Type: "+formType).Problem(t, http.StatusBadRequest, "Invalid form")
+	})
+
+	// Ensure a second avatar is refused, also where neither has a file in it.
+	s.attack(t, "two avatars are no form", func(t *testing.T) {
+		for _, second := range []Part{File("avatar", "", nil), File("avatar", "a.png", PNG(1, 1))} {
+			_, form := Form(name, Field("email", Email()), File("avatar", "", nil), second)
+			s.Do(t, "POST", "/users", bytes.NewReader(form), "Content-Type: "+formType).Problem(t, http.StatusBadRequest, "Invalid form")
 		}
 	})
 

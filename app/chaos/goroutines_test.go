@@ -57,7 +57,7 @@ func inProcess(t *testing.T, strikes ...func(*testing.T, *system, place)) {
 	require.NoError(t, err)
 	cfg.Credentials = s.aws.SDK.Credentials
 	users, avatars := dynamo.New(cfg, s.config), bucket.New(cfg, s.config)
-	server := api.New(s.config, &user.Directory{Users: users, Avatars: avatars, Log: log},
+	server := api.New(s.config, &user.Service{Users: users, Avatars: avatars, Log: log},
 		[]api.Dependency{{Name: "dynamodb", Check: users.Check}, {Name: "s3", Check: avatars.Check}}, log)
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)

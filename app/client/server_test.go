@@ -37,7 +37,7 @@ func serve(ctx context.Context, tokens ...config.AccessToken) (base string, stop
 	}
 	sdk.Credentials = credentials.NewStaticCredentialsProvider("test", "test", "")
 	users, avatars := dynamo.New(sdk, c), bucket.New(sdk, c)
-	server := api.New(c, &user.Directory{Users: users, Avatars: avatars, Log: log},
+	server := api.New(c, &user.Service{Users: users, Avatars: avatars, Log: log},
 		[]api.Dependency{{Name: "dynamodb", Check: users.Check}, {Name: "s3", Check: avatars.Check}}, log)
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {

@@ -1,8 +1,9 @@
 package dynamo
 
 import (
-	"bytes"
 	"context"
+	"errors"
+	"math"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -12,91 +13,99 @@ import (
 	"prima.internal/app/user"
 )
 
-// Page implements [user.Store] with one Scan: up to 1 MB of items. It is eventually consistent
-// unless LIST_CONSISTENT_READS is set.
+// maxScanned is the most items that one Scan reads. On AWS a page ends before that, at 1 MB; not
+// every emulator ends one by itself.
+const maxScanned = 10_000
+
+// Page implements [user.Store]. A query without a limit is one Scan: up to 1 MB of items. Lists are
+// eventually consistent unless LIST_CONSISTENT_READS is set.
 func (u *Users) Page(ctx context.Context, dst []byte, usersURL string, q user.PageQuery) (user.Page, error) {
-	in := &dynamodb.ScanInput{TableName: u.table, ConsistentRead: u.consistentLists}
-	if q.Limit > 0 {
-		in.Limit = aws.Int32(int32(q.Limit + 1)) //nolint:gosec // callers ask for thousands at most. One more, to know whether any follow
+	if q.Limit == 0 {
+		s := &scan{page: user.Page{JSON: dst}, url: usersURL, most: math.MaxInt}
+		err := u.scan(ctx, s, q.After, maxScanned)
+		return s.page, err
 	}
-	if q.After != "" {
-		in.ExclusiveStartKey = key(q.After)
+	page := user.Page{JSON: dst, Next: q.After}
+	for {
+		// One user more than fits tells whether any follow.
+		most := q.Limit - page.Users
+		s := &scan{page: page, url: usersURL, most: most}
+		if err := u.scan(ctx, s, page.Next, most+1); err != nil {
+			return user.Page{}, err
+		}
+		page = s.page
+		if s.more || page.Next == "" {
+			return page, nil
+		}
 	}
-	if q.Segments > 1 {
-		in.Segment, in.TotalSegments = aws.Int32(int32(q.Segment)), aws.Int32(int32(q.Segments)) //nolint:gosec // a setting bounds them
+}
+
+// scan calls Scan and appends what it finds behind after to s.page.
+func (u *Users) scan(ctx context.Context, s *scan, after string, items int) error {
+	in := &dynamodb.ScanInput{
+		TableName: u.table, ConsistentRead: u.consistentLists,
+		Limit: aws.Int32(int32(items)), //nolint:gosec // at most maxScanned
 	}
+	if after != "" {
+		in.ExclusiveStartKey = key(after)
+	}
+	s.written, s.last = s.page.Users, after
 	ctx, call := awsclient.Track(ctx)
-	l := &listing{begin: dst, url: usersURL, limit: q.Limit, last: q.Last}
-	out, err := u.client.Scan(context.WithValue(ctx, listingKey{}, l), in)
+	out, err := u.client.Scan(context.WithValue(ctx, scanKey{}, s), in)
+	if err == nil && !s.done {
+		err = s.append(out)
+	}
 	if err != nil {
-		l.forget()
-		return user.Page{}, call.Fault(err, tableMissing)
+		return call.Fault(err, tableMissing)
 	}
-	if !l.done {
-		l.forget()
-		l.typed(out)
-	}
-	return l.page, nil
+	return nil
 }
 
-// A listing is a page of users while it is made of the answer to a Scan.
-type listing struct {
-	begin []byte // what the page is appended to
-	url   string // absolute, of the users
-	limit int    // most users, 0: all there are
-	last  *user.Snapshot
+// scanKey is the context key of the *scan that a call of Scan is for.
+type scanKey struct{}
 
+// A scan is a page of users while the response to one Scan is appended to it.
+type scan struct {
 	page user.Page
-	done bool // the page has been made of the bytes of the answer
-	kept bool // and last are those bytes, or those of an attempt before
+	url  string // absolute URL of the users' collection
+	most int    // most users that are appended
+
+	done    bool   // the response has been transcoded
+	more    bool   // the response has more users than were appended
+	written int    // users on the page before
+	last    string // id of the last user on the page; "" if there is none
 }
 
-// maxSnapshot bounds the answers that are kept, in bytes. To compare a megabyte would still be far cheaper than to read it, but
-// memory is for what is asked for most.
-const maxSnapshot = 64 << 10
+// What is wrong with a response that DynamoDB did not write. To take it for the end of the list
+// would leave out users.
+var (
+	errNoItems = errors.New("the response to a Scan has no Items")
+	errNoKey   = errors.New("the LastEvaluatedKey of a Scan has no " + config.KeyAttribute)
+)
 
-// same reports whether an answer, which need not be looked at any further then, is the last one.
-func (l *listing) same(checksum string, body []byte) bool {
-	// What was kept of an earlier attempt of this call is no page that anybody has.
-	if l.last == nil || l.kept || len(l.last.Bytes) == 0 || checksum != l.last.Checksum || !bytes.Equal(body, l.last.Bytes) {
-		return false
+// append appends the users that the SDK has decoded.
+func (s *scan) append(out *dynamodb.ScanOutput) error {
+	if out.Items == nil {
+		return errNoItems
 	}
-	l.page, l.done = user.Page{JSON: l.begin, Unchanged: true}, true
-	return true
-}
-
-// keep leaves the answer that the page has been made of for the next query.
-func (l *listing) keep(checksum string, body []byte) {
-	if l.last == nil {
-		return
+	s.page.Next = textOf(out.LastEvaluatedKey, config.KeyAttribute)
+	if len(out.LastEvaluatedKey) > 0 && s.page.Next == "" {
+		return errNoKey
 	}
-	l.last.Forget()
-	if len(body) <= maxSnapshot {
-		l.last.Bytes, l.last.Checksum = append(l.last.Bytes, body...), checksum
-	}
-	l.kept = true
-}
-
-// forget leaves nothing for it.
-func (l *listing) forget() {
-	if l.last != nil {
-		l.last.Forget()
-	}
-}
-
-// typed makes the page of the items that the SDK has read.
-func (l *listing) typed(out *dynamodb.ScanOutput) {
-	l.page = user.Page{JSON: l.begin, Next: textOf(out.LastEvaluatedKey, config.KeyAttribute)}
-	for _, item := range out.Items {
-		if l.limit > 0 && l.page.Users == l.limit {
-			l.page.More = true
-			l.page.Next = textOf(out.Items[l.limit-1], config.KeyAttribute)
-			return
+	for i, item := range out.Items {
+		if i == s.most {
+			s.more, s.page.Next = true, s.last
+			return nil
 		}
-		if l.page.Users > 0 {
-			l.page.JSON = append(l.page.JSON, ',')
+		if s.page.Users > 0 {
+			s.page.JSON = append(s.page.JSON, ',')
 		}
-		l.page.JSON = fromItem(item).AppendJSON(l.page.JSON, l.url)
-		l.page.Users++
+		r := fromItem(item)
+		s.page.JSON = r.AppendJSON(s.page.JSON, s.url)
+		s.page.Users++
+		if r.ID != "" {
+			s.last = r.ID
+		}
 	}
+	return nil
 }

@@ -1,199 +1,286 @@
 package dynamo
 
 import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"math/bits"
 	"slices"
 
 	"prima.internal/app/config"
-	"prima.internal/app/jsonscan"
 	"prima.internal/app/user"
 )
 
-// transcode makes the page of the body of a Scan's answer, in one pass and without a copy of what it reads. It reports
-// false, having made nothing, where the body is not what it knows: JSON that is wrong, or that DynamoDB does not
-// write. Then the SDK has the last word.
+// transcode appends the users in the body of a response to the page, in one pass over its bytes.
+// Decoding 3,000 items into maps and encoding them again takes about 20 ms and 48,000 allocations;
+// this takes 1 ms and none for an item.
 //
-// What it writes is, byte for byte, what [listing.typed] writes.
-func (l *listing) transcode(body []byte) bool {
-	// Room for all of it at once: our JSON is about as long as DynamoDB's.
-	t := transcoder{Scanner: jsonscan.New(body), listing: l, page: user.Page{JSON: slices.Grow(l.begin, len(body)+len(body)/8)}}
-	// The start of every avatar's URL: a JSON string that is still open.
-	t.prefix = user.AppendString(t.array[:0], l.url)
-	t.prefix[len(t.prefix)-1] = '/'
-	t.answer()
-	if t.Failed() {
+// It reports false, and leaves the page as it was, if the body is not what DynamoDB writes. The
+// SDK then decodes the same bytes. TestTranscode and FuzzTranscode hold the two to one result.
+func (s *scan) transcode(body []byte) bool {
+	t := transcoder{reader: reader{in: body}, scan: *s}
+	t.page.JSON = slices.Grow(t.page.JSON, len(body)+len(body)/8)
+	t.avatars = bytes.TrimSuffix(user.AppendString(nil, s.url), []byte{'"'})
+	t.response()
+	if t.failed {
 		return false
 	}
-	l.page = t.page
+	*s = t.scan
 	return true
 }
 
 type transcoder struct {
-	jsonscan.Scanner
-	*listing
-	page   user.Page
-	last   jsonscan.Str // id of the last user who was written
-	prefix []byte
-	array  [256]byte // of prefix, unless that is longer
+	reader
+	scan
+	avatars []byte // the start of an avatar's URL, as the start of a JSON string
+	lastID  str    // of the last user that was appended
 }
 
-// The attributes of a user, as places in an item.
-const (
-	idField = iota
-	nameField
-	emailField
-	avatarField
-	foreignField
-	fields
-)
-
-// An item is what a user is made of. Attributes that are not there, or are no strings, are zero.
-type item [fields]jsonscan.Str
-
-// answer reads the body.
-func (t *transcoder) answer() {
-	var items, key bool // have been there: a second of the same name is not for us to judge
-	var next jsonscan.Str
-	t.Bracket('{')
-	for first := true; ; first = false {
-		name, ok := t.Member(first)
-		if !ok {
-			break
-		}
-		switch name.String() {
+// response reads the whole body.
+func (t *transcoder) response() {
+	var items bool
+	var next str
+	for t.open('{'); t.next('}'); {
+		switch string(t.key()) {
 		case "Items":
-			t.Require(!items)
+			t.require(!items)
 			items = true
 			t.items()
 		case "LastEvaluatedKey":
-			t.Require(!key)
-			key = true
-			next = t.key()
-		case "Count", "ScannedCount":
-			t.Count()
-		case "ConsumedCapacity":
-			t.Require(false) // is not asked for
+			next = t.lastEvaluated()
 		default:
-			t.Skip()
+			t.skip()
 		}
 	}
-	t.End()
-	if t.page.More {
-		next = t.last
+	t.require(items && t.peek() == 0)
+	if !t.more {
+		t.last = t.decode(next)
+	} else if len(t.lastID.raw) > 0 {
+		t.last = t.decode(t.lastID)
 	}
-	t.page.Next = next.String()
+	t.page.Next = t.last
 }
 
-// key returns the id in a key.
-func (t *transcoder) key() (id jsonscan.Str) {
-	t.Bracket('{')
-	for first := true; ; first = false {
-		name, ok := t.Member(first)
-		if !ok {
-			return id
-		}
-		value := t.attribute()
-		if name.Is(config.KeyAttribute) {
+// lastEvaluated returns the id in a key, which is "" only if the key has no members.
+func (t *transcoder) lastEvaluated() (id str) {
+	empty := true
+	for t.open('{'); t.next('}'); empty = false {
+		name := t.key()
+		if value := t.attribute(); string(name) == config.KeyAttribute {
 			id = value
 		}
 	}
+	t.require(empty || len(id.raw) > 0)
+	return id
 }
 
-// items reads the array of items and writes the users.
 func (t *transcoder) items() {
-	t.Bracket('[')
-	for first := true; t.Element(first); first = false {
-		var it item
-		t.Bracket('{')
-		for first := true; ; first = false {
-			name, ok := t.Member(first)
-			if !ok {
-				break
-			}
+	for t.open('['); t.next(']'); {
+		var id, name, email, avatar, foreign str
+		for t.open('{'); t.next('}'); {
+			attribute := t.key()
 			value := t.attribute()
-			if field := fieldOf(name); field >= 0 {
-				it[field] = value
+			switch string(attribute) {
+			case config.KeyAttribute:
+				id = value
+			case nameAttribute:
+				name = value
+			case emailAttribute:
+				email = value
+			case avatarAttribute:
+				avatar = value
+			case foreignAttribute:
+				foreign = value
 			}
 		}
-		if t.limit > 0 && t.page.Users == t.limit {
-			t.page.More = true
+		if t.page.Users-t.written == t.most {
+			t.more = true
 			continue
 		}
-		t.user(&it)
+		t.user(id, name, email, avatar, foreign)
 	}
 }
 
-// fieldOf returns the place of an attribute, -1 if it has none.
-func fieldOf(name jsonscan.Str) int {
-	switch {
-	case name.Is(config.KeyAttribute):
-		return idField
-	case name.Is(nameAttribute):
-		return nameField
-	case name.Is(emailAttribute):
-		return emailField
-	case name.Is(avatarAttribute):
-		return avatarField
-	case name.Is(foreignAttribute):
-		return foreignField
-	}
-	return -1
-}
-
-// attribute reads a value such as {"S":"text"}. What is not a string is zero.
-func (t *transcoder) attribute() (value jsonscan.Str) {
-	if t.Take(`{"S":`) { // as nearly all are
-		value = t.string()
-		t.Bracket('}')
-		return value
-	}
-	t.Bracket('{')
-	for first := true; ; first = false {
-		kind, ok := t.Member(first)
-		if !ok {
-			return value
-		}
-		t.Require(first) // a value has one type
-		if kind.Is("S") {
-			value = t.string()
-		} else {
-			t.Skip()
-		}
-	}
-}
-
-// string reads a string, or null, which is none.
-func (t *transcoder) string() (value jsonscan.Str) {
-	if t.Peek() == 'n' {
-		t.Skip()
-		return value
-	}
-	return t.Text()
-}
-
-// user writes a user.
-func (t *transcoder) user(it *item) {
+// user appends a user as [user.User.AppendJSON] does.
+func (t *transcoder) user(id, name, email, avatar, foreign str) {
 	dst := t.page.JSON
 	if t.page.Users > 0 {
 		dst = append(dst, ',')
 	}
 	t.page.Users++
-	t.last = it[idField]
-	dst = append(dst, `{"id":"`...)
-	dst = appendText(dst, it[idField])
-	dst = append(dst, `","name":"`...)
-	dst = appendText(dst, it[nameField])
-	dst = append(dst, `","email":"`...)
-	dst = appendText(dst, it[emailField])
-	dst = append(dst, `","avatar_url":`...)
-	if avatar := it[avatarField]; len(avatar.Raw) > 0 {
-		dst = append(dst, t.prefix...)
-		dst = appendText(dst, it[idField])
-		dst = append(dst, `/avatar?v=`...)
-		dst = appendText(dst, avatar)
-	} else {
-		dst = append(dst, '"')
-		dst = appendText(dst, it[foreignField])
+	if len(id.raw) > 0 {
+		t.lastID = id
 	}
-	dst = append(dst, `"}`...)
-	t.page.JSON = dst
+	dst = t.appendText(append(dst, `{"id":"`...), id)
+	dst = t.appendText(append(dst, `","name":"`...), name)
+	dst = t.appendText(append(dst, `","email":"`...), email)
+	dst = append(dst, `","avatar_url":`...)
+	if len(avatar.raw) > 0 {
+		dst = t.appendText(append(append(dst, t.avatars...), '/'), id)
+		dst = t.appendText(append(dst, "/avatar?v="...), avatar)
+	} else {
+		dst = t.appendText(append(dst, '"'), foreign)
+	}
+	t.page.JSON = append(dst, `"}`...)
+}
+
+// A reader reads JSON that a server wrote. It finds where values end, and does not check what it
+// skips. Once it has failed it reads nothing more.
+type reader struct {
+	in     []byte
+	i      int
+	first  bool // the next element is the first of its object or array
+	failed bool
+}
+
+// A str is a JSON string. The zero value is an empty one.
+type str struct {
+	raw   []byte // between the quotes
+	plain bool   // raw is ASCII without escapes
+}
+
+func (r *reader) require(ok bool) {
+	if !ok {
+		r.failed, r.i = true, len(r.in)
+	}
+}
+
+// peek skips white space and returns the next byte, 0 at the end.
+func (r *reader) peek() byte {
+	for ; r.i < len(r.in); r.i++ {
+		if c := r.in[r.i]; c != ' ' && c != '\n' && c != '\r' && c != '\t' {
+			return c
+		}
+	}
+	return 0
+}
+
+// open reads the bracket that an object or array begins with.
+func (r *reader) open(bracket byte) {
+	r.require(r.peek() == bracket)
+	r.i++
+	r.first = true
+}
+
+// next reports whether another element follows, and reads the comma before it or the bracket at
+// the end.
+func (r *reader) next(end byte) bool {
+	first := r.first
+	r.first = false
+	switch c := r.peek(); {
+	case c == end:
+		r.i++
+		return false
+	case !first:
+		r.require(c == ',')
+		r.i++
+	}
+	return !r.failed
+}
+
+// key reads the name of a member and the colon behind it.
+func (r *reader) key() []byte {
+	name := r.string()
+	r.require(r.peek() == ':')
+	r.i++
+	if name.plain {
+		return name.raw
+	}
+	return []byte(r.decode(name))
+}
+
+// attribute reads the value of an attribute and returns the string in it, "" if it has none.
+func (r *reader) attribute() (value str) {
+	for r.open('{'); r.next('}'); {
+		if string(r.key()) == "S" && r.peek() != 'n' { // null is no string
+			value = r.string()
+		} else {
+			r.skip()
+		}
+	}
+	return value
+}
+
+// string reads a string.
+func (r *reader) string() str {
+	r.require(r.peek() == '"')
+	begin := r.i + 1
+	for r.i = begin; r.i+8 <= len(r.in); r.i += 8 {
+		if marks := special(binary.LittleEndian.Uint64(r.in[r.i:])); marks != 0 {
+			r.i += bits.TrailingZeros64(marks) / 8
+			if r.in[r.i] == '"' {
+				r.i++
+				return str{r.in[begin : r.i-1], true}
+			}
+			break
+		}
+	}
+	for !r.failed {
+		n := bytes.IndexByte(r.in[r.i:], '"')
+		if n < 0 {
+			break
+		}
+		r.i += n + 1
+		raw := r.in[begin : r.i-1]
+		if escapes := len(raw) - len(bytes.TrimRight(raw, `\`)); escapes%2 == 0 {
+			return str{raw, false}
+		}
+	}
+	r.require(false)
+	return str{}
+}
+
+// special sets the highest bit of the first of eight bytes that is a quote, a backslash, a control
+// character or not ASCII. The bytes behind that one are unreliable.
+// Source: "Determine if a word has a byte less than n", Bit Twiddling Hacks, Sean Eron Anderson.
+func special(word uint64) uint64 {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	quote, backslash := word^(ones*'"'), word^(ones*'\\')
+	return (word | (word - ones*' ') | (quote - ones) | (backslash - ones)) & high
+}
+
+// skip reads a value.
+func (r *reader) skip() {
+	for depth := 0; !r.failed; {
+		switch r.peek() {
+		case '"':
+			r.string()
+		case '{', '[':
+			r.i++
+			depth++
+			continue
+		case '}', ']':
+			r.i++
+			depth--
+		case ',', ':':
+			r.i++
+			continue
+		default: // a number, true, false or null
+			n := bytes.IndexAny(r.in[r.i:], ",]}")
+			r.require(n > 0)
+			r.i += max(n, 0)
+		}
+		if depth <= 0 {
+			r.require(depth == 0)
+			return
+		}
+	}
+}
+
+// appendText appends a string without its quotes, as [user.AppendString] writes it.
+func (r *reader) appendText(dst []byte, s str) []byte {
+	if s.plain {
+		return append(dst, s.raw...)
+	}
+	quoted := user.AppendString(nil, r.decode(s))
+	return append(dst, quoted[1:len(quoted)-1]...)
+}
+
+// decode returns the value of a string.
+func (r *reader) decode(s str) (value string) {
+	if s.plain || len(s.raw) == 0 {
+		return string(s.raw)
+	}
+	r.require(json.Unmarshal(slices.Concat([]byte{'"'}, s.raw, []byte{'"'}), &value) == nil)
+	return value
 }

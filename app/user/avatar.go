@@ -17,9 +17,7 @@ import (
 // An Image is an avatar whose content has been checked.
 type Image struct {
 	ContentType string // image/png, image/jpeg, image/gif or image/webp
-	// Data is lent: it belongs to whoever made the image, who may use the memory again when the call that
-	// the image was passed to has returned. Nobody changes it before that, and who needs it longer takes a copy.
-	Data []byte
+	Data        []byte
 }
 
 // Limits bound an avatar.

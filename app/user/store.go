@@ -34,53 +34,27 @@ type Store interface {
 	// Delete removes the user and returns it as it was. NotFound. again is set where the call was
 	// repeated on the way, so that NotFound may be the echo of its own success.
 	Delete(ctx context.Context, id string) (before User, again bool, err error)
-	// Page appends users to dst as [User.AppendJSON] writes them, with commas between and none around, in
-	// an order that stays the same while nobody writes. usersURL is as there.
+	// Page appends users to dst as [User.AppendJSON] writes them, separated by commas, in an order
+	// that stays the same while nobody writes. usersURL is as there.
 	Page(ctx context.Context, dst []byte, usersURL string, q PageQuery) (Page, error)
 }
 
-// A PageQuery says which users a page is to have.
+// A PageQuery selects the users of a page.
 type PageQuery struct {
-	// After is the id that the page follows, "" for the first page. Its user need not exist any more.
-	After string
-	// Limit is the most users; 0: as many as the store gives at once.
-	Limit int
-	// Segment, from 0, of Segments: parts of all users that can be read at the same time. Segments 0 is all
-	// of them. After must be of the same part.
-	Segment, Segments int
-	// Last may be the snapshot that the latest query left with the same URL, After, Limit and segment. Where the page would
-	// be the one of that query, it is not made: see Unchanged. It is left as the next such query needs it; after the
-	// call the store does not look at it any more.
-	Last *Snapshot
+	After string // id of the last user of the page before, who may be gone; "" for the first page
+	Limit int    // most users; 0: as many as the store reads at once
 }
 
-// A Snapshot is what a store read for a page, as it came, by which it finds out whether that has changed. The zero value is of no
-// page; a store that cannot tell leaves that.
-type Snapshot struct {
-	Bytes    []byte
-	Checksum string
-}
-
-// Forget makes it one of no page, and keeps its memory.
-func (s *Snapshot) Forget() { s.Bytes, s.Checksum = s.Bytes[:0], "" }
-
-// A Page is some users in the form that clients see. It may be empty and not be the last.
+// A Page is some users as clients see them.
 type Page struct {
-	JSON  []byte // with what was there before
-	Users int
-	// Next is what to pass as After for the following page, "" behind the last one.
-	Next string
-	// More is set where at least one user is known to follow; without it, a Next may lead to an empty end.
-	More bool
-	// Unchanged is set where the page is that of the query that left [PageQuery.Last], and then nothing else is: JSON has
-	// what was there before.
-	Unchanged bool
+	JSON  []byte // what Store.Page was given, and the users behind it
+	Users int    // may be 0 although more follow, if the query had no limit
+	Next  string // PageQuery.After of the next page; "" if no users follow
 }
 
 // Avatars keeps the images. Every error is an [*Error], as with [Store].
 type Avatars interface {
-	// Put stores an image under the ids of a user and of the image. When it has returned, with an error or
-	// without, nothing reads the image's Data any more: its owner may use the memory again.
+	// Put stores an image under the ids of a user and of the image.
 	Put(ctx context.Context, userID, avatarID string, image *Image) error
 	// Get opens an image; the caller closes it. NotFound.
 	Get(ctx context.Context, userID, avatarID string) (*StoredImage, error)

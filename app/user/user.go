@@ -1,4 +1,4 @@
-// Package user is the domain: what a user is, the rules that a user keeps to, and the [Directory]
+// Package user is the domain: what a user is, the rules that a user keeps to, and the [Service]
 // that keeps them. It knows neither HTTP nor AWS; it says what it needs of a store and others provide it.
 package user
 

@@ -116,7 +116,7 @@ func TestUploadsAtOnce(t *testing.T) {
 	p := startBuilt(t, "AWS_ENDPOINT_URL="+a.Config.Endpoint, fmt.Sprint("GOMEMLIMIT=", goLimit), "REQUEST_TIMEOUT=2m", "READ_TIMEOUT=10m")
 	contentType, body := apitest.Form(apitest.Field("name", "Ada"), apitest.Field("email", "ada@example.com"), apitest.File("avatar", "a.png", apitest.PaddedPNG(size)))
 
-	// What the default of REQUEST_MEMORY holds of them.
+	// The uploads that three eighths of REQUEST_MEMORY hold.
 	fit := 0
 	for share := a.Config.RequestMemory / 8 * 3; share >= int64(len(body)); share -= int64(len(body)) {
 		fit++

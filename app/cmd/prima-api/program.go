@@ -38,7 +38,7 @@ func newProgram(ctx context.Context, c config.Config, tracing *telemetry.Tracing
 	}
 	calls := awsclient.Observe(&cfg)
 	users, avatars := dynamo.New(cfg, c), bucket.New(cfg, c)
-	directory := &user.Directory{Users: users, Avatars: avatars, Log: log}
+	directory := &user.Service{Users: users, Avatars: avatars, Log: log}
 	server := api.New(c, directory, []api.Dependency{
 		{Name: "dynamodb", Check: awsclient.Warm(awsclient.Small(cfg.HTTPClient), users.Check, log)},
 		{Name: "s3", Check: awsclient.Warm(cfg.HTTPClient, avatars.Check, log)},

@@ -13,13 +13,13 @@ import (
 // in time a [Sweeper] finds, so nobody waits long for it.
 const cleanupTimeout = time.Second
 
-// A Directory keeps users and their avatars. It is safe for concurrent use, also by several
+// A Service keeps users and their avatars. It is safe for concurrent use, also by several
 // processes on the same stores.
 //
 // The item of a user is the truth. An image is stored before the item that names it and removed
 // after, so that a crash in between leaves an image that nobody can see, never a user without
 // the image it names. Where a write may still take effect, its image is left too.
-type Directory struct {
+type Service struct {
 	Users   Store
 	Avatars Avatars
 	// Log is told what could not be undone. It must not be nil.
@@ -30,7 +30,7 @@ type Directory struct {
 type Draft struct {
 	Name   string
 	Email  string
-	Avatar *Image // nil: none; see [Image] on whose it is
+	Avatar *Image // nil: none
 	// IdempotencyKey, unless empty, makes the same draft with the same key one user.
 	IdempotencyKey string
 }
@@ -43,7 +43,7 @@ type Patch struct {
 
 // Create adds a user and returns it. A draft whose idempotency key made a user before returns
 // that user as it was created, and stores nothing; KeyReused if the content differs.
-func (d *Directory) Create(ctx context.Context, draft Draft) (User, error) {
+func (s *Service) Create(ctx context.Context, draft Draft) (User, error) {
 	record := Record{User: User{Name: draft.Name, Email: draft.Email}}
 	if draft.IdempotencyKey == "" {
 		record.ID = uuid.NewString()
@@ -51,7 +51,7 @@ func (d *Directory) Create(ctx context.Context, draft Draft) (User, error) {
 		record.ID = keyedID(draft.IdempotencyKey)
 		record.Fingerprint = fingerprint(draft)
 		// Asked before the image is stored: a repeated request must leave nothing in the bucket.
-		existing, err := d.Users.Get(ctx, record.ID)
+		existing, err := s.Users.Get(ctx, record.ID)
 		if err != nil {
 			return User{}, err
 		}
@@ -65,20 +65,20 @@ func (d *Directory) Create(ctx context.Context, draft Draft) (User, error) {
 		if draft.IdempotencyKey != "" {
 			record.FirstAvatarID = record.AvatarID
 		}
-		if err := d.Avatars.Put(ctx, record.ID, record.AvatarID, draft.Avatar); err != nil {
-			d.discardAfter(ctx, err, record.ID, record.AvatarID)
+		if err := s.Avatars.Put(ctx, record.ID, record.AvatarID, draft.Avatar); err != nil {
+			s.discardAfter(ctx, err, record.ID, record.AvatarID)
 			return User{}, err
 		}
 	}
 
-	existing, err := d.Users.Create(ctx, record)
+	existing, err := s.Users.Create(ctx, record)
 	if err != nil && uncertain(err) {
-		existing, err = d.resolve(ctx, record, err)
+		existing, err = s.resolve(ctx, record, err)
 	}
 	switch {
 	case err != nil:
 		if !uncertain(err) {
-			d.discard(ctx, record.ID, record.AvatarID)
+			s.discard(ctx, record.ID, record.AvatarID)
 		}
 		return User{}, err
 	case existing == nil || *existing == record:
@@ -86,20 +86,20 @@ func (d *Directory) Create(ctx context.Context, draft Draft) (User, error) {
 		return record.User, nil
 	default:
 		// Another request with the same key was faster.
-		d.discard(ctx, record.ID, record.AvatarID)
+		s.discard(ctx, record.ID, record.AvatarID)
 		return replay(existing, record)
 	}
 }
 
 // resolve finds out whether a create took effect whose answer never came. It returns what
 // Store.Create would have; the cause, as uncertain as it was, unless the record is there.
-func (d *Directory) resolve(ctx context.Context, record Record, cause error) (*Record, error) {
+func (s *Service) resolve(ctx context.Context, record Record, cause error) (*Record, error) {
 	// The request's own time may be used up.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
-	existing, err := d.Users.Get(ctx, record.ID)
+	existing, err := s.Users.Get(ctx, record.ID)
 	if err != nil {
-		d.Log.WarnContext(ctx, "not known whether a user was created; its avatar is kept",
+		s.Log.WarnContext(ctx, "not known whether a user was created; its avatar is kept",
 			"user", record.ID, "avatar", record.AvatarID, "error", err)
 		return nil, cause
 	}
@@ -122,8 +122,8 @@ func replay(existing *Record, asked Record) (User, error) {
 }
 
 // Get returns a user. NotFound.
-func (d *Directory) Get(ctx context.Context, id string) (User, error) {
-	record, err := d.Users.Get(ctx, id)
+func (s *Service) Get(ctx context.Context, id string) (User, error) {
+	record, err := s.Users.Get(ctx, id)
 	switch {
 	case err != nil:
 		return User{}, err
@@ -134,74 +134,74 @@ func (d *Directory) Get(ctx context.Context, id string) (User, error) {
 }
 
 // Page is [Store.Page].
-func (d *Directory) Page(ctx context.Context, dst []byte, usersURL string, q PageQuery) (Page, error) {
-	return d.Users.Page(ctx, dst, usersURL, q)
+func (s *Service) Page(ctx context.Context, dst []byte, usersURL string, q PageQuery) (Page, error) {
+	return s.Users.Page(ctx, dst, usersURL, q)
 }
 
 // Update changes a user and returns it as it then is. NotFound.
-func (d *Directory) Update(ctx context.Context, id string, p Patch) (User, error) {
+func (s *Service) Update(ctx context.Context, id string, p Patch) (User, error) {
 	if p == (Patch{}) {
-		return d.Get(ctx, id)
+		return s.Get(ctx, id)
 	}
-	return d.Users.Update(ctx, id, p)
+	return s.Users.Update(ctx, id, p)
 }
 
 // Delete removes a user and the avatar. NotFound.
-func (d *Directory) Delete(ctx context.Context, id string) error {
+func (s *Service) Delete(ctx context.Context, id string) error {
 	// Read first: should the answer to the delete be lost, this still tells which image to remove.
-	seen, err := d.Get(ctx, id)
+	seen, err := s.Get(ctx, id)
 	if err != nil {
 		return err
 	}
-	before, again, err := d.Users.Delete(ctx, id)
+	before, again, err := s.Users.Delete(ctx, id)
 	if again && CodeOf(err) == NotFound {
 		before, err = seen, nil
 	}
 	if err != nil {
 		return err
 	}
-	d.discard(ctx, id, before.AvatarID)
+	s.discard(ctx, id, before.AvatarID)
 	return nil
 }
 
 // SetAvatar replaces the user's image and returns the user. NotFound.
-func (d *Directory) SetAvatar(ctx context.Context, id string, image *Image) (User, error) {
+func (s *Service) SetAvatar(ctx context.Context, id string, image *Image) (User, error) {
 	// Read first: nothing is stored for a user who does not exist.
-	seen, err := d.Get(ctx, id)
+	seen, err := s.Get(ctx, id)
 	if err != nil {
 		return User{}, err
 	}
 	avatarID := uuid.NewString()
-	if err := d.Avatars.Put(ctx, id, avatarID, image); err != nil {
-		d.discardAfter(ctx, err, id, avatarID)
+	if err := s.Avatars.Put(ctx, id, avatarID, image); err != nil {
+		s.discardAfter(ctx, err, id, avatarID)
 		return User{}, err
 	}
-	before, err := d.Users.SetAvatar(ctx, id, avatarID)
+	before, err := s.Users.SetAvatar(ctx, id, avatarID)
 	if err != nil && uncertain(err) {
-		before, err = d.resolveAvatar(ctx, id, avatarID, seen, err)
+		before, err = s.resolveAvatar(ctx, id, avatarID, seen, err)
 	}
 	if err != nil {
 		if !uncertain(err) {
-			d.discard(ctx, id, avatarID)
+			s.discard(ctx, id, avatarID)
 		}
 		return User{}, err
 	}
 	if before.AvatarID == avatarID { // a retry met its own write; what was there before is what was read
 		before.AvatarID = seen.AvatarID
 	}
-	d.discard(ctx, id, before.AvatarID)
+	s.discard(ctx, id, before.AvatarID)
 	before.AvatarID, before.ForeignAvatarURL = avatarID, ""
 	return before, nil
 }
 
 // resolveAvatar is resolve for SetAvatar.
-func (d *Directory) resolveAvatar(ctx context.Context, id, avatarID string, seen User, cause error) (User, error) {
+func (s *Service) resolveAvatar(ctx context.Context, id, avatarID string, seen User, cause error) (User, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
-	now, err := d.Users.Get(ctx, id)
+	now, err := s.Users.Get(ctx, id)
 	switch {
 	case err != nil:
-		d.Log.WarnContext(ctx, "not known whether an avatar was replaced; both images are kept",
+		s.Log.WarnContext(ctx, "not known whether an avatar was replaced; both images are kept",
 			"user", id, "avatar", avatarID, "error", err)
 		return User{}, cause
 	case now == nil:
@@ -213,31 +213,31 @@ func (d *Directory) resolveAvatar(ctx context.Context, id, avatarID string, seen
 }
 
 // RemoveAvatar removes the user's image or foreign link. NotFound if there is no user or nothing to remove.
-func (d *Directory) RemoveAvatar(ctx context.Context, id string) error {
-	seen, err := d.Get(ctx, id)
+func (s *Service) RemoveAvatar(ctx context.Context, id string) error {
+	seen, err := s.Get(ctx, id)
 	if err != nil {
 		return err
 	}
 	if !seen.HasAvatar() {
 		return ErrNoAvatar
 	}
-	before, err := d.Users.SetAvatar(ctx, id, "")
+	before, err := s.Users.SetAvatar(ctx, id, "")
 	if err != nil {
 		return err
 	}
 	if !before.HasAvatar() { // a retry met its own write, or somebody else removed it meanwhile
 		before = seen
 	}
-	d.discard(ctx, id, before.AvatarID)
+	s.discard(ctx, id, before.AvatarID)
 	return nil
 }
 
 // Avatar opens the user's image; the caller closes it. current is called with the image's id first and may
 // decline to have it opened, as a cache that holds it does; then the image returned is nil. NotFound.
-func (d *Directory) Avatar(ctx context.Context, id string, current func(avatarID string) (open bool)) (*StoredImage, error) {
+func (s *Service) Avatar(ctx context.Context, id string, current func(avatarID string) (open bool)) (*StoredImage, error) {
 	missing := ""
 	for {
-		u, err := d.Get(ctx, id)
+		u, err := s.Get(ctx, id)
 		if err != nil {
 			return nil, err
 		}
@@ -245,13 +245,13 @@ func (d *Directory) Avatar(ctx context.Context, id string, current func(avatarID
 			return nil, ErrNoAvatar
 		}
 		if u.AvatarID == missing {
-			d.Log.ErrorContext(ctx, "the image that a user names is not in the bucket", "user", id, "avatar", missing)
+			s.Log.ErrorContext(ctx, "the image that a user names is not in the bucket", "user", id, "avatar", missing)
 			return nil, ErrNoAvatar
 		}
 		if !current(u.AvatarID) {
 			return nil, nil
 		}
-		stored, err := d.Avatars.Get(ctx, id, u.AvatarID)
+		stored, err := s.Avatars.Get(ctx, id, u.AvatarID)
 		if CodeOf(err) == NotFound {
 			// Replaced between the two reads, unless the user still names it.
 			missing = u.AvatarID
@@ -262,21 +262,21 @@ func (d *Directory) Avatar(ctx context.Context, id string, current func(avatarID
 }
 
 // discardAfter removes an image whose upload failed, if any of it can have arrived.
-func (d *Directory) discardAfter(ctx context.Context, err error, userID, avatarID string) {
+func (s *Service) discardAfter(ctx context.Context, err error, userID, avatarID string) {
 	if uncertain(err) {
-		d.discard(ctx, userID, avatarID)
+		s.discard(ctx, userID, avatarID)
 	}
 }
 
 // discard removes an image that no user names. A failure is not the caller's: it leaves an image
 // that nobody can see.
-func (d *Directory) discard(ctx context.Context, userID, avatarID string) {
+func (s *Service) discard(ctx context.Context, userID, avatarID string) {
 	if avatarID == "" {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
-	if err := d.Avatars.Delete(ctx, userID, avatarID); err != nil {
-		d.Log.WarnContext(ctx, "an image that no user names stays in the bucket", "user", userID, "avatar", avatarID, "error", err)
+	if err := s.Avatars.Delete(ctx, userID, avatarID); err != nil {
+		s.Log.WarnContext(ctx, "an image that no user names stays in the bucket", "user", userID, "avatar", avatarID, "error", err)
 	}
 }

@@ -26,10 +26,10 @@ import (
 	"prima.internal/app/user"
 )
 
-func start(t *testing.T) (*awstest.AWS, *user.Directory) {
+func start(t *testing.T) (*awstest.AWS, *user.Service) {
 	t.Helper()
 	a := awstest.Start(t)
-	return a, &user.Directory{Users: dynamo.New(a.SDK, a.Config), Avatars: bucket.New(a.SDK, a.Config), Log: slog.New(slog.DiscardHandler)}
+	return a, &user.Service{Users: dynamo.New(a.SDK, a.Config), Avatars: bucket.New(a.SDK, a.Config), Log: slog.New(slog.DiscardHandler)}
 }
 
 func face(t *testing.T) *user.Image {

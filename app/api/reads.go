@@ -1,0 +1,101 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+
+	"prima.internal/app/user"
+)
+
+// reads lets concurrent requests for the same page share a read of the store, as transactions share
+// a group commit: while a read runs, requests join the next one, which starts when it ends. So no
+// request gets what was read before it came, and however many clients ask for a page, at most one
+// read of it runs.
+type reads struct {
+	succeeded, failed atomic.Int64
+	panicked          func()
+
+	mu    sync.Mutex
+	queue map[string]*read // by page: a read of it runs, and the next one, nil if nobody waits for it
+}
+
+// A read is one read of a page, and the requests that wait for it.
+type read struct {
+	page    func() (*page, error)
+	readers int64
+	done    chan struct{}
+	result  *page
+	err     error
+}
+
+// get returns the page of a key, as pageOf reads it. The caller releases it. pageOf is called by
+// this request, by another one, or not at all. The error is that of the read, or Unavailable when
+// ctx ends.
+func (s *reads) get(ctx context.Context, key string, pageOf func() (*page, error)) (*page, error) {
+	s.mu.Lock()
+	r, running := s.queue[key]
+	if r == nil {
+		r = &read{page: pageOf, done: make(chan struct{})}
+		s.queue[key] = r
+	}
+	r.readers++
+	if !running {
+		s.queue[key] = nil
+	}
+	s.mu.Unlock()
+	if !running {
+		s.run(key, r)
+	}
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		select {
+		case <-r.done:
+		default:
+			r.readers--
+			return nil, &user.Error{Code: user.Unavailable, Err: fmt.Errorf("wait for another read of the page: %w", ctx.Err())}
+		}
+	}
+	return r.result, r.err
+}
+
+// run reads a page, hands it to the requests that wait for it, and starts the next read.
+func (s *reads) run(key string, r *read) {
+	result, err := s.recovered(r.page)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.result, r.err = result, err
+	if err == nil {
+		s.succeeded.Add(1)
+		result.readers.Store(r.readers)
+		if r.readers == 0 {
+			result.free()
+		}
+	} else {
+		s.failed.Add(1)
+	}
+	close(r.done)
+	next := s.queue[key]
+	if next == nil || next.readers == 0 {
+		delete(s.queue, key)
+		return
+	}
+	s.queue[key] = nil
+	go s.run(key, next)
+}
+
+// recovered returns a panic as an error: the requests that wait must hear of it.
+func (s *reads) recovered(pageOf func() (*page, error)) (p *page, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.panicked()
+			err = asProblem(fmt.Errorf("panic: %v\n%s", r, debug.Stack()))
+		}
+	}()
+	return pageOf()
+}

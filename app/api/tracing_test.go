@@ -1,0 +1,49 @@
+package api_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
+	"prima.internal/app/config"
+)
+
+// Ensure a span holds copies of what a request said: the next request on the connection, with a
+// token in it, is read into the same buffer before the span is exported.
+func TestSpansHoldNoLaterRequest(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil)
+	spans := tracetest.NewInMemoryExporter()
+	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans))
+	s.Trace(provider.Tracer("test"))
+	token := config.NewToken()
+	filler := strings.Repeat("f", len("Bearer "+token))
+	for _, header := range []string{"X-Forwarded-Proto", "X-Forwarded-Protocol", "X-Url-Scheme", "X-Forwarded-Ssl", "User-Agent", "X-Request-Id", "Tracestate"} {
+		c := s.dial(t)
+		for _, value := range []string{header + ": " + filler, "Authorization: Bearer " + token, "Authorization:  Bearer " + token} {
+			_, err := fmt.Fprintf(c, "GET /users/%s HTTP/1.1\r\nHost: a\r\n%s\r\nTraceparent: 00-0123456789abcdef0123456789abcdef-0123456789abcdef-01\r\n\r\n", filler, value)
+			require.NoError(t, err)
+			_, err = io.ReadFull(c, make([]byte, 200))
+			require.NoError(t, err)
+		}
+		require.NoError(t, c.Close())
+	}
+	s.do(t, http.MethodGet, "/users", "")
+	require.NotEmpty(t, spans.GetSpans())
+	for _, span := range spans.GetSpans() {
+		text := fmt.Sprint(span.Name, span.Attributes, span.SpanContext.TraceState().String(), span.Status, span.Events)
+		assert.NotContains(t, text, token[:20])
+		for _, attribute := range span.Attributes {
+			if attribute.Key == "url.scheme" {
+				assert.Contains(t, []string{"http", "https"}, attribute.Value.AsString())
+			}
+		}
+	}
+}
