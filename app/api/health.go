@@ -33,6 +33,22 @@ func (s *Server) ready(c *fiber.Ctx) error {
 	return sendJSON(c, body)
 }
 
+// Ready returns a handler that responds as GET /readyz does, for another port.
+func (s *Server) Ready() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		body, p := s.readyBody()
+		if p != nil {
+			w.Header().Set(fiber.HeaderContentType, problemType)
+			w.Header().Set(fiber.HeaderRetryAfter, retryAfter)
+			w.WriteHeader(p.status)
+			_, _ = w.Write(p.body())
+			return
+		}
+		w.Header().Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
+		_, _ = w.Write(body)
+	})
+}
+
 // readyBody returns the body of a response that says the replica is ready, or the problem that says
 // it is not.
 func (s *Server) readyBody() ([]byte, *problem) {
