@@ -10,8 +10,9 @@ const KeyType = "S"
 // an object knows which user's item decides whether it is still in use.
 const AvatarPrefix = "avatars/"
 
-// Paths that somebody outside of the API relies on: probes, the Service and the Ingress of the
-// chart, and the tests of a deployed system.
+// Paths that somebody outside of the API relies on: the chart, and the tests of a deployed system.
+// PathHealth and PathReady are served on both ports. The kubelet uses ADMIN_PORT, which clients
+// cannot fill.
 const (
 	PathHealth = "/health"
 	PathReady  = "/readyz"

@@ -44,7 +44,7 @@ func (c *Config) fields() []field {
 		{
 			Setting{
 				Variable: "ADMIN_PORT", Default: "9464",
-				Meaning: "TCP port for operators alone: metrics, profiles and what was built, without a token; 0 takes any free port and logs it",
+				Meaning: "TCP port for operators and the kubelet: probes, metrics, profiles and build information, without a token; 0 takes any free port and logs it",
 			},
 			integer(&c.AdminPort, 0, 65535),
 		},

@@ -36,15 +36,23 @@ type Admin struct {
 
 const adminIndex = `prima-api, for operators
 
+` + config.PathHealth + `          whether the process runs, for the kubelet
+` + config.PathReady + `          whether this replica should get requests, for the kubelet
 ` + config.PathMetrics + `         metrics, for Prometheus
 /buildinfo       what was built, as JSON
 /debug/pprof/    profiles, such as: go tool pprof http://…/debug/pprof/profile?seconds=10
 `
 
-// NewAdmin returns a server of metrics, profiles and what was built, which is not listening yet.
-func NewAdmin(metrics prometheus.Gatherer, build Build, log *slog.Logger) *Admin {
+// NewAdmin returns a server of probes, metrics, profiles and the build, which is not listening yet.
+// ready answers GET /readyz.
+func NewAdmin(metrics prometheus.Gatherer, build Build, ready http.Handler, log *slog.Logger) *Admin {
 	a := &Admin{log: log}
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+config.PathHealth, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"status":"ok"}`)
+	})
+	mux.Handle("GET "+config.PathReady, ready)
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = io.WriteString(w, adminIndex)

@@ -237,14 +237,19 @@ func TestHelmTest(t *testing.T) {
 	assert.Empty(t, one[*corev1.Pod](t, objects(t, mustRender(t, "prima-api", localAPI()))).Spec.Containers[0].Env)
 }
 
-// Ensure the probes ask the contract's paths, at the port that the API listens on, each its own question.
+// Ensure the probes ask the contract's paths, each its own, at the operators' port: clients who fill
+// the API's port must not get the pod restarted.
 func TestProbes(t *testing.T) {
 	t.Parallel()
 	v := extremeAPI()
 	spec := deployment(t, "prima-api", v).Spec.Template.Spec.Containers[0]
 	assert.EqualValues(t, 65535, spec.Ports[0].ContainerPort)
 	for _, probe := range []*corev1.Probe{spec.StartupProbe, spec.LivenessProbe, spec.ReadinessProbe} {
-		assert.Equal(t, spec.Ports[0].Name, probe.HTTPGet.Port.String())
+		port := slices.IndexFunc(spec.Ports, func(p corev1.ContainerPort) bool {
+			return p.Name == probe.HTTPGet.Port.String()
+		})
+		require.GreaterOrEqual(t, port, 0)
+		assert.EqualValues(t, config.Default().AdminPort, spec.Ports[port].ContainerPort)
 	}
 	assert.Equal(t, config.PathHealth, spec.StartupProbe.HTTPGet.Path)
 	assert.Equal(t, config.PathHealth, spec.LivenessProbe.HTTPGet.Path, "a dependency that is away is no reason to restart")

@@ -179,7 +179,7 @@ func TestNetworkPolicies(t *testing.T) {
 				{from: "nginx", to: api, port: 5000},
 				{from: test, to: api, port: 5000},
 				{from: test, to: "dns", port: 53, udp: true},
-				{outside: address("192.0.2.1"), to: api, port: 5000},        // a client of the NodePort, or a probe
+				{outside: address("192.0.2.1"), to: api, port: 5000},        // a client of the NodePort
 				{outside: address("192.0.2.1"), to: localStack, port: 4566}, // Pulumi
 				{from: localStack, to: "dns", port: 53, udp: true},
 				{from: sweep, to: localStack, port: 4566},

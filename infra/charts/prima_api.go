@@ -39,7 +39,7 @@ type PrimaAPI struct {
 	// autoscaling.memoryPercent: a heap that fills its limit would otherwise keep every replica alive.
 	GoMemoryPercent int `json:"goMemoryPercent" jsonschema:"required,minimum=10,maximum=95"`
 
-	// What the kubelet asks the API; the paths are those of the contract.
+	// What the kubelet asks the API, on ADMIN_PORT; the paths are those of the contract.
 	Probes Probes `json:"probes" jsonschema:"required"`
 	// How a new version takes the place of the old one.
 	Rollout Rollout `json:"rollout" jsonschema:"required"`
@@ -196,7 +196,7 @@ type APINetworkPolicy struct {
 
 // Monitoring is what a Prometheus operator and a Grafana are given. Each is off by default: the cluster must know it.
 type Monitoring struct {
-	// Namespace that Prometheus scrapes from, whose pods the network policy lets in to ADMIN_PORT. Nobody else is.
+	// Namespace that Prometheus scrapes from. The network policy lets its pods in to ADMIN_PORT, and no others.
 	Namespace string `json:"namespace" jsonschema:"required,minLength=1"`
 	// What has Prometheus scrape the pods, with a headless Service of their admin port.
 	ServiceMonitor ServiceMonitor `json:"serviceMonitor" jsonschema:"required"`

@@ -764,7 +764,7 @@ func (c *chaos) localStackAway(t *testing.T) {
 	}
 	probe := func(p corev1.Pod, path string) string {
 		text, err := output(t.Context(), "", "kubectl", "--context", kubeContext(), "get", "--raw",
-			fmt.Sprintf("/api/v1/namespaces/%s/pods/%s:%d/proxy%s", c.out.Namespace, p.Name, config.Default().Port, path))
+			fmt.Sprintf("/api/v1/namespaces/%s/pods/%s:%d/proxy%s", c.out.Namespace, p.Name, config.Default().AdminPort, path))
 		assert.NoError(t, err)
 		return text
 	}

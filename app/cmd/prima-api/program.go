@@ -47,7 +47,8 @@ func newProgram(ctx context.Context, c config.Config, tracing *telemetry.Tracing
 	build := telemetry.Build{Version: version, Revision: revision}
 	p := &program{
 		config: c, server: server, log: log, tracing: tracing,
-		admin: telemetry.NewAdmin(telemetry.NewRegistry(build, server, calls, users, tracing), build, log),
+		admin: telemetry.NewAdmin(
+			telemetry.NewRegistry(build, server, calls, users, tracing), build, server.Ready(), log),
 	}
 	if p.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", ":"+strconv.Itoa(c.Port)); err != nil {
 		return nil, fmt.Errorf("PORT=%d: %w", c.Port, err)

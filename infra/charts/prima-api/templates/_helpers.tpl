@@ -45,10 +45,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $image -}}
 {{- end }}
 
+{{- /* Probes use the operators' port: clients can fill the API's, and a busy pod must not be restarted. */}}
 {{- define "prima-api.probe" -}}
 httpGet:
   path: {{ .path }}
-  port: http
+  port: admin
 periodSeconds: {{ .periodSeconds }}
 timeoutSeconds: {{ .timeoutSeconds }}
 failureThreshold: {{ .failureThreshold }}
