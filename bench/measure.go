@@ -53,10 +53,10 @@ func tasks() []task {
 	return []task{
 		{taskList, "GET /users, 100 users, 8 connections", "", true, runList},
 		{taskListMany, "GET /users, 100 users, 64 connections", "", true, listTask(100, 64, primaAPI, unshared, idiomatic)},
-		{taskListOne, "GET /users, 100 users, 1 connection", "", true, listTask(100, 1, primaAPI, noSlack, idiomatic)},
+		{taskListOne, "GET /users, 100 users, 1 connection", "", true, listTask(100, 1, primaAPI, idiomatic)},
 		{taskListUnchanged, "GET /users with If-None-Match, 100 users, 8 connections: 304", "", true, runUnchanged},
 		{taskListChanging, "GET /users, 100 users of whom one is another each time, 8 connections", "", true, tableTask(tableOf(100)+"-changing", 100, 8, primaAPI, unshared, idiomatic)},
-		{taskListFar, "GET /users, 100 users, 8 connections, DynamoDB answering after 5 ms", "", true, tableTask(tableOf(100)+"-wait5ms", 100, 8, primaAPI, noSlack, unshared, idiomatic)},
+		{taskListFar, "GET /users, 100 users, 8 connections, DynamoDB answering after 5 ms", "", true, tableTask(tableOf(100)+"-wait5ms", 100, 8, primaAPI, unshared, idiomatic)},
 		{taskListTogether, "GET /users, 100 users, 8 connections, where server, load and backend share all cores", "", false, runList},
 		{taskListPage, "GET /users, 3,000 users in one page, 8 connections", "", true, listTask(3000, 8, primaAPI, unshared, idiomatic)},
 		{taskCreate, "POST /user, JSON, 8 connections", "", true, runCreate},
@@ -128,7 +128,7 @@ func (b bare) round(ctx context.Context, s *suite, duration time.Duration) (map[
 	cmd.Env = s.environ("users-100")
 	var out, failure strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &failure
-	if err = s.asServer(func() error { return withTimerSlack(usualSlack, cmd.Start) }); err == nil {
+	if err = s.asServer(cmd.Start); err == nil {
 		err = cmd.Wait()
 	}
 	if err != nil {
@@ -227,7 +227,7 @@ func tableTask(table string, users, connections int, sides ...string) func(conte
 
 func runList(ctx context.Context, s *suite, m *measurement) error {
 	l := load{method: http.MethodGet, url: "/users", status: http.StatusOK, connections: 8, check: isList(100)}
-	return s.besideAlone(ctx, m, l, map[string]contender{}, primaAPI, unshared, noSlack, idiomatic, flask, gunicorn)
+	return s.besideAlone(ctx, m, l, map[string]contender{}, primaAPI, unshared, idiomatic, flask, gunicorn)
 }
 
 func tableOf(users int) string { return "users-" + strconv.Itoa(users) }

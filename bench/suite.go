@@ -66,11 +66,7 @@ func (s *suite) startBackend(ctx context.Context) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	var p *process
-	err = withTimerSlack(backendSlack, func() error {
-		p, err = startProcess(ctx, s.dir, cmd)
-		return err
-	})
+	p, err := startProcess(ctx, s.dir, cmd)
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +183,6 @@ type side struct {
 const (
 	primaAPI  = "prima-api"
 	unshared  = "prima-api, LIST_SHARING=false"
-	noSlack   = "prima-api, TIMER_SLACK=0"
 	idiomatic = "idiomatic Go"
 	flask     = "Flask"
 	gunicorn  = "Flask, gunicorn"
@@ -203,8 +198,6 @@ func sideOf(name string) side {
 	switch name {
 	case unshared:
 		return ours(unshared, "LIST_SHARING=false")
-	case noSlack:
-		return ours(noSlack, "TIMER_SLACK=0")
 	case idiomatic:
 		return side{name: name, ready: "/health", command: func(ctx context.Context, s *suite, _ int) *exec.Cmd {
 			return exec.CommandContext(ctx, s.program("idiomatic")) //nolint:gosec // what build has made
@@ -244,14 +237,6 @@ type server struct {
 	url string
 }
 
-const (
-	// backendSlack is the timer slack of the backend: the runtime of an idle Go program wakes itself less often, which is not to be
-	// measured with whatever waits for the backend. See ADR 23.
-	backendSlack = time.Millisecond
-	// usualSlack is what Linux gives processes, and what each server is started with.
-	usualSlack = 50 * time.Microsecond
-)
-
 // asServer runs start, where what it starts is on the cores of a server, if it has some of its own.
 func (s *suite) asServer(start func() error) error {
 	if s.division == nil {
@@ -262,10 +247,8 @@ func (s *suite) asServer(start func() error) error {
 
 func (s *suite) startServer(ctx context.Context, cmd *exec.Cmd) (p *process, err error) {
 	err = s.asServer(func() error {
-		return withTimerSlack(usualSlack, func() error {
-			p, err = startProcess(ctx, s.dir, cmd)
-			return err
-		})
+		p, err = startProcess(ctx, s.dir, cmd)
+		return err
 	})
 	if err != nil && p != nil { // it runs, but this process is not where it belongs
 		p.end()

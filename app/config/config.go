@@ -45,8 +45,6 @@ type Config struct {
 	IdleTimeout     time.Duration
 	DrainTime       time.Duration
 	ShutdownTimeout time.Duration
-
-	TimerSlack time.Duration // 0: as the program was started
 }
 
 // Default returns the configuration of an empty environment.

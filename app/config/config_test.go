@@ -44,7 +44,7 @@ func TestLoadReadsEveryVariable(t *testing.T) {
 		"CORS_ALLOWED_ORIGINS": "https://a.example.com,http://localhost:3000", "LOG_LEVEL": "debug", "LOG_FORMAT": "text",
 		"MAX_AVATAR_BYTES": "1MiB", "MAX_AVATAR_PIXELS": "1024", "MAX_JSON_BYTES": "32KiB", "REQUEST_TIMEOUT": "2s",
 		"REQUEST_MEMORY": "96MiB", "MAX_CONNECTIONS": "100", "PAGES": "false", "LIST_SHARING": "false", "LIST_SEGMENTS": "8", "LIST_CONSISTENT_READS": "true", "ACCESS_TOKENS": "ci:read:" + strings.Repeat("0f", 32) + ",ops:read+write:" + strings.Repeat("1e", 32),
-		"READ_TIMEOUT": "3s", "WRITE_TIMEOUT": "4s", "IDLE_TIMEOUT": "1m30s", "DRAIN_TIME": "0s", "SHUTDOWN_TIMEOUT": "6s", "TIMER_SLACK": "500µs",
+		"READ_TIMEOUT": "3s", "WRITE_TIMEOUT": "4s", "IDLE_TIMEOUT": "1m30s", "DRAIN_TIME": "0s", "SHUTDOWN_TIMEOUT": "6s",
 	}
 	for _, s := range config.Settings() {
 		value, known := samples[s.Variable]
@@ -275,7 +275,6 @@ func arbitrary(t *rapid.T) config.Config {
 		IdleTimeout:         duration("idle", moment, time.Hour),
 		DrainTime:           duration("drain", 0, 10*time.Minute),
 		ShutdownTimeout:     duration("shutdown", 0, 10*time.Minute),
-		TimerSlack:          duration("slack", 0, 10*time.Millisecond),
 	}
 	if n := rapid.IntRange(0, 3).Draw(t, "origins"); n > 0 {
 		for range n {

@@ -237,13 +237,6 @@ func (c *Config) fields() []field {
 			},
 			duration(&c.ShutdownTimeout, 0, 10*time.Minute),
 		},
-		{
-			Setting{
-				Variable: "TIMER_SLACK", Default: "1ms",
-				Meaning: "how much later than it asked for Linux may wake the program, which saves processor time where there are pauses between requests; 0 leaves that as it was started",
-			},
-			duration(&c.TimerSlack, 0, 10*time.Millisecond),
-		},
 	}
 }
 

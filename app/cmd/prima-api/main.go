@@ -25,12 +25,6 @@ var (
 )
 
 func main() {
-	if len(os.Args) == 1 { // to serve
-		// What is wrong with the settings is for run to say, and so is the slack that there is.
-		if settings, _, err := config.Load(os.Environ()); err == nil {
-			_ = setTimerSlack(settings.TimerSlack)
-		}
-	}
 	os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }
 
@@ -120,7 +114,7 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 		log.Warn("everybody may read and write: ACCESS_TOKENS is empty")
 	}
 	log.Info("listening", "address", program.Addr(), "admin", program.AdminAddr(), "version", version, "revision", revision,
-		"traces", tracing.Endpoint(), "gomaxprocs", runtime.GOMAXPROCS(0), "gomemlimit", memory, "timer_slack", timerSlack().String())
+		"traces", tracing.Endpoint(), "gomaxprocs", runtime.GOMAXPROCS(0), "gomemlimit", memory)
 	if err := program.run(stop); err != nil {
 		log.Error("stopped", "error", err)
 		return 1

@@ -261,12 +261,7 @@ func start(t *testing.T, environ ...string) *process {
 
 func startAs(t *testing.T, executable string, environ ...string) *process {
 	t.Helper()
-	return startCommand(t, exec.Command(executable), environ...)
-}
-
-func startCommand(t *testing.T, command *exec.Cmd, environ ...string) *process {
-	t.Helper()
-	p := &process{Cmd: command, log: new(output), done: make(chan struct{})}
+	p := &process{Cmd: exec.Command(executable), log: new(output), done: make(chan struct{})}
 	// LOG_LEVEL is such that what a test looks for is there.
 	p.Env = append([]string{asProgram + "=1", "PORT=0", "ADMIN_PORT=0", "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_EC2_METADATA_DISABLED=true"}, environ...)
 	p.Stderr = p.log
