@@ -52,13 +52,13 @@ const (
 func tasks() []task {
 	return []task{
 		{taskList, "GET /users, 100 users, 8 connections", "", true, runList},
-		{taskListMany, "GET /users, 100 users, 64 connections", "", true, listTask(100, 64, primaAPI, unshared, idiomatic)},
+		{taskListMany, "GET /users, 100 users, 64 connections", "", true, listTask(100, 64, primaAPI, idiomatic)},
 		{taskListOne, "GET /users, 100 users, 1 connection", "", true, listTask(100, 1, primaAPI, idiomatic)},
 		{taskListUnchanged, "GET /users with If-None-Match, 100 users, 8 connections: 304", "", true, runUnchanged},
-		{taskListChanging, "GET /users, 100 users of whom one is another each time, 8 connections", "", true, tableTask(tableOf(100)+"-changing", 100, 8, primaAPI, unshared, idiomatic)},
-		{taskListFar, "GET /users, 100 users, 8 connections, DynamoDB answering after 5 ms", "", true, tableTask(tableOf(100)+"-wait5ms", 100, 8, primaAPI, unshared, idiomatic)},
+		{taskListChanging, "GET /users, 100 users of whom one is another each time, 8 connections", "", true, tableTask(tableOf(100)+"-changing", 100, 8, primaAPI, idiomatic)},
+		{taskListFar, "GET /users, 100 users, 8 connections, DynamoDB answering after 5 ms", "", true, tableTask(tableOf(100)+"-wait5ms", 100, 8, primaAPI, idiomatic)},
 		{taskListTogether, "GET /users, 100 users, 8 connections, where server, load and backend share all cores", "", false, runList},
-		{taskListPage, "GET /users, 3,000 users in one page, 8 connections", "", true, listTask(3000, 8, primaAPI, unshared, idiomatic)},
+		{taskListPage, "GET /users, 3,000 users in one page, 8 connections", "", true, listTask(3000, 8, primaAPI, idiomatic)},
 		{taskCreate, "POST /user, JSON, 8 connections", "", true, runCreate},
 		{taskAvatar, "POST /user, multipart with a PNG of 1 MiB, 4 connections", "", true, runAvatar},
 		{taskListWait, "GET /users, 200,000 users, DynamoDB answering after 20 ms", "", false, runWait},
@@ -227,7 +227,7 @@ func tableTask(table string, users, connections int, sides ...string) func(conte
 
 func runList(ctx context.Context, s *suite, m *measurement) error {
 	l := load{method: http.MethodGet, url: "/users", status: http.StatusOK, connections: 8, check: isList(100)}
-	return s.besideAlone(ctx, m, l, map[string]contender{}, primaAPI, unshared, idiomatic, flask, gunicorn)
+	return s.besideAlone(ctx, m, l, map[string]contender{}, primaAPI, idiomatic, flask, gunicorn)
 }
 
 func tableOf(users int) string { return "users-" + strconv.Itoa(users) }
@@ -327,7 +327,7 @@ func runWait(ctx context.Context, s *suite, m *measurement) error {
 		names      []string
 		contenders []contender
 	)
-	for _, side := range s.available(m, ours("prima-api, LIST_SEGMENTS=1", "LIST_SEGMENTS=1"), ours("prima-api, LIST_SEGMENTS=4", "LIST_SEGMENTS=4")) {
+	for _, side := range s.available(m, sideOf(primaAPI)) {
 		server, err := s.start(ctx, side, tableOf(users)+"-wait20ms")
 		if err != nil {
 			return err

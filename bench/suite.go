@@ -177,27 +177,23 @@ type side struct {
 	name    string
 	command func(ctx context.Context, s *suite, port int) *exec.Cmd
 	ready   string // path that is answered 200 once it serves
-	environ []string
 }
 
 const (
 	primaAPI  = "prima-api"
-	unshared  = "prima-api, LIST_SHARING=false"
 	idiomatic = "idiomatic Go"
 	flask     = "Flask"
 	gunicorn  = "Flask, gunicorn"
 )
 
-func ours(name string, environ ...string) side {
-	return side{name: name, ready: "/readyz", environ: environ, command: func(ctx context.Context, s *suite, _ int) *exec.Cmd {
+func ours(name string) side {
+	return side{name: name, ready: "/readyz", command: func(ctx context.Context, s *suite, _ int) *exec.Cmd {
 		return exec.CommandContext(ctx, s.program("prima-api")) //nolint:gosec // what build has made
 	}}
 }
 
 func sideOf(name string) side {
 	switch name {
-	case unshared:
-		return ours(unshared, "LIST_SHARING=false")
 	case idiomatic:
 		return side{name: name, ready: "/health", command: func(ctx context.Context, s *suite, _ int) *exec.Cmd {
 			return exec.CommandContext(ctx, s.program("idiomatic")) //nolint:gosec // what build has made
@@ -265,7 +261,7 @@ func (s *suite) start(ctx context.Context, side side, table string) (*server, er
 	}
 	cmd := side.command(ctx, s, port)
 	cmd.Dir = s.dir
-	cmd.Env = append(s.environ(table), append(side.environ, "PORT="+strconv.Itoa(port), "ADMIN_PORT=0")...)
+	cmd.Env = append(s.environ(table), "PORT="+strconv.Itoa(port), "ADMIN_PORT=0")
 	p, err := s.startServer(ctx, cmd)
 	if err != nil {
 		return nil, err

@@ -444,6 +444,7 @@ func TestRefusedSettings(t *testing.T) {
 		`prima-api:api.nodePort = "31566" must be another`:                  {"api": map[string]any{"nodePort": 31566}},
 		`prima-api:api.ingress.host = "a/b" must be`:                        {"api": map[string]any{"ingress": map[string]any{"host": "a/b"}}},
 		`prima-api:api.config.LOG_LEVEL: LOG_LEVEL="loud" must be debug`:    {"api": map[string]any{"config": map[string]any{"LOG_LEVEL": "loud"}}},
+		`prima-api:api.config.TIMER_SLACK was removed: it has no effect`:    {"api": map[string]any{"config": map[string]any{"TIMER_SLACK": "1ms"}}},
 		`prima-api:api.config.ACCESS_TOKENS is a secret`:                    {"api": map[string]any{"config": map[string]any{"ACCESS_TOKENS": ""}}},
 		`prima-api:api.monitoring.namespace = "a b" must be`:                {"api": map[string]any{"monitoring": map[string]any{"enabled": true, "namespace": "a b"}}},
 		`prima-api:api.monitoring.runbookURL = "wiki" must be an http`:      {"api": map[string]any{"monitoring": map[string]any{"enabled": true, "runbookURL": "wiki"}}},

@@ -121,6 +121,10 @@ func describe(t *testing.T, s *jsonschema.Schema, value reflect.Value, key strin
 					property.Properties.Set(setting.Variable, schemaOfSetting(setting))
 				}
 			}
+			for _, variable := range config.Removed() {
+				notice := config.RemovedNotice(variable)
+				property.Properties.Set(variable, &jsonschema.Schema{Description: notice, Const: notice})
+			}
 			continue
 		}
 		if field.Type == reflect.TypeFor[Texts]() {
@@ -228,8 +232,8 @@ func TestSchema(t *testing.T) {
 	require.NoError(t, hold("encryptionsalt: v1:AAA\n"))
 	require.NoError(t, hold("config:\n  aws:region: eu-central-1\n  prima-api:tokens:\n    ci: { scope: read, token: { secure: AAA } }\n  prima-api:localstackAuthToken: { secure: AAA }\n"))
 
-	require.NoError(t, hold("config:\n  prima-api:api: { config: { MAX_CONNECTIONS: 16, LIST_SEGMENTS: '64', MAX_AVATAR_BYTES: 64MiB, MAX_JSON_BYTES: 1024, MAX_AVATAR_PIXELS: '' } }\n"))
-	require.NoError(t, hold("config:\n  prima-api:api: { config: { PAGES: false, LIST_SHARING: 'true', MAX_CONNECTIONS: 100, LOG_LEVEL: '' }, ingress: { annotations: { a: true, b: 1 } } }\n"))
+	require.NoError(t, hold("config:\n  prima-api:api: { config: { MAX_CONNECTIONS: 16, MAX_AVATAR_BYTES: 64MiB, MAX_JSON_BYTES: 1024, MAX_AVATAR_PIXELS: '' } }\n"))
+	require.NoError(t, hold("config:\n  prima-api:api: { config: { PAGES: false, LIST_CONSISTENT_READS: 'true', MAX_CONNECTIONS: 100, LOG_LEVEL: '' }, ingress: { annotations: { a: true, b: 1 } } }\n"))
 
 	for _, wrong := range []string{
 		"prima-api:storge: {}",
@@ -243,7 +247,7 @@ func TestSchema(t *testing.T) {
 		"prima-api:api: { ingress: { host: a/b } }",
 		"prima-api:api: { letIn: { cidrs: [everybody] } }",
 		"prima-api:api: { config: { LOG_LEVEL: loud } }",
-		"prima-api:api: { config: { LIST_SHARING: 1 } }",
+		"prima-api:api: { config: { LIST_CONSISTENT_READS: 1 } }",
 		"prima-api:api: { config: { MAX_CONNECTIONS: -1 } }",
 		"prima-api:api: { config: { MAX_CONNECTIONS: 15 } }",
 		"prima-api:api: { config: { MAX_CONNECTIONS: '15' } }",
@@ -265,5 +269,11 @@ func TestSchema(t *testing.T) {
 		"prima-api:localstackAuthToken: clear",
 	} {
 		assert.Error(t, hold("config:\n  "+wrong+"\n"), wrong)
+	}
+	for _, variable := range config.Removed() {
+		for _, value := range []string{"4", "'true'", "1ms"} {
+			err := hold("config:\n  prima-api:api: { config: { " + variable + ": " + value + " } }\n")
+			assert.ErrorContains(t, err, config.RemovedNotice(variable))
+		}
 	}
 }

@@ -361,6 +361,10 @@ func (s Stack) faults() []error {
 			faults = append(faults, fmt.Errorf("api.config.%s is a secret, and these settings are not: task token stores one", variable))
 			continue
 		}
+		if slices.Contains(config.Removed(), variable) {
+			faults = append(faults, errors.New("api.config."+config.RemovedNotice(variable)))
+			continue
+		}
 		if key := keyOf(variable); key != "api.config."+variable {
 			faults = append(faults, fmt.Errorf("api.config.%s is for nothing: %s says it", variable, key))
 			continue

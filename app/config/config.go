@@ -35,8 +35,6 @@ type Config struct {
 	RequestMemory   int64 // bytes
 	MaxConnections  int
 
-	ListSharing         bool
-	ListSegments        int
 	ListConsistentReads bool
 
 	RequestTimeout  time.Duration

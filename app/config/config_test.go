@@ -43,7 +43,7 @@ func TestLoadReadsEveryVariable(t *testing.T) {
 		"DYNAMODB_TABLE": "people", "S3_BUCKET": "faces", "PUBLIC_BASE_URL": "https://api.example.com/v1",
 		"CORS_ALLOWED_ORIGINS": "https://a.example.com,http://localhost:3000", "LOG_LEVEL": "debug", "LOG_FORMAT": "text",
 		"MAX_AVATAR_BYTES": "1MiB", "MAX_AVATAR_PIXELS": "1024", "MAX_JSON_BYTES": "32KiB", "REQUEST_TIMEOUT": "2s",
-		"REQUEST_MEMORY": "96MiB", "MAX_CONNECTIONS": "100", "PAGES": "false", "LIST_SHARING": "false", "LIST_SEGMENTS": "8", "LIST_CONSISTENT_READS": "true", "ACCESS_TOKENS": "ci:read:" + strings.Repeat("0f", 32) + ",ops:read+write:" + strings.Repeat("1e", 32),
+		"REQUEST_MEMORY": "96MiB", "MAX_CONNECTIONS": "100", "PAGES": "false", "LIST_CONSISTENT_READS": "true", "ACCESS_TOKENS": "ci:read:" + strings.Repeat("0f", 32) + ",ops:read+write:" + strings.Repeat("1e", 32),
 		"READ_TIMEOUT": "3s", "WRITE_TIMEOUT": "4s", "IDLE_TIMEOUT": "1m30s", "DRAIN_TIME": "0s", "SHUTDOWN_TIMEOUT": "6s",
 	}
 	for _, s := range config.Settings() {
@@ -115,8 +115,6 @@ func TestLoadRefuses(t *testing.T) {
 		},
 		"MAX_CONNECTIONS": {"0", "15"},
 		"PAGES":           {"yes", "1", "on"},
-		"LIST_SHARING":    {"yes", "1", "TRUE"},
-		"LIST_SEGMENTS":   {"0", "65"},
 		"REQUEST_MEMORY":  {"0", "1KiB"},
 		"REQUEST_TIMEOUT": {"0", "1", "-1s", "99ms", "11m", "soon", "NaN"},
 	} {
@@ -210,6 +208,23 @@ func TestLoadAcceptsFormerVariables(t *testing.T) {
 	assert.ErrorContains(t, err, `LOCALSTACK_URL="localstack"`, "the fault names the variable that was set")
 }
 
+// Ensure a setting that was removed is reported and otherwise ignored, whatever its value.
+func TestLoadIgnoresRemovedVariables(t *testing.T) {
+	t.Parallel()
+	for _, variable := range config.Removed() {
+		assert.NotContains(t, config.Help(), variable)
+		for _, value := range []string{"1", "no such value"} {
+			c, deprecations, err := config.Load([]string{variable + "=" + value})
+			require.NoError(t, err)
+			assert.Equal(t, config.Default(), c)
+			assert.Equal(t, []config.Deprecation{{Variable: variable, Ignored: true}}, deprecations)
+		}
+		_, deprecations, err := config.Load([]string{variable + "="})
+		require.NoError(t, err)
+		assert.Empty(t, deprecations)
+	}
+}
+
 // Ensure the endpoint of a service is its own, then the one for all, then AWS itself.
 func TestEndpoints(t *testing.T) {
 	t.Parallel()
@@ -262,8 +277,6 @@ func arbitrary(t *rapid.T) config.Config {
 		MaxConnections:   rapid.IntRange(16, 1<<18).Draw(t, "connections"),
 
 		ListConsistentReads: rapid.Bool().Draw(t, "consistent"),
-		ListSharing:         rapid.Bool().Draw(t, "sharing"),
-		ListSegments:        rapid.IntRange(1, 64).Draw(t, "segments"),
 		LogLevel:            rapid.SampledFrom([]string{"debug", "info", "warn", "error"}).Draw(t, "level"),
 		LogFormat:           rapid.SampledFrom([]string{"json", "text"}).Draw(t, "format"),
 		MaxAvatarBytes:      rapid.Int64Range(1<<10, 64<<20).Draw(t, "avatar"),

@@ -45,11 +45,11 @@ func (e *Error) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// A Deprecation is a variable of the earlier chart that was found in the environment.
+// A Deprecation is a variable in the environment that nobody should set any more.
 type Deprecation struct {
 	Variable string
-	Use      string // the variable to set instead
-	Ignored  bool   // Use is set too, and wins
+	Use      string // the variable to set instead; empty if the setting was removed
+	Ignored  bool   // Use is set too, and wins, or the setting was removed
 }
 
 // Load reads the contract from an environment in the form of [os.Environ]. An empty variable
@@ -90,6 +90,11 @@ func Load(environ []string) (Config, []Deprecation, error) {
 		}
 		if err := f.parse(value); err != nil {
 			faults = append(faults, f.fault(variable, value))
+		}
+	}
+	for _, variable := range Removed() {
+		if set[variable] != "" {
+			deprecations = append(deprecations, Deprecation{Variable: variable, Ignored: true})
 		}
 	}
 	if len(faults) > 0 {

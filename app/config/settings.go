@@ -175,20 +175,6 @@ func (c *Config) fields() []field {
 
 		{
 			Setting{
-				Variable: "LIST_SHARING", Default: "true",
-				Meaning: "whether requests for the same page of users that come while one is read share the next read, which starts after they came. It costs a request at most the time of two more reads, and saves the capacity of all but one",
-			},
-			boolean(&c.ListSharing),
-		},
-		{
-			Setting{
-				Variable: "LIST_SEGMENTS", Default: "4",
-				Meaning: "parts of a long list that are read at the same time, in no order among each other, where there is memory for it; 1 reads one page after the other",
-			},
-			integer(&c.ListSegments, 1, 64),
-		},
-		{
-			Setting{
 				Variable: "LIST_CONSISTENT_READS", Default: "false",
 				Meaning: "whether lists show every write that finished before they were asked for. Without, DynamoDB may leave out those of the last second; with it, a list costs twice the read capacity",
 			},
@@ -249,6 +235,14 @@ func Settings() []Setting {
 		settings[i].Allowed, settings[i].Choices, settings[i].Pattern, settings[i].Least, settings[i].Most = f.allowed, f.choices, f.pattern, f.least, f.most
 	}
 	return settings
+}
+
+// Removed returns the variables of settings that were removed. [Load] accepts them and ignores them.
+func Removed() []string { return []string{"LIST_SEGMENTS", "LIST_SHARING", "TIMER_SLACK"} }
+
+// RemovedNotice is what somebody who still sets one of [Removed] is told.
+func RemovedNotice(variable string) string {
+	return variable + " was removed: it has no effect; delete it from your values"
 }
 
 // A RuntimeVariable is read by something other than the API's own code, and the API depends on it.

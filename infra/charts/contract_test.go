@@ -159,7 +159,7 @@ func TestEverySettingReachesTheContainer(t *testing.T) {
 		"CORS_ALLOWED_ORIGINS": "https://a.example.com,http://localhost:3000", "ACCESS_TOKENS": adminEntry + "," + ciEntry, "LOG_LEVEL": "debug", "LOG_FORMAT": "text",
 		"MAX_AVATAR_BYTES": "1234567", "MAX_AVATAR_PIXELS": "1024", "MAX_JSON_BYTES": "32KiB",
 		"REQUEST_MEMORY": "32MiB", "MAX_CONNECTIONS": "512", "REQUEST_TIMEOUT": "250ms",
-		"PAGES": "false", "LIST_SHARING": "false", "LIST_SEGMENTS": "2", "LIST_CONSISTENT_READS": "true",
+		"PAGES": "false", "LIST_CONSISTENT_READS": "true",
 		"READ_TIMEOUT": "3s", "WRITE_TIMEOUT": "1h", "IDLE_TIMEOUT": "1h0m0.5s", "DRAIN_TIME": "0s", "SHUTDOWN_TIMEOUT": "6s",
 	}
 	for _, s := range config.Settings() {

@@ -103,6 +103,9 @@ func schemaOf(t *testing.T, chart string, values any) *jsonschema.Schema {
 				settings.Properties.Set(setting.Variable, schemaOfSetting(setting))
 			}
 		}
+		for _, variable := range config.Removed() {
+			settings.Properties.Set(variable, removedSetting(variable))
+		}
 		// What the templates compute with.
 		settings.Required = []string{"PORT", "ADMIN_PORT", "MAX_AVATAR_BYTES", "DRAIN_TIME", "SHUTDOWN_TIMEOUT"}
 
@@ -116,6 +119,12 @@ func schemaOf(t *testing.T, chart string, values any) *jsonschema.Schema {
 		}
 	}
 	return s
+}
+
+// removedSetting makes a schema that no real value meets. Validators quote its constant.
+func removedSetting(variable string) *jsonschema.Schema {
+	notice := config.RemovedNotice(variable)
+	return &jsonschema.Schema{Description: notice, Const: notice}
 }
 
 // schemaOfSetting makes a schema of a setting. What gets past it the API refuses when it starts.

@@ -91,6 +91,10 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	}
 	log := telemetry.NewLogger(stderr, settings)
 	for _, d := range deprecations {
+		if d.Use == "" {
+			log.Warn(d.Variable + " was removed: it has no effect any more")
+			continue
+		}
 		log.Warn("deprecated variable", "variable", d.Variable, "use", d.Use, "ignored", d.Ignored)
 	}
 

@@ -106,6 +106,20 @@ func TestCheckFails(t *testing.T) {
 	}
 }
 
+// Ensure settings that were removed do not stop the start, and that the log names each once.
+func TestRemovedSettings(t *testing.T) {
+	t.Parallel()
+	environ := []string{"AWS_ENDPOINT_URL=" + awstest.Start(t).Config.Endpoint}
+	for _, variable := range config.Removed() {
+		environ = append(environ, variable+"=500ms")
+	}
+	p := start(t, environ...)
+	for _, variable := range config.Removed() {
+		line := `"level":"WARN","msg":"` + variable + ` was removed: it has no effect any more"`
+		assert.Equal(t, 1, strings.Count(p.log.String(), line), p.log)
+	}
+}
+
 // Ensure a port that is taken stops the start and says which.
 func TestPortTaken(t *testing.T) {
 	t.Parallel()
