@@ -3,11 +3,14 @@ package awsclient
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
@@ -87,56 +90,60 @@ func countAttempts(stack *middleware.Stack) error {
 	return stack.Finalize.Insert(countStep, "Retry", middleware.After)
 }
 
-// Fault says what err, which a call returned, is to the domain. missing are the API's codes for a
-// table or a bucket that does not exist. It returns nil for nil.
+// Fault returns the error of the domain for err, which a call returned, and nil for nil. missing
+// are the API's codes for a table or a bucket that does not exist.
 func (c *Call) Fault(err error, missing ...string) error {
 	if err == nil {
 		return nil
 	}
 	fault := &user.Error{Code: user.Unavailable, Err: err, Uncertain: c.uncertain}
-
 	var api smithy.APIError
-	if !errors.As(err, &api) {
-		if _, ok := errors.AsType[*smithy.SerializationError](err); ok {
-			fault.Code = user.Internal
-		}
-		return fault
-	}
-	for _, code := range missing {
-		if api.ErrorCode() == code {
-			fault.Err = errors.Join(user.ErrResourceMissing, err)
-			return fault
-		}
-	}
-	if status := httpStatus(err); status < http.StatusInternalServerError && !transient(api.ErrorCode()) {
+	var unsent *smithy.SerializationError
+	switch {
+	case errors.As(err, &api) && slices.Contains(missing, api.ErrorCode()):
+		fault.Err = errors.Join(user.ErrResourceMissing, err)
+	case refused(err) && !throttled(err), errors.As(err, &unsent):
 		fault.Code = user.Internal
 	}
 	return fault
 }
 
-// transient reports whether a refusal passes: throttling, or a client that was too slow for S3.
-func transient(code string) bool {
-	_, throttled := retry.DefaultThrottleErrorCodes[code]
-	_, retryable := retry.DefaultRetryableErrorCodes[code]
-	return throttled || retryable
+// Incomplete returns the error for a response that lacks what was asked for. A write may have
+// taken effect then.
+func (c *Call) Incomplete(lacks string) error {
+	err := fmt.Errorf("the response lacks %s", lacks)
+	return &user.Error{Code: user.Unavailable, Err: err, Uncertain: true}
 }
 
-// mayHaveTakenEffect reports whether an attempt that failed with err may have been carried out all
-// the same: it was sent, and what came back is nothing or a server's own failure.
-func mayHaveTakenEffect(err error) bool {
-	if _, ok := errors.AsType[smithy.APIError](err); ok {
-		return httpStatus(err) >= http.StatusInternalServerError
-	}
-	var operation *net.OpError
-	if errors.As(err, &operation) && operation.Op == "dial" {
+// refused reports whether AWS itself refused a call and did nothing. AWS sends the id of the
+// request with its errors; a proxy, or a server that is not AWS, does not.
+func refused(err error) bool {
+	response, ok := errors.AsType[*awshttp.ResponseError](err)
+	var api smithy.APIError
+	return ok && response.RequestID != "" && response.HTTPStatusCode() < http.StatusInternalServerError &&
+		errors.As(err, &api)
+}
+
+// throttled reports whether a refusal passes: too many calls, or a client too slow for S3.
+func throttled(err error) bool {
+	var api smithy.APIError
+	if !errors.As(err, &api) {
 		return false
 	}
-	var (
-		send *smithyhttp.RequestSendError
-		read *smithy.DeserializationError
-		http *smithyhttp.ResponseError
-	)
-	return errors.As(err, &send) || errors.As(err, &read) || errors.As(err, &http)
+	_, throttle := retry.DefaultThrottleErrorCodes[api.ErrorCode()]
+	_, retryable := retry.DefaultRetryableErrorCodes[api.ErrorCode()]
+	return throttle || retryable || httpStatus(err) == http.StatusTooManyRequests
+}
+
+// mayHaveTakenEffect reports whether an attempt that failed with err may have been carried out
+// all the same: it was sent, and AWS did not refuse it.
+func mayHaveTakenEffect(err error) bool {
+	var network *net.OpError
+	if refused(err) || errors.As(err, &network) && network.Op == "dial" {
+		return false
+	}
+	_, sent := errors.AsType[*smithyhttp.ResponseError](err)
+	return sent
 }
 
 func httpStatus(err error) int {

@@ -182,6 +182,8 @@ func hangUp(w http.ResponseWriter) {
 }
 
 func writeError(w http.ResponseWriter, operation string, status int, code string) {
+	w.Header().Set("X-Amzn-Requestid", "id") // without it, it is no error of AWS
+	w.Header().Set("X-Amz-Request-Id", "id")
 	body := `{"__type":"com.amazonaws.dynamodb.v20120810#` + code + `","message":"arn:aws:secret"}`
 	if operation[:2] == "S3" {
 		w.Header().Set("Content-Type", "application/xml")
