@@ -60,18 +60,27 @@ func (u *Users) Collect(metrics chan<- prometheus.Metric) { u.slow.Collect(metri
 
 // Create implements [user.Store].
 func (u *Users) Create(ctx context.Context, r user.Record) (*user.Record, error) {
-	ctx, call := awsclient.Track(ctx)
-	_, err := u.client.PutItem(ctx, &dynamodb.PutItemInput{
+	tracked, call := awsclient.Track(ctx)
+	_, err := u.client.PutItem(tracked, &dynamodb.PutItemInput{
 		TableName:                           u.table,
 		Item:                                toItem(r),
 		ConditionExpression:                 aws.String("attribute_not_exists(" + config.KeyAttribute + ")"),
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	})
-	if taken, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok {
-		existing := fromItem(taken.Item)
+	taken, ok := errors.AsType[*types.ConditionalCheckFailedException](err)
+	if !ok {
+		return nil, call.Fault(err, tableMissing)
+	}
+	if existing := fromItem(taken.Item); existing.ID == r.ID {
 		return &existing, nil
 	}
-	return nil, call.Fault(err, tableMissing)
+	// An emulator refuses without the item. An item that is gone by now may be one that an
+	// earlier attempt of this call wrote: the error says so by being uncertain.
+	existing, err := u.Get(ctx, r.ID)
+	if err == nil && existing == nil {
+		err = errors.New("the id was taken, and now nothing has it")
+	}
+	return existing, call.Fault(err, tableMissing)
 }
 
 // Get implements [user.Store]. The read is strongly consistent.
@@ -85,10 +94,13 @@ func (u *Users) Get(ctx context.Context, id string) (*user.Record, error) {
 	if err != nil {
 		return nil, call.Fault(err, tableMissing)
 	}
-	if len(out.Item) == 0 {
+	if out.Item == nil {
 		return nil, nil
 	}
 	r := fromItem(out.Item)
+	if r.ID != id {
+		return nil, call.Incomplete("the id of the user")
+	}
 	return &r, nil
 }
 
@@ -108,13 +120,12 @@ func (u *Users) Update(ctx context.Context, id string, p user.Patch) (user.User,
 	set(nameAttribute, p.Name)
 	set(emailAttribute, p.Email)
 
-	attributes, err := u.update(ctx, id, &dynamodb.UpdateItemInput{
+	return u.update(ctx, id, &dynamodb.UpdateItemInput{
 		UpdateExpression:          aws.String("SET " + strings.Join(sets, ", ")),
 		ExpressionAttributeNames:  names,
 		ExpressionAttributeValues: values,
 		ReturnValues:              types.ReturnValueAllNew,
 	})
-	return fromItem(attributes).User, err
 }
 
 // SetAvatar implements [user.Store].
@@ -126,21 +137,24 @@ func (u *Users) SetAvatar(ctx context.Context, id, avatarID string) (user.User, 
 		in.UpdateExpression = aws.String("SET " + avatarAttribute + " = :avatar REMOVE " + foreignAttribute)
 		in.ExpressionAttributeValues = map[string]types.AttributeValue{":avatar": text(avatarID)}
 	}
-	attributes, err := u.update(ctx, id, in)
-	return fromItem(attributes).User, err
+	return u.update(ctx, id, in)
 }
 
-// update changes the item of a user who exists; user.NotFound otherwise.
-func (u *Users) update(ctx context.Context, id string, in *dynamodb.UpdateItemInput) (map[string]types.AttributeValue, error) {
+// update changes the item of a user and returns what the input asks for. NotFound.
+func (u *Users) update(ctx context.Context, id string, in *dynamodb.UpdateItemInput) (user.User, error) {
 	in.TableName = u.table
 	in.Key = key(id)
 	in.ConditionExpression = aws.String("attribute_exists(" + config.KeyAttribute + ")")
 	ctx, call := awsclient.Track(ctx)
 	out, err := u.client.UpdateItem(ctx, in)
 	if err != nil {
-		return nil, notFound(call, err)
+		return user.User{}, notFound(call, err)
 	}
-	return out.Attributes, nil
+	r := fromItem(out.Attributes)
+	if r.ID != id {
+		return user.User{}, call.Incomplete("the attributes of the user")
+	}
+	return r.User, nil
 }
 
 // Delete implements [user.Store].
@@ -155,7 +169,11 @@ func (u *Users) Delete(ctx context.Context, id string) (before user.User, again 
 	if err != nil {
 		return user.User{}, call.Again(), notFound(call, err)
 	}
-	return fromItem(out.Attributes).User, call.Again(), nil
+	r := fromItem(out.Attributes)
+	if r.ID != id {
+		return user.User{}, call.Again(), call.Incomplete("the attributes of the user")
+	}
+	return r.User, call.Again(), nil
 }
 
 // notFound is the fault of a write on a user who must exist.
@@ -196,13 +214,20 @@ func (u *Users) avatarIDs(ctx context.Context, keys []map[string]types.Attribute
 		if err != nil {
 			return call.Fault(err, tableMissing)
 		}
-		for _, item := range out.Responses[*u.table] {
+		left := out.UnprocessedKeys[*u.table].Keys // of a table that has no capacity left at the moment
+		items, ok := out.Responses[*u.table]
+		if !ok && len(left) < len(keys) {
+			return call.Incomplete("the items of the table")
+		}
+		for _, item := range items {
 			r := fromItem(item)
+			if r.ID == "" {
+				return call.Incomplete("the id of a user")
+			}
 			if r.AvatarID != "" {
 				into[r.ID] = r.AvatarID
 			}
 		}
-		left := out.UnprocessedKeys[*u.table].Keys // of a table that has no capacity left at the moment
 		if len(left) < len(keys) {
 			attempt = 0
 		}
@@ -227,12 +252,15 @@ func (u *Users) Check(ctx context.Context) error {
 	if err != nil {
 		return call.Fault(err, tableMissing)
 	}
+	if out.Table == nil {
+		return call.Incomplete("the table")
+	}
 	switch status := out.Table.TableStatus; status {
 	case types.TableStatusActive, types.TableStatusUpdating:
 		return nil
 	case types.TableStatusDeleting:
-		return fmt.Errorf("table %s is being deleted: %w", *u.table, user.ErrResourceMissing)
+		return call.Fault(fmt.Errorf("table %s is being deleted: %w", *u.table, user.ErrResourceMissing))
 	default:
-		return fmt.Errorf("table %s is %s", *u.table, status)
+		return call.Fault(fmt.Errorf("table %s is %q", *u.table, status))
 	}
 }
