@@ -54,7 +54,7 @@ func (a *Avatars) Put(ctx context.Context, userID, avatarID string, image *user.
 	ctx, call := awsclient.Track(ctx)
 	body := newUpload(image.Data)
 	defer body.revoke()
-	_, err := a.client.PutObject(ctx, &s3.PutObjectInput{
+	out, err := a.client.PutObject(ctx, &s3.PutObjectInput{
 		Bucket:      a.bucket,
 		Key:         key(userID, avatarID),
 		ContentType: aws.String(image.ContentType),
@@ -63,6 +63,9 @@ func (a *Avatars) Put(ctx context.Context, userID, avatarID string, image *user.
 		// that is called S3 knows.
 		ChecksumCRC32: checksum(image.Data),
 	}, unsigned)
+	if err == nil && out.ETag == nil {
+		return call.Incomplete("the ETag of the image")
+	}
 	return call.Fault(err, bucketMissing)
 }
 
@@ -88,10 +91,14 @@ func (a *Avatars) Get(ctx context.Context, userID, avatarID string) (*user.Store
 		}
 		return nil, call.Fault(err, bucketMissing)
 	}
+	if out.ContentLength == nil {
+		_ = out.Body.Close()
+		return nil, call.Incomplete("the length of the image")
+	}
 	return &user.StoredImage{
 		ReadCloser:  out.Body,
 		ContentType: aws.ToString(out.ContentType),
-		Size:        aws.ToInt64(out.ContentLength),
+		Size:        *out.ContentLength,
 	}, nil
 }
 
@@ -112,10 +119,16 @@ func (a *Avatars) List(ctx context.Context, each func([]user.ListedImage) error)
 		if err != nil {
 			return call.Fault(err, bucketMissing)
 		}
+		if page.IsTruncated == nil || *page.IsTruncated && page.NextContinuationToken == nil {
+			return call.Incomplete("where the list goes on")
+		}
 		listed := make([]user.ListedImage, 0, len(page.Contents))
 		for _, object := range page.Contents {
-			userID, avatarID, ok := strings.Cut(strings.TrimPrefix(aws.ToString(object.Key), Prefix), "/")
-			if !ok || userID == "" || uuid.Validate(avatarID) != nil || object.LastModified == nil {
+			if object.Key == nil || object.LastModified == nil {
+				return call.Incomplete("an object's key or time")
+			}
+			userID, avatarID, ok := strings.Cut(strings.TrimPrefix(*object.Key, Prefix), "/")
+			if !ok || userID == "" || uuid.Validate(avatarID) != nil {
 				continue
 			}
 			listed = append(listed, user.ListedImage{UserID: userID, AvatarID: avatarID, Stored: *object.LastModified})

@@ -78,9 +78,10 @@ func TestPutByTLS(t *testing.T) {
 	a := awstest.Start(t)
 	var sent []byte
 	var header http.Header
-	server := httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header = r.Header
 		sent, _ = io.ReadAll(r.Body)
+		w.Header().Set("ETag", `"etag"`)
 	}))
 	t.Cleanup(server.Close)
 	a.SDK.HTTPClient, a.Config.Endpoint = server.Client(), server.URL

@@ -70,7 +70,7 @@ func (l *lateReader) Do(r *http.Request) (*http.Response, error) {
 	if l.status == 0 {
 		return nil, io.ErrUnexpectedEOF
 	}
-	return &http.Response{StatusCode: l.status, ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+	return &http.Response{StatusCode: l.status, ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{"Etag": {"etag"}}, Body: http.NoBody, Request: r}, nil
 }
 
 // Ensure each attempt of each of many uploads sends the bytes of its own image for as long as it sends any, also where the bucket
