@@ -76,7 +76,6 @@ var countStep = middleware.FinalizeMiddlewareFunc("prima.CountAttempts",
 		out, metadata, err := next.HandleFinalize(ctx, in)
 		if c, ok := ctx.Value(callKey{}).(*Call); ok && c.is(ctx) {
 			c.attempts++
-			noteEndpoint(ctx, in.Request)
 			if err != nil {
 				c.failure = err
 				c.uncertain = c.uncertain || mayHaveTakenEffect(err)

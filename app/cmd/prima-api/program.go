@@ -40,8 +40,8 @@ func newProgram(ctx context.Context, c config.Config, tracing *telemetry.Tracing
 	users, avatars := dynamo.New(cfg, c), bucket.New(cfg, c)
 	directory := &user.Service{Users: users, Avatars: avatars, Log: log}
 	server := api.New(c, directory, []api.Dependency{
-		{Name: "dynamodb", Check: awsclient.Warm(awsclient.Small(cfg.HTTPClient), users.Check, log)},
-		{Name: "s3", Check: awsclient.Warm(cfg.HTTPClient, avatars.Check, log)},
+		{Name: "dynamodb", Check: users.Check},
+		{Name: "s3", Check: avatars.Check},
 	}, log)
 	server.Trace(tracing.Tracer())
 	build := telemetry.Build{Version: version, Revision: revision}
