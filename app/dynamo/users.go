@@ -43,7 +43,6 @@ func New(cfg aws.Config, c config.Config) *Users {
 				o.BaseEndpoint = aws.String(endpoint)
 			}
 			o.HTTPClient = awsclient.Small(cfg.HTTPClient)
-			o.EndpointResolverV2 = &endpoints{EndpointResolverV2: o.EndpointResolverV2}
 			o.Protocol = protocol{o.Protocol, slow}
 			o.DisableValidateResponseChecksum = true // protocol does it
 		}),
