@@ -42,7 +42,7 @@ func (s *Server) getAvatar(c *fiber.Ctx) error {
 	stored, err := s.service.Avatar(ctx, id, func(avatarID string) bool {
 		current = avatarID
 		allowed := refused == nil || version == avatarID
-		return allowed && !matches(conditions, avatarID)
+		return allowed && !matches(conditions, `"`+avatarID+`"`)
 	})
 	if refused != nil && version != current && (err == nil || user.CodeOf(err) == user.NotFound) {
 		return refused // the same whether the user exists or not
@@ -85,10 +85,10 @@ func (s *Server) getAvatar(c *fiber.Ctx) error {
 
 // matches reports whether If-None-Match headers name an entity tag. The comparison is weak: RFC 9110
 // §13.1.2.
-func matches(conditions [][]byte, tag string) bool {
+func matches(conditions [][]byte, etag string) bool {
 	for condition := range strings.SplitSeq(string(bytes.Join(conditions, []byte{','})), ",") {
-		condition = strings.TrimPrefix(strings.TrimSpace(condition), "W/")
-		if condition == "*" || condition == `"`+tag+`"` {
+		condition = strings.TrimSpace(condition)
+		if condition == "*" || strings.TrimPrefix(condition, "W/") == strings.TrimPrefix(etag, "W/") {
 			return true
 		}
 	}
@@ -109,13 +109,7 @@ func (s *Server) putAvatar(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := s.work(c)
-	defer cancel()
-	u, err := s.service.SetAvatar(ctx, id, image)
-	if err != nil {
-		return failed("Failed to save avatar", err)
-	}
-	return sendJSON(c, u.AppendJSON(nil, s.usersURL(c)))
+	return s.sendUser(c, "Failed to save avatar", func(ctx context.Context) (user.User, error) { return s.service.SetAvatar(ctx, id, image) })
 }
 
 // readUpload returns the image in the body of a request. A Content-Type that is not one of a form
@@ -140,15 +134,5 @@ func (s *Server) readUpload(c *fiber.Ctx) ([]byte, error) {
 
 // deleteAvatar handles DELETE /users/{id}/avatar.
 func (s *Server) deleteAvatar(c *fiber.Ctx) error {
-	id, err := userID(c)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := s.work(c)
-	defer cancel()
-	if err := s.service.RemoveAvatar(ctx, id); err != nil {
-		return failed("Failed to delete avatar", err)
-	}
-	c.Status(http.StatusNoContent)
-	return nil
+	return s.remove(c, "Failed to delete avatar", s.service.RemoveAvatar)
 }

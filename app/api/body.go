@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"errors"
 	"io"
-	"net"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -94,8 +93,10 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 		b.whole, end = true, io.EOF
 	case err != nil && b.dropped.Load():
 		b.err = errBusy.with("the body arrives too slowly while others wait for memory", err)
+	case isTimeout(err):
+		b.err = errTimeout.with("the body did not arrive in time", err)
 	case err != nil:
-		b.err = bodyFault(err)
+		b.err = errIncomplete.with("", err) // a broken chunk, a broken connection
 	}
 	if b.received != nil && (b.whole || b.err != nil) {
 		b.received()
@@ -110,21 +111,6 @@ func (b *bodyReader) cutOff() bool {
 		return b.read.Load() < b.length
 	}
 	return b.conn != nil && b.conn.ended.Load()
-}
-
-func bodyFault(err error) error {
-	var network net.Error
-	if errors.As(err, &network) && network.Timeout() {
-		return errTimeout.with("the body did not arrive in time", err)
-	}
-	return errIncomplete.with("", err) // a broken chunk, a broken connection
-}
-
-// all reads the body to its end.
-func (b *bodyReader) all() ([]byte, error) {
-	buffer := bytes.NewBuffer(make([]byte, 0, max(b.length, 0)+bytes.MinRead))
-	_, err := buffer.ReadFrom(b)
-	return buffer.Bytes(), err
 }
 
 // stallGrace is how long a body may take to begin before it can be taken for stalled.

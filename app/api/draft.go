@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math"
 	"mime"
 	"mime/multipart"
 	"net/url"
@@ -23,27 +24,40 @@ const (
 	maxPartHeader    = 8 << 10 // bytes of the headers of a part
 	maxParameters    = 64      // of a Content-Type or a Content-Disposition
 	maxTextBytes     = 8 << 10
-	maxFormFields    = 10_000 // of a urlencoded form
+	maxFormFields    = 10_000    // of a urlencoded form
 	maxFormOverhead  = 256 << 10 // bytes of a multipart body beside the avatar
 	multipartReadBuf = 8 << 10   // bytes that mime/multipart reads ahead, at most
 )
 
-// fields are the members of a request that make a user. A nil string was not there or was no string.
+// fields are the members of a request that make a user.
 type fields struct {
-	name, email *string
-	avatar      []byte // nil: none
+	// texts has the members name and email that were given; nil if they are not strings.
+	texts  map[string]*string
+	avatar []byte // nil: none
+}
+
+func isText(name string) bool { return name == "name" || name == "email" }
+
+// addText adds a field of a form.
+func (f fields) addText(name, value string) error {
+	if _, given := f.texts[name]; given {
+		return errInvalidForm.with("a field is there twice", nil)
+	}
+	f.texts[name] = &value
+	return nil
 }
 
 // draft checks fields that must make a user.
 func (f fields) draft(limits user.Limits) (d user.Draft, err error) {
+	name, email := f.texts["name"], f.texts["email"]
 	// A missing field is reported before a wrong one.
-	if f.name == nil || f.email == nil || *f.name == "" || *f.email == "" {
+	if name == nil || email == nil || *name == "" || *email == "" {
 		return d, user.ErrMissing
 	}
-	if d.Name, err = user.ParseName(*f.name); err != nil {
+	if d.Name, err = user.ParseName(*name); err != nil {
 		return d, err
 	}
-	if d.Email, err = user.ParseEmail(*f.email); err != nil {
+	if d.Email, err = user.ParseEmail(*email); err != nil {
 		return d, err
 	}
 	if f.avatar != nil {
@@ -68,11 +82,11 @@ func (s *Server) readFields(c *fiber.Ctx) (fields, error) {
 		}
 		return parseForm(body)
 	case mediaType == fiber.MIMEApplicationJSON || strings.HasSuffix(mediaType, "+json"):
-		o, err := s.readObject(c)
-		if err == nil && o.members == 0 {
+		texts, members, err := s.readObject(c)
+		if err == nil && members == 0 {
 			err = errInvalidJSON.with("the object is empty", nil)
 		}
-		return fields{name: o.name.text, email: o.email.text}, err
+		return fields{texts: texts}, err
 	}
 	return fields{}, errMediaType.with("a user is application/json, multipart/form-data or application/x-www-form-urlencoded", nil)
 }
@@ -107,105 +121,65 @@ func (s *Server) readBody(c *fiber.Ctx) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return body.all()
+	return io.ReadAll(body)
 }
 
-// An object is what a JSON object says of a user. The names of members are case-sensitive; of two
-// members with one name the last counts.
-type object struct {
-	members     int
-	name, email member
-}
-
-// A member is a member of an object.
-type member struct {
-	given bool
-	text  *string // nil: not a string
-}
-
-func (s *Server) readObject(c *fiber.Ctx) (object, error) {
+// readObject reads the members name and email of a JSON object. A member that is not a string is
+// nil. Names are case-sensitive; of two members with one name the last counts.
+func (s *Server) readObject(c *fiber.Ctx) (texts map[string]*string, members int, err error) {
 	body, err := s.readBody(c)
 	if err != nil {
-		return object{}, err
+		return nil, 0, err
 	}
 	return parseObject(body)
 }
 
-// parseObject keeps nothing of a body but the two members.
-func parseObject(body []byte) (o object, err error) {
+func parseObject(body []byte) (texts map[string]*string, members int, err error) {
 	if !utf8.Valid(body) { // encoding/json would replace what is not
-		return o, errInvalidJSON.with("the body is not UTF-8", nil)
+		return nil, 0, errInvalidJSON.with("the body is not UTF-8", nil)
 	}
-	if !json.Valid(body) {
-		return o, errInvalidJSON.with("the body is not a JSON object", nil)
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	if begin, _ := decoder.Token(); begin != json.Delim('{') || !json.Valid(body) {
+		return nil, 0, errInvalidJSON.with("the body is not a JSON object", nil)
 	}
 	// No call fails from here on, since the body is valid.
-	decoder := json.NewDecoder(bytes.NewReader(body))
-	if begin, _ := decoder.Token(); begin != json.Delim('{') {
-		return o, errInvalidJSON.with("the body is not a JSON object", nil)
-	}
-	for decoder.More() {
+	texts = map[string]*string{}
+	for ; decoder.More(); members++ {
 		name, _ := decoder.Token()
 		var value json.RawMessage
 		_ = decoder.Decode(&value)
-		o.members++
-		switch name {
-		case "name":
-			o.name = parseMember(value)
-		case "email":
-			o.email = parseMember(value)
+		if text, ok := name.(string); !ok || !isText(text) {
+			continue
 		}
+		var text *string
+		if json.Unmarshal(value, &text) != nil {
+			text = nil
+		}
+		texts[name.(string)] = text //nolint:forcetypeassert // it equals a string
 	}
-	return o, nil
-}
-
-func parseMember(value json.RawMessage) member {
-	var text *string
-	if json.Unmarshal(value, &text) != nil {
-		text = nil
-	}
-	return member{given: true, text: text}
+	return texts, members, nil
 }
 
 // parseForm reads a urlencoded form. It keeps nothing but the two fields.
-func parseForm(body []byte) (f fields, err error) {
+func parseForm(body []byte) (fields, error) {
+	f := fields{texts: map[string]*string{}}
 	if bytes.Count(body, []byte{'&'}) >= maxFormFields {
 		return f, errInvalidForm.with("there are too many fields", nil)
 	}
 	for pair := range strings.SplitSeq(string(body), "&") {
 		rawName, rawValue, _ := strings.Cut(pair, "=")
-		name, err := url.QueryUnescape(rawName)
-		if err == nil && strings.Contains(pair, ";") {
-			err = errors.New("a semicolon between fields")
+		name, nameErr := url.QueryUnescape(rawName)
+		value, valueErr := url.QueryUnescape(rawValue)
+		if err := errors.Join(nameErr, valueErr); err != nil || strings.Contains(pair, ";") {
+			return f, errInvalidForm.with("", err)
 		}
-		if err != nil {
-			return fields{}, errInvalidForm.with("", err)
+		if isText(name) {
+			if err := f.addText(name, value); err != nil {
+				return f, err
+			}
 		}
-		value, err := url.QueryUnescape(rawValue)
-		if err != nil {
-			return fields{}, errInvalidForm.with("", err)
-		}
-		field := f.text(name)
-		if field == nil {
-			continue
-		}
-		if *field != nil {
-			return fields{}, errInvalidForm.with("a field is there twice", nil)
-		}
-		*field = &value
 	}
 	return f, nil
-}
-
-// text returns the text field of a name, nil if there is none.
-func (f *fields) text(name string) **string {
-	switch name {
-	case "name":
-		return &f.name
-	case "email":
-		return &f.email
-	}
-	return nil
 }
 
 // readMultipart reads a multipart form.
@@ -232,25 +206,26 @@ func parseMultipart(body io.Reader, boundary string, limits user.Limits, expecte
 	}
 	// mime/multipart takes a body that ends in the header of a part for a whole one, so the end is
 	// made an error. The line break completes a last boundary that has none.
-	bounded := &boundedReader{r: io.MultiReader(body, strings.NewReader("\r\n"), cutOffReader{})}
+	whole := io.MultiReader(body, strings.NewReader("\r\n"), cutOffReader{})
+	// It bounds the headers of a part at 10 MB, and makes many times that of them. So does FormName.
+	bounded := &io.LimitedReader{R: whole}
 	reader := multipart.NewReader(bounded, boundary)
-	var f form
+	f := form{fields: fields{texts: map[string]*string{}}}
 	for parts := 0; ; parts++ {
-		bounded.bound(maxPartHeader + multipartReadBuf)
+		bounded.N = maxPartHeader + multipartReadBuf
 		part, err := reader.NextPart()
-		bounded.bound(-1)
-		if err == io.EOF { //nolint:errorlint // a wrapped EOF is a body that was cut off
-			return f.fields, nil
-		}
-		if bounded.err != nil {
+		switch {
+		case bounded.N == 0:
 			return fields{}, errInvalidForm.with("the headers of a part are too large", err)
-		}
-		if err == nil && parts == maxParts {
+		case err == io.EOF: //nolint:errorlint // a wrapped EOF is a body that was cut off
+			return f.fields, nil
+		case err == nil && parts == maxParts:
 			err = errors.New("too many parts")
 		}
 		if err != nil {
 			return fields{}, errInvalidForm.with("", err)
 		}
+		bounded.N = math.MaxInt64
 		if err := f.readPart(part, limits, expected); err != nil {
 			return fields{}, err
 		}
@@ -260,6 +235,10 @@ func parseMultipart(body io.Reader, boundary string, limits user.Limits, expecte
 		}
 	}
 }
+
+type cutOffReader struct{}
+
+func (cutOffReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
 // A form is a multipart form while it is read.
 type form struct {
@@ -271,30 +250,22 @@ type form struct {
 func (f *form) readPart(part *multipart.Part, limits user.Limits, expected int64) error {
 	disposition := part.Header.Get(fiber.HeaderContentDisposition)
 	kind, parameters, err := parseMediaType(disposition)
-	if err != nil && disposition != "" { // it may have been the avatar
-		return errInvalidForm.with("the header of a part cannot be read", err)
-	}
 	name := parameters["name"]
-	if kind != "form-data" {
+	switch {
+	case err != nil && disposition != "": // it may have been the avatar
+		return errInvalidForm.with("the header of a part cannot be read", err)
+	case kind != "form-data":
 		return nil
-	}
-	if name == "avatar" {
+	case name == "avatar":
 		return f.readAvatar(part, parameters["filename"], limits, expected)
-	}
-	field := f.text(name)
-	if field == nil {
+	case !isText(name):
 		return nil
-	}
-	if *field != nil {
-		return errInvalidForm.with("a field is there twice", nil)
 	}
 	data, err := io.ReadAll(io.LimitReader(part, maxTextBytes))
 	if err != nil {
 		return errInvalidForm.with("", err)
 	}
-	value := string(data)
-	*field = &value
-	return nil
+	return f.addText(name, string(data))
 }
 
 func (f *form) readAvatar(part io.Reader, filename string, limits user.Limits, expected int64) error {
@@ -326,34 +297,3 @@ func readImage(r io.Reader, limits user.Limits, expected int64) ([]byte, error) 
 func (s *Server) limits() user.Limits {
 	return user.Limits{Bytes: s.config.MaxAvatarBytes, Pixels: s.config.MaxAvatarPixels}
 }
-
-var errPartHeader = errors.New("the header of a part is too large")
-
-// A boundedReader fails where more is read than it was allowed. mime/multipart bounds the headers of
-// a part at 10 MB, of which it makes many times that in maps.
-type boundedReader struct {
-	r    io.Reader
-	left int // bytes; negative: not bounded
-	err  error
-}
-
-func (b *boundedReader) bound(bytes int) { b.left = bytes }
-
-func (b *boundedReader) Read(p []byte) (int, error) {
-	if b.left == 0 {
-		b.err = errPartHeader
-	}
-	if b.err != nil {
-		return 0, b.err
-	}
-	if b.left < 0 {
-		return b.r.Read(p)
-	}
-	n, err := b.r.Read(p[:min(len(p), b.left)])
-	b.left -= n
-	return n, err
-}
-
-type cutOffReader struct{}
-
-func (cutOffReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }

@@ -2,11 +2,10 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -52,20 +51,21 @@ func (s *Server) Ready() http.Handler {
 // readyBody returns the body of a response that says the replica is ready, or the problem that says
 // it is not.
 func (s *Server) readyBody() ([]byte, *problem) {
-	ok, dependencies := s.readiness.report()
-	var detail string
+	ready, states := s.readiness.report()
+	p := &problem{status: http.StatusServiceUnavailable, error: "Not ready", dependencies: states}
 	switch {
 	case s.draining.Load():
-		detail = "the replica is shutting down"
-	case !ok:
-		detail = "a dependency has not answered yet or does not exist"
+		p.detail = "the replica is shutting down"
+	case !ready:
+		p.detail = "a dependency has not answered yet or does not exist"
 	default:
-		return []byte(`{"status":"ready","dependencies":` + dependencies + `}`), nil
+		body, _ := json.Marshal(struct { // strings, which cannot fail
+			Status       string                     `json:"status"`
+			Dependencies map[string]dependencyState `json:"dependencies"`
+		}{"ready", states})
+		return body, nil
 	}
-	return nil, &problem{
-		status: http.StatusServiceUnavailable, error: "Not ready", detail: detail,
-		members: `,"dependencies":` + dependencies,
-	}
+	return nil, p
 }
 
 // A Dependency is something that requests need.
@@ -100,16 +100,16 @@ const (
 type readiness struct {
 	dependencies []Dependency
 	log          *slog.Logger
-	panics       interface{ Inc() }
+	metrics      *metrics
 
 	mu     sync.Mutex
 	states []state
 	causes []string // why the last check failed; "" if it succeeded
 }
 
-func newReadiness(dependencies []Dependency, log *slog.Logger, panics interface{ Inc() }) *readiness {
+func newReadiness(dependencies []Dependency, log *slog.Logger, m *metrics) *readiness {
 	r := &readiness{
-		dependencies: dependencies, log: log, panics: panics,
+		dependencies: dependencies, log: log, metrics: m,
 		states: make([]state, len(dependencies)), causes: make([]string, len(dependencies)),
 	}
 	for i := range r.states {
@@ -127,7 +127,7 @@ func (r *readiness) watch(ctx context.Context) {
 		}
 		checks.Wait()
 		wait := checkLater
-		if ok, _ := r.report(); !ok {
+		if ready, _ := r.report(); !ready {
 			wait = checkEarly
 		}
 		select {
@@ -140,12 +140,7 @@ func (r *readiness) watch(ctx context.Context) {
 
 // check calls a dependency. It returns a panic as an error.
 func (r *readiness) check(ctx context.Context, i int) (err error) {
-	defer func() {
-		if value := recover(); value != nil {
-			r.panics.Inc()
-			err = fmt.Errorf("panic: %v\n%s", value, debug.Stack())
-		}
-	}()
+	defer r.metrics.recoverTo(&err)
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	return r.dependencies[i].Check(ctx)
@@ -182,32 +177,19 @@ func (r *readiness) update(ctx context.Context, i int, err error) {
 	r.log.LogAttrs(ctx, level, "dependency", attrs...)
 }
 
-// all returns the states of the dependencies by their names.
-func (r *readiness) all() map[string]state {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	states := make(map[string]state, len(r.dependencies))
-	for i, d := range r.dependencies {
-		states[d.Name] = r.states[i]
-	}
-	return states
+// A dependencyState is what /readyz reports of a dependency.
+type dependencyState struct {
+	State state `json:"state"`
 }
 
-// report returns whether the dependencies let the replica be ready, and their states as JSON.
-func (r *readiness) report() (ok bool, dependencies string) {
+// report returns whether the dependencies let the replica be ready, and their states by name.
+func (r *readiness) report() (ready bool, states map[string]dependencyState) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	ok = true
-	body := []byte{'{'}
+	ready, states = true, map[string]dependencyState{}
 	for i, d := range r.dependencies {
-		if i > 0 {
-			body = append(body, ',')
-		}
-		body = user.AppendString(body, d.Name)
-		body = append(body, `:{"state":`...)
-		body = user.AppendString(body, string(r.states[i]))
-		body = append(body, '}')
-		ok = ok && (r.states[i] == available || r.states[i] == unreachable)
+		states[d.Name] = dependencyState{r.states[i]}
+		ready = ready && (r.states[i] == available || r.states[i] == unreachable)
 	}
-	return ok, string(append(body, '}'))
+	return ready, states
 }

@@ -40,9 +40,9 @@ type page struct {
 	next string // where the list continues, as in [user.Page]
 	etag string // without quotes; "" unless it is a whole list
 
-	span    trace.SpanContext // of the read; invalid if nothing is traced
+	reader  trace.SpanContext // of the request that read it; invalid if nothing is traced
 	readers atomic.Int64
-	memory  atomic.Pointer[func()] // gives back the memory of the page
+	free    func() // gives back the memory of the page; more than once does nothing
 }
 
 // release is called once by each reader.
@@ -50,21 +50,6 @@ func (p *page) release() {
 	if p.readers.Add(-1) == 0 {
 		p.free()
 	}
-}
-
-func (p *page) free() {
-	if free := p.takeMemory(); free != nil {
-		free()
-	}
-}
-
-// takeMemory hands the memory of the page over to one of its readers. It returns nil if another has
-// it, or if the page has none.
-func (p *page) takeMemory() (free func()) {
-	if memory := p.memory.Swap(nil); memory != nil {
-		return *memory
-	}
-	return nil
 }
 
 // listUsers handles GET /users: all users or, with a limit or a cursor, some of them. Its first page
@@ -77,7 +62,7 @@ func (s *Server) listUsers(c *fiber.Ctx) error {
 	r, url := requestOf(c), s.usersURL(c)
 	ctx, cancel := s.work(c)
 	defer cancel()
-	own := false
+	own := false // whether this request reads the page for itself and others
 	p, err := s.reads.get(ctx, fmt.Sprint(url, " ", q.Limit, " ", q.After), func() (*page, error) {
 		own = true
 		return s.readPage(r.context, url, q)
@@ -88,7 +73,7 @@ func (s *Server) listUsers(c *fiber.Ctx) error {
 	r.onEnd(p.release)
 	s.metrics.countPage(own)
 	if !own {
-		r.link(p.span)
+		r.link(p.reader)
 	}
 	switch {
 	case q.Limit > 0 && p.next != "":
@@ -122,11 +107,9 @@ func pageQuery(c *fiber.Ctx) (q user.PageQuery, err error) {
 }
 
 // readPage reads a page of the store: a whole list, or the beginning of a longer one.
-func (s *Server) readPage(parent context.Context, url string, q user.PageQuery) (p *page, err error) {
+func (s *Server) readPage(parent context.Context, url string, q user.PageQuery) (*page, error) {
 	ctx, cancel := context.WithTimeout(parent, s.config.RequestTimeout)
 	defer cancel()
-	ctx, span := s.startRead(ctx)
-	defer func() { endRead(span, err) }()
 	size := int64(pageMemory)
 	if q.Limit > 0 {
 		size = min(size, int64(q.Limit+1)*userMemory)
@@ -140,17 +123,13 @@ func (s *Server) readPage(parent context.Context, url string, q user.PageQuery) 
 		free()
 		return nil, err
 	}
-	p = &page{json: read.JSON, next: read.Next}
-	p.memory.Store(&free)
+	p := &page{json: read.JSON, next: read.Next, free: free, reader: trace.SpanContextFromContext(parent)}
 	if q.Limit > 0 || p.next == "" {
 		p.json = append(p.json, ']')
 		p.etag = etag(p.json, p.next)
 	}
 	if len(p.json) <= smallBody && p.etag != "" {
 		p.free()
-	}
-	if span != nil {
-		p.span = span.SpanContext()
 	}
 	return p, nil
 }
@@ -165,10 +144,9 @@ func etag(json []byte, next string) string {
 
 // sendPage sends a whole list, or 304 if the client has it.
 func (s *Server) sendPage(c *fiber.Ctx, p *page) error {
-	c.Set(fiber.HeaderETag, `"`+p.etag+`"`)
-	c.Set(fiber.HeaderCacheControl, "private, no-cache") // a copy must be revalidated
-	if matches(c.Request().Header.PeekAll(fiber.HeaderIfNoneMatch), p.etag) {
-		c.Status(http.StatusNotModified)
+	fresh := notModified(c, `"`+p.etag+`"`)
+	c.Set(fiber.HeaderCacheControl, "private, no-cache")
+	if fresh {
 		return nil
 	}
 	if len(p.json) <= smallBody {
@@ -183,13 +161,12 @@ func (s *Server) sendPage(c *fiber.Ctx, p *page) error {
 
 // streamList sends a list of several pages, of which the first has been read. The others are read
 // one after the other, in the memory of one page.
-func (s *Server) streamList(c *fiber.Ctx, first *page, url string) (err error) {
+func (s *Server) streamList(c *fiber.Ctx, first *page, url string) error {
 	r := requestOf(c)
-	free := first.takeMemory()
-	if free == nil {
-		if free, err = s.memory.pages.reserve(pageMemory); err != nil {
-			return err
-		}
+	first.free() // every reader of it sends a list, and reserves memory for the page that is sent
+	free, err := s.memory.pages.reserve(pageMemory)
+	if err != nil {
+		return err
 	}
 	r.onEnd(free)
 	write := func(w io.Writer) error {

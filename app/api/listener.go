@@ -1,35 +1,27 @@
 package api
 
 import (
-	"bufio"
-	"bytes"
 	"errors"
 	"io"
 	"net"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
-
-	"github.com/gofiber/fiber/v2"
-	"github.com/google/uuid"
-
-	"prima.internal/app/config"
 )
 
 const (
-	// maxRefusals is how many connections beyond MAX_CONNECTIONS get a response at a time. A
-	// refusal, with what the client still sends after it, takes at most refusalTime.
+	// maxRefusals is how many connections beyond MAX_CONNECTIONS get a response at a time, each for
+	// at most refusalTime.
 	maxRefusals = 1024
 	refusalTime = 2 * time.Second
 	// acceptPause is how long the listener waits if the process has no file descriptor left.
 	acceptPause = 50 * time.Millisecond
-	// silence is how long a connection that has sent nothing may hold up the end of the process.
-	silence = time.Second
+	// maxLinger bounds what is read of a connection after its last response, in bytes.
+	maxLinger = 64 << 20
 )
 
-// A listener accepts at most MAX_CONNECTIONS connections at a time.
+// A listener accepts MAX_CONNECTIONS connections at a time, and some more that get a 503.
 type listener struct {
 	net.Listener
 
@@ -37,13 +29,10 @@ type listener struct {
 	close  func() error // of Listener, once
 
 	open, refusing, lingering atomic.Int64
-
-	mu     sync.Mutex
-	silent map[*connection]time.Time // connections that have sent nothing, and since when
 }
 
 func (s *Server) newListener(l net.Listener) *listener {
-	return &listener{Listener: l, server: s, close: sync.OnceValue(l.Close), silent: map[*connection]time.Time{}}
+	return &listener{Listener: l, server: s, close: sync.OnceValue(l.Close)}
 }
 
 // Close implements [net.Listener].
@@ -61,86 +50,102 @@ func (l *listener) Accept() (net.Conn, error) {
 		case err != nil:
 			return nil, err
 		}
+		accepted := &connection{Conn: c, listener: l, of: &l.open}
 		if l.open.Add(1) <= int64(l.server.config.MaxConnections) {
-			accepted := &connection{Conn: c, listener: l, most: mostOfARequest(l.server.config)}
-			l.mu.Lock()
-			l.silent[accepted] = time.Now()
-			l.mu.Unlock()
 			return accepted, nil
 		}
 		l.open.Add(-1)
 		l.server.metrics.refused.Inc()
-		if l.refusing.Add(1) > maxRefusals {
-			l.refusing.Add(-1)
-			_ = c.Close()
-			continue
+		accepted.of, accepted.refused, accepted.end = &l.refusing, true, time.Now().Add(refusalTime)
+		if l.refusing.Add(1) <= maxRefusals {
+			return accepted, nil
 		}
-		go l.refuse(c)
+		_ = accepted.Close()
 	}
 }
 
-// refuse responds to one request with 503, and to a probe as it should be.
-func (l *listener) refuse(c net.Conn) {
-	end := time.Now().Add(refusalTime)
-	defer func() {
-		_ = c.Close()
-		l.refusing.Add(-1)
-		if r := recover(); r != nil {
-			l.server.log.Error("refuse a connection", "error", l.server.panicked(r))
+// A connection knows what fasthttp does not tell: that its client has stopped sending, and that a
+// body was not read to its end.
+type connection struct {
+	net.Conn
+
+	listener *listener
+	of       *atomic.Int64 // the number that the connection is counted in
+	refused  bool          // there are too many connections
+	end      time.Time     // of a refused connection
+	ended    atomic.Bool
+	unread   atomic.Bool
+	received atomic.Int64 // bytes since the last response
+	once     sync.Once
+}
+
+var errTooMuch = errors.New("there is more of the request than any can have")
+
+// Read implements [net.Conn]. fasthttp reads the extension of a chunk without an end, so all that is
+// read of a request is bounded: in chunks of one byte, a body takes six times its length.
+func (c *connection) Read(p []byte) (int, error) {
+	limits := &c.listener.server.config
+	if c.received.Load() > 8*max(limits.MaxAvatarBytes+maxFormOverhead, limits.MaxJSONBytes) {
+		c.ended.Store(true)
+		return 0, errTooMuch
+	}
+	n, err := c.Conn.Read(p)
+	c.received.Add(int64(n))
+	if errors.Is(err, io.EOF) {
+		c.ended.Store(true)
+	}
+	return n, err
+}
+
+// SetReadDeadline implements [net.Conn]. A refused connection ends soon, whatever its client does.
+func (c *connection) SetReadDeadline(t time.Time) error { return c.Conn.SetReadDeadline(c.within(t)) }
+
+// SetWriteDeadline implements [net.Conn].
+func (c *connection) SetWriteDeadline(t time.Time) error { return c.Conn.SetWriteDeadline(c.within(t)) }
+
+func (c *connection) within(t time.Time) time.Time {
+	if c.refused && (t.IsZero() || t.After(c.end)) {
+		return c.end
+	}
+	return t
+}
+
+// Close implements [net.Conn]. If the client still sends the body of a request that was refused, it
+// ends the response and throws away what comes, within bounds: to close at once would make the
+// kernel send a reset, which discards a response that the client has not read (RFC 9112 §9.6).
+func (c *connection) Close() (err error) {
+	c.once.Do(func() {
+		if c.unread.Load() && !c.ended.Load() {
+			c.listener.lingering.Add(1)
+			c.linger(c.listener.server.config.ReadTimeout)
+			c.listener.lingering.Add(-1)
 		}
-	}()
-	_ = c.SetDeadline(end)
-	// The client would take a response before its request for a mistake.
-	r, err := http.ReadRequest(bufio.NewReaderSize(io.LimitReader(c, maxHeaderBytes), maxHeaderBytes))
-	if err != nil {
+		err = c.Conn.Close()
+		c.of.Add(-1)
+	})
+	return err
+}
+
+// linger reads until the client closes the connection, for at most timeout, or a sixth of it without
+// a byte.
+func (c *connection) linger(timeout time.Duration) {
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
 		return
 	}
-	status, contentType, body := l.server.overloaded(r.URL.Path)
-	header := http.Header{"Content-Type": {contentType}}
-	for name, value := range securityHeaders {
-		header.Set(name, value)
-	}
-	id := r.Header.Get(fiber.HeaderXRequestID)
-	if !validRequestID(id) {
-		id = uuid.NewString()
-	}
-	header.Set(fiber.HeaderXRequestID, id)
-	if status == http.StatusServiceUnavailable {
-		header.Set("Retry-After", retryAfter)
-	}
-	response := http.Response{
-		StatusCode: status, ProtoMajor: 1, ProtoMinor: 1, Request: r, Close: true,
-		Header: header, Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
-	}
-	if response.Write(c) == nil && r.ContentLength != 0 {
-		linger(c, end, refusalTime)
-	}
-}
-
-// overloaded returns the response to a connection beyond the limit.
-func (s *Server) overloaded(path string) (status int, contentType string, body []byte) {
-	var p *problem
-	switch path {
-	case config.PathHealth:
-		return http.StatusOK, fiber.MIMEApplicationJSON, []byte(healthy)
-	case config.PathReady:
-		if body, p = s.readyBody(); p == nil {
-			return http.StatusOK, fiber.MIMEApplicationJSON, body
+	end := time.Now().Add(timeout)
+	for left := int64(maxLinger); left > 0; {
+		deadline := time.Now().Add(timeout / 6)
+		if deadline.After(end) {
+			deadline = end
 		}
-	default:
-		p = errBusy
-	}
-	return p.status, problemType, p.body()
-}
-
-// closeSilent closes the connections that have had the time to send something. fasthttp would wait
-// for them for 5 s.
-func (l *listener) closeSilent() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for c, since := range l.silent {
-		if time.Since(since) >= silence {
-			_ = c.Conn.Close()
+		if c.SetReadDeadline(deadline) != nil {
+			return
+		}
+		n, err := io.CopyN(io.Discard, c.Conn, min(left, 64<<10))
+		left -= n
+		if err != nil {
+			return
 		}
 	}
 }

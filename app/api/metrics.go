@@ -1,7 +1,8 @@
 package api
 
 import (
-	"net/http"
+	"fmt"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"time"
@@ -13,14 +14,6 @@ import (
 
 // otherMethod is OpenTelemetry's name for a method that the API does not know.
 const otherMethod = "_OTHER"
-
-// statusText are status codes as labels.
-var statusText = func() (text [600]string) {
-	for code := range text {
-		text[code] = strconv.Itoa(code)
-	}
-	return text
-}()
 
 // metrics are named as OpenTelemetry's, where it has any, in the form of Prometheus:
 // https://opentelemetry.io/docs/specs/semconv/http/http-metrics/. No label is a string of a request,
@@ -39,51 +32,35 @@ type metrics struct {
 }
 
 func newMetrics() *metrics {
+	const route = "http_route"
 	m := &metrics{
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "http_server_request_duration_seconds",
 			Help:    "Time from the header of a request to the end of its response, which for a list of several pages is when it has been sent.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
-		}, []string{"http_request_method", "http_route", "http_response_status_code"}),
-		active: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "http_server_active_requests",
-			Help: "Requests that are being served.",
-		}, []string{"http_route"}),
-		received: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "http_server_request_body_bytes_total",
-			Help: "Bytes of request bodies that were read.",
-		}, []string{"http_route"}),
-		sent: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "http_server_response_body_bytes_total",
-			Help: "Bytes of response bodies; of a response that was cut off, those that were sent.",
-		}, []string{"http_route"}),
-		panics: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "prima_panics_total",
-			Help: "Panics, each of which became a 500, cut a response off or was logged.",
-		}),
-		pages: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "prima_list_page_requests_total",
-			Help: "Requests for a page of users, by who read it: the request itself (own) or one that it shared the read with (shared).",
-		}, []string{"read"}),
-		streams: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "prima_list_streams_total",
-			Help: "Lists of several pages, which are sent while they are read.",
-		}),
-		streaming: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "prima_list_streams_active",
-			Help: "Lists of several pages that are being sent.",
-		}),
-		refused: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "prima_connections_refused_total",
-			Help: "Connections beyond MAX_CONNECTIONS.",
-		}),
-		lost: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "prima_answers_cut_off_total",
-			Help: "Responses that were cut off after their status was sent: the client went away, or the rest could not be read.",
-		}),
+		}, []string{"http_request_method", route, "http_response_status_code"}),
+		active:    gauges("http_server_active_requests", "Requests that are being served.", route),
+		received:  counters("http_server_request_body_bytes_total", "Bytes of request bodies that were read.", route),
+		sent:      counters("http_server_response_body_bytes_total", "Bytes of response bodies; of a response that was cut off, those that were sent.", route),
+		panics:    counter("prima_panics_total", "Panics, each of which became a 500, cut a response off or was logged."),
+		pages:     counters("prima_list_page_requests_total", "Requests for a page of users, by who read it: the request itself (own) or one that it shared the read with (shared).", "read"),
+		streams:   counter("prima_list_streams_total", "Lists of several pages, which are sent while they are read."),
+		streaming: gauges("prima_list_streams_active", "Lists of several pages that are being sent.").WithLabelValues(),
+		refused:   counter("prima_connections_refused_total", "Connections beyond MAX_CONNECTIONS."),
+		lost:      counter("prima_answers_cut_off_total", "Responses that were cut off after their status was sent: the client went away, or the rest could not be read."),
 	}
 	m.ownRead, m.shared = m.pages.WithLabelValues("own"), m.pages.WithLabelValues("shared")
 	return m
+}
+
+func counters(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+}
+
+func counter(name, help string) prometheus.Counter { return counters(name, help).WithLabelValues() }
+
+func gauges(name, help string, labels ...string) *prometheus.GaugeVec {
+	return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
 }
 
 func (m *metrics) collectors() []prometheus.Collector {
@@ -92,15 +69,21 @@ func (m *metrics) collectors() []prometheus.Collector {
 	}
 }
 
-// methods are the labels of the methods that the API knows.
-var methods = slices.Clone(fiber.DefaultMethods)
-
 // methodLabel returns the label of a method, one of a bounded number.
 func methodLabel(method string) string {
-	if i := slices.Index(methods, method); i >= 0 {
-		return methods[i]
+	if slices.Contains(fiber.DefaultMethods, method) {
+		return method
 	}
 	return otherMethod
+}
+
+// recoverTo, deferred, counts a panic and makes it the error of its function. Every goroutine of the
+// API has it.
+func (m *metrics) recoverTo(err *error) {
+	if r := recover(); r != nil {
+		m.panics.Inc()
+		*err = asProblem(fmt.Errorf("panic: %v\n%s", r, debug.Stack()))
+	}
 }
 
 // countPage counts a request for a page, which it has read itself or shares with others.
@@ -114,16 +97,13 @@ func (m *metrics) countPage(own bool) {
 
 // count counts a request whose response has been sent. If it is traced, its trace is the exemplar.
 func (m *metrics) count(r *request, status, size int) {
-	if status < 0 || status >= len(statusText) {
-		status = http.StatusInternalServerError
-	}
-	r.route.active.Dec()
-	r.route.sent.Add(float64(max(size, 0)))
+	m.active.WithLabelValues(r.route).Dec()
+	m.sent.WithLabelValues(r.route).Add(float64(max(size, 0)))
 	if r.body != nil {
-		r.route.received.Add(float64(r.body.read.Load()))
+		m.received.WithLabelValues(r.route).Add(float64(r.body.read.Load()))
 	}
 	took := time.Since(r.start).Seconds()
-	series := m.duration.WithLabelValues(methodLabel(r.method), r.route.name, statusText[status])
+	series := m.duration.WithLabelValues(methodLabel(r.method), r.route, strconv.Itoa(status))
 	if span := trace.SpanContextFromContext(r.context); span.IsSampled() && !span.IsRemote() {
 		if observer, ok := series.(prometheus.ExemplarObserver); ok {
 			observer.ObserveWithExemplar(took, prometheus.Labels{"trace_id": span.TraceID().String()})
@@ -183,12 +163,12 @@ func (s *Server) Collect(into chan<- prometheus.Metric) {
 	value(lingeringDesc, gauge, float64(lingering))
 	value(connectionsDesc, gauge, float64(s.config.MaxConnections))
 
-	ok, _ := s.readiness.report()
-	value(readyDesc, gauge, oneIf(ok && !s.draining.Load()))
+	ready, states := s.readiness.report()
+	value(readyDesc, gauge, oneIf(ready && !s.draining.Load()))
 	value(drainingDesc, gauge, oneIf(s.draining.Load()))
-	for dependency, now := range s.readiness.all() {
+	for dependency, now := range states {
 		for _, possible := range []state{pending, available, missing, unreachable} {
-			value(dependencyDesc, gauge, oneIf(now == possible), dependency, string(possible))
+			value(dependencyDesc, gauge, oneIf(now.State == possible), dependency, string(possible))
 		}
 	}
 }

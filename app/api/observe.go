@@ -3,10 +3,9 @@ package api
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
-	"runtime/debug"
+	"regexp"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -28,9 +27,8 @@ type request struct {
 	token   string          // name of the access token
 	context context.Context //nolint:containedctx // of the request, and as long-lived as it
 	span    trace.Span      // nil if nothing is traced
-	route   *route
+	route   string
 	body    *bodyReader // nil if it was not opened
-	policy  string      // Content-Security-Policy of a page; "" for everything else
 	// streamed is set if the response is written after the handler has returned. The stream then
 	// ends the request.
 	streamed bool
@@ -88,7 +86,7 @@ func leaveUnread(c *fiber.Ctx) {
 
 func (s *Server) begin(c *fiber.Ctx) *request {
 	id := string([]byte(c.Get(fiber.HeaderXRequestID)))
-	if !validRequestID(id) {
+	if !requestIDPattern.MatchString(id) {
 		id = uuid.NewString()
 	}
 	r := &request{
@@ -99,7 +97,7 @@ func (s *Server) begin(c *fiber.Ctx) *request {
 		remote: c.Context().RemoteAddr().String(),
 	}
 	r.route = s.routes.of(r.path)
-	r.route.active.Inc()
+	s.metrics.active.WithLabelValues(r.route).Inc()
 	r.context = s.traced(telemetry.WithRequestID(context.Background(), id), c, r)
 	c.Locals(requestKey, r)
 	return r
@@ -107,22 +105,16 @@ func (s *Server) begin(c *fiber.Ctx) *request {
 
 // recovered runs the handlers and returns a panic as an error.
 func (s *Server) recovered(c *fiber.Ctx) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = s.panicked(r)
-		}
-	}()
+	defer s.metrics.recoverTo(&err)
+	if conn, ok := c.Context().Conn().(*connection); ok && conn.refused && !isProbe(c.Path()) {
+		return errBusy
+	}
 	return c.Next()
 }
 
-// panicked counts a panic and returns it as an error.
-func (s *Server) panicked(value any) error {
-	s.metrics.panics.Inc()
-	return fmt.Errorf("panic: %v\n%s", value, debug.Stack())
-}
+func isProbe(path string) bool { return path == config.PathHealth || path == config.PathReady }
 
-// securityHeaders are on every response. Only the pages of pages.go are meant for a browser to show;
-// they have a policy of their own.
+// securityHeaders are on every response that does not set its own, as the pages for people do.
 var securityHeaders = map[string]string{
 	fiber.HeaderXContentTypeOptions:   "nosniff",
 	fiber.HeaderContentSecurityPolicy: "default-src 'none'; frame-ancestors 'none'; sandbox",
@@ -134,10 +126,9 @@ func (s *Server) finish(c *fiber.Ctx, r *request, err error) {
 	header := &c.Response().Header
 	header.Set(fiber.HeaderXRequestID, r.id)
 	for name, value := range securityHeaders {
-		header.Set(name, value)
-	}
-	if r.policy != "" {
-		header.Set(fiber.HeaderContentSecurityPolicy, r.policy)
+		if len(header.Peek(name)) == 0 {
+			header.Set(name, value)
+		}
 	}
 	if s.draining.Load() {
 		header.SetConnectionClose()
@@ -164,7 +155,7 @@ func (s *Server) end(r *request, status, size int, err error) {
 	r.endSpan(status, size, err)
 	level := slog.LevelInfo
 	switch {
-	case r.path == config.PathHealth || r.path == config.PathReady: // asked every few seconds
+	case isProbe(r.path): // asked every few seconds
 		level = slog.LevelDebug
 	case status >= http.StatusInternalServerError:
 		level = slog.LevelError
@@ -189,20 +180,8 @@ func (s *Server) end(r *request, status, size int, err error) {
 	s.log.LogAttrs(r.context, level, "request", attrs...)
 }
 
-// validRequestID reports whether an id from outside may stand in headers and logs.
-func validRequestID(id string) bool {
-	if len(id) < 1 || len(id) > 128 {
-		return false
-	}
-	for _, b := range []byte(id) {
-		letter := b|0x20 >= 'a' && b|0x20 <= 'z'
-		digit := b >= '0' && b <= '9'
-		if !letter && !digit && b != '.' && b != '_' && b != '-' {
-			return false
-		}
-	}
-	return true
-}
+// requestIDPattern is what a request id from outside may be, to stand in headers and logs.
+var requestIDPattern = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`)
 
 // work returns the context for a request's calls of the service. It is not fasthttp's own, which
 // ends when the server begins to shut down.

@@ -1,10 +1,10 @@
 package api
 
 import (
+	"encoding/json"
 	"errors"
 	"net"
 	"net/http"
-	"strconv"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
@@ -25,8 +25,9 @@ type problem struct {
 	error     string // a fixed sentence
 	detail    string // what would have been accepted; may be empty
 	challenge string // the header WWW-Authenticate; may be empty
-	members   string // further members of the JSON object, each behind a comma
 	cause     error  // for the log only
+	// dependencies is a further member, of /readyz.
+	dependencies map[string]dependencyState
 }
 
 func (p *problem) Error() string {
@@ -111,11 +112,15 @@ func asProblem(err error) *problem {
 			}
 		}
 	}
-	var network net.Error
-	if errors.As(err, &network) && network.Timeout() {
+	if isTimeout(err) {
 		return errTimeout.with("", err)
 	}
 	return &problem{status: http.StatusInternalServerError, error: "Internal error", cause: err}
+}
+
+func isTimeout(err error) bool {
+	var network net.Error
+	return errors.As(err, &network) && network.Timeout()
 }
 
 // send makes the problem the response.
@@ -134,16 +139,13 @@ func (p *problem) send(r *fasthttp.Response) {
 
 // body returns the problem as JSON.
 func (p *problem) body() []byte {
-	body := append([]byte(nil), `{"type":"about:blank","title":`...)
-	body = user.AppendString(body, http.StatusText(p.status))
-	body = append(body, `,"status":`...)
-	body = strconv.AppendInt(body, int64(p.status), 10)
-	if p.detail != "" {
-		body = append(body, `,"detail":`...)
-		body = user.AppendString(body, p.detail)
-	}
-	body = append(body, `,"error":`...)
-	body = user.AppendString(body, p.error)
-	body = append(body, p.members...)
-	return append(body, '}')
+	body, _ := json.Marshal(struct { // strings and numbers, which cannot fail
+		Type         string                     `json:"type"`
+		Title        string                     `json:"title"`
+		Status       int                        `json:"status"`
+		Detail       string                     `json:"detail,omitempty"`
+		Error        string                     `json:"error"`
+		Dependencies map[string]dependencyState `json:"dependencies,omitempty"`
+	}{"about:blank", http.StatusText(p.status), p.status, p.detail, p.error, p.dependencies})
+	return body
 }

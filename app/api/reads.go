@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
@@ -16,7 +15,7 @@ import (
 // read of it runs.
 type reads struct {
 	succeeded, failed atomic.Int64
-	panicked          func()
+	metrics           *metrics
 
 	mu    sync.Mutex
 	queue map[string]*read // by page: a read of it runs, and the next one, nil if nobody waits for it
@@ -91,11 +90,6 @@ func (s *reads) run(key string, r *read) {
 
 // recovered returns a panic as an error: the requests that wait must hear of it.
 func (s *reads) recovered(pageOf func() (*page, error)) (p *page, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			s.panicked()
-			err = asProblem(fmt.Errorf("panic: %v\n%s", r, debug.Stack()))
-		}
-	}()
+	defer s.metrics.recoverTo(&err)
 	return pageOf()
 }

@@ -51,9 +51,9 @@ func New(c config.Config, service *user.Service, dependencies []Dependency, log 
 	m := newMetrics()
 	s := &Server{
 		config: c, service: service, log: log, metrics: m,
-		readiness: newReadiness(dependencies, log, m.panics),
+		readiness: newReadiness(dependencies, log, m),
 		memory:    newMemory(c.RequestMemory, c.RequestTimeout/5),
-		reads:     reads{queue: map[string]*read{}, panicked: m.panics.Inc},
+		reads:     reads{queue: map[string]*read{}, metrics: m},
 	}
 	s.app = fiber.New(fiber.Config{
 		AppName:               "prima-api",
@@ -112,7 +112,7 @@ func New(c config.Config, service *user.Service, dependencies []Dependency, log 
 	s.app.Put(config.PathUsers+"/:id/avatar", s.putAvatar)
 	s.app.Delete(config.PathUsers+"/:id/avatar", s.deleteAvatar)
 
-	s.routes = newRoutes(s.app, s.metrics)
+	s.routes = newRoutes(s.app)
 
 	// Fiber responds to a method that it does not know by itself, in plain text.
 	known := s.app.Config().RequestMethods
@@ -160,24 +160,13 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if err := l.Close(); err != nil {
 		return err
 	}
-	done := make(chan error, 1)
-	go func() { done <- s.app.ShutdownWithContext(ctx) }()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case err := <-done:
-			if err != nil {
-				return err
-			}
-			for l.lingering.Load() > 0 && ctx.Err() == nil {
-				<-tick.C
-			}
-			return nil
-		case <-tick.C:
-			l.closeSilent()
-		}
+	if err := s.app.ShutdownWithContext(ctx); err != nil {
+		return err
 	}
+	for l.lingering.Load() > 0 && ctx.Err() == nil {
+		time.Sleep(10 * time.Millisecond)
+	}
+	return nil
 }
 
 // frameworkLog logs what fasthttp says of clients that hang up or send nonsense, without what they

@@ -2,10 +2,8 @@ package api
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
-	"runtime/debug"
 
 	"github.com/gofiber/fiber/v2"
 )
@@ -38,14 +36,9 @@ func (b *stream) SupportsBodyWriteTo() bool { return true }
 // WriteTo implements [io.WriterTo]. After an error fasthttp closes the connection without an end to
 // the body, so that no client takes half of it for all.
 func (b *stream) WriteTo(w io.Writer) (n int64, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			b.server.metrics.panics.Inc()
-			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
-		}
-		n, b.done, b.err = b.sent, err == nil, err
-	}()
-	return b.sent, b.write(countingWriter{w, &b.sent})
+	defer func() { n, b.done, b.err = b.sent, err == nil, err }()
+	defer b.server.metrics.recoverTo(&err)
+	return 0, b.write(countingWriter{w, &b.sent})
 }
 
 // Read implements [io.Reader], which fasthttp wants of a body that it writes by WriteTo.

@@ -3,19 +3,17 @@ package api
 import (
 	"bytes"
 	"context"
-	"net"
+	"fmt"
 	"net/http"
+	"net/netip"
 	"strconv"
 
 	"github.com/gofiber/fiber/v2"
-	"github.com/valyala/fasthttp"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
 	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
 	"go.opentelemetry.io/otel/trace"
-
-	"prima.internal/app/config"
 )
 
 // The headers of https://www.w3.org/TR/trace-context/; traceresponse is of its second level and tells
@@ -32,34 +30,40 @@ func (s *Server) Trace(tracer trace.Tracer) { s.tracer = tracer }
 // traced returns the context of a request with the caller's trace or, if requests are traced, with a
 // span of its own.
 func (s *Server) traced(ctx context.Context, c *fiber.Ctx, r *request) context.Context {
-	if len(c.Request().Header.Peek(headerTraceParent)) > 0 {
-		ctx = propagation.TraceContext{}.Extract(ctx, headerCarrier{&c.Request().Header})
+	carrier := propagation.MapCarrier{}
+	for _, name := range []string{headerTraceParent, headerTraceState} {
+		if values := c.Request().Header.PeekAll(name); len(values) == 1 || name == headerTraceState { // two parents are none
+			carrier[name] = string(bytes.Join(values, []byte{','}))
+		}
+	}
+	if carrier[headerTraceParent] != "" {
+		ctx = propagation.TraceContext{}.Extract(ctx, carrier)
 	}
 	if s.tracer == nil {
 		return ctx
 	}
 	// Probes would be most of the traces of a quiet service.
-	if probe := r.route.name == config.PathHealth || r.route.name == config.PathReady; probe && !trace.SpanContextFromContext(ctx).IsValid() {
+	if isProbe(r.path) && !trace.SpanContextFromContext(ctx).IsValid() {
 		return ctx
 	}
 	// Not the query: it may hold the id of an image, which lets its owner see it.
-	ctx, r.span = s.tracer.Start(ctx, methodLabel(r.method)+" "+r.route.name, trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(r.start))
+	ctx, r.span = s.tracer.Start(ctx, methodLabel(r.method)+" "+r.route, trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(r.start))
 	if r.span.IsRecording() {
-		host, port := addressOf(r.remote)
+		peer, _ := netip.ParseAddrPort(r.remote)
 		r.span.SetAttributes(
 			semconv.HTTPRequestMethodKey.String(methodLabel(r.method)),
 			semconv.URLPath(r.path),
 			semconv.URLScheme(scheme(c)),
-			semconv.NetworkPeerAddress(host),
-			semconv.NetworkPeerPort(port),
+			semconv.NetworkPeerAddress(peer.Addr().String()),
+			semconv.NetworkPeerPort(int(peer.Port())),
 			semconv.UserAgentOriginal(string(c.Request().Header.UserAgent())), // a copy
 			attribute.String("prima.request_id", r.id),
 		)
 		if methodLabel(r.method) == otherMethod {
 			r.span.SetAttributes(semconv.HTTPRequestMethodOriginal(r.method))
 		}
-		if r.route.name != unmatched {
-			r.span.SetAttributes(semconv.HTTPRoute(r.route.name))
+		if r.route != unmatched {
+			r.span.SetAttributes(semconv.HTTPRoute(r.route))
 		}
 	}
 	if span := r.span.SpanContext(); span.IsValid() {
@@ -78,75 +82,24 @@ func (r *request) endSpan(status, size int, err error) {
 		if r.body != nil {
 			r.span.SetAttributes(semconv.HTTPRequestBodySize(int(r.body.read.Load())))
 		}
+		kind := ""
 		switch {
 		case status >= http.StatusInternalServerError:
-			r.span.SetAttributes(semconv.ErrorTypeKey.String(strconv.Itoa(status)))
-			r.span.SetStatus(codes.Error, textOf(err))
-		case err != nil && status < http.StatusBadRequest: // it was cut off
-			r.span.SetAttributes(semconv.ErrorTypeKey.String("cut_off"))
-			r.span.SetStatus(codes.Error, textOf(err))
+			kind = strconv.Itoa(status)
+		case err != nil && status < http.StatusBadRequest:
+			kind = "cut_off"
+		}
+		if kind != "" {
+			r.span.SetAttributes(semconv.ErrorTypeKey.String(kind))
+			r.span.SetStatus(codes.Error, fmt.Sprint(err))
 		}
 	}
 	r.span.End()
 }
 
-func textOf(err error) string {
-	if err == nil {
-		return ""
-	}
-	return err.Error()
-}
-
-// startRead starts the span of a read of a page. It belongs to the request that reads; requests that
-// share the read link to it. The span is nil if nothing is traced.
-func (s *Server) startRead(ctx context.Context) (context.Context, trace.Span) {
-	if s.tracer == nil {
-		return ctx, nil
-	}
-	return s.tracer.Start(ctx, "read users")
-}
-
-func endRead(span trace.Span, err error) {
-	if span == nil {
-		return
-	}
-	if err != nil {
-		span.SetStatus(codes.Error, err.Error())
-	}
-	span.End()
-}
-
-// link links a request to the read of another that it shares.
-func (r *request) link(read trace.SpanContext) {
-	if r.span != nil && r.span.IsRecording() && read.IsValid() {
-		r.span.AddLink(trace.Link{SpanContext: read, Attributes: []attribute.KeyValue{attribute.String("prima.link", "shared read")}})
+// link links a request to another, whose read of a page it shares.
+func (r *request) link(reader trace.SpanContext) {
+	if r.span != nil && r.span.IsRecording() && reader.IsValid() {
+		r.span.AddLink(trace.Link{SpanContext: reader, Attributes: []attribute.KeyValue{attribute.String("prima.link", "shared read")}})
 	}
 }
-
-func addressOf(remote string) (host string, port int) {
-	host, text, err := net.SplitHostPort(remote)
-	if err != nil {
-		return remote, 0
-	}
-	port, _ = strconv.Atoi(text)
-	return host, port
-}
-
-// headerCarrier reads the headers of a request as copies.
-type headerCarrier struct{ *fasthttp.RequestHeader }
-
-// Get implements [propagation.TextMapCarrier].
-func (h headerCarrier) Get(key string) string {
-	values := h.PeekAll(key)
-	switch {
-	case len(values) == 0, len(values) > 1 && key == headerTraceParent: // two parents are none
-		return ""
-	}
-	return string(bytes.Join(values, []byte{','}))
-}
-
-// Set implements [propagation.TextMapCarrier].
-func (h headerCarrier) Set(key, value string) { h.RequestHeader.Set(key, value) }
-
-// Keys implements [propagation.TextMapCarrier].
-func (h headerCarrier) Keys() []string { return []string{headerTraceParent, headerTraceState} }

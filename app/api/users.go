@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/gofiber/fiber/v2"
@@ -67,11 +68,16 @@ func (s *Server) getUser(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
+	return s.sendUser(c, "Failed to read user", func(ctx context.Context) (user.User, error) { return s.service.Get(ctx, id) })
+}
+
+// sendUser sends the user that a call of the service returns. text replaces the cause of a failure.
+func (s *Server) sendUser(c *fiber.Ctx, text string, call func(context.Context) (user.User, error)) error {
 	ctx, cancel := s.work(c)
 	defer cancel()
-	u, err := s.service.Get(ctx, id)
+	u, err := call(ctx)
 	if err != nil {
-		return failed("Failed to read user", err)
+		return failed(text, err)
 	}
 	return sendJSON(c, u.AppendJSON(nil, s.usersURL(c)))
 }
@@ -89,50 +95,49 @@ func (s *Server) updateUser(c *fiber.Ctx) error {
 	if mediaType != fiber.MIMEApplicationJSON && mediaType != "application/merge-patch+json" {
 		return errMediaType.with("a change is application/merge-patch+json or application/json", nil)
 	}
-	o, err := s.readObject(c)
+	texts, _, err := s.readObject(c)
 	if err != nil {
 		return err
 	}
 	var patch user.Patch
-	if o.name.given {
-		if patch.Name, err = parsed(o.name.text, user.ParseName); err != nil {
-			return err
-		}
+	if patch.Name, err = patched(texts, "name", user.ParseName); err != nil {
+		return err
 	}
-	if o.email.given {
-		if patch.Email, err = parsed(o.email.text, user.ParseEmail); err != nil {
-			return err
-		}
+	if patch.Email, err = patched(texts, "email", user.ParseEmail); err != nil {
+		return err
 	}
-
-	ctx, cancel := s.work(c)
-	defer cancel()
-	u, err := s.service.Update(ctx, id, patch)
-	if err != nil {
-		return failed("Failed to save user", err)
-	}
-	return sendJSON(c, u.AppendJSON(nil, s.usersURL(c)))
+	return s.sendUser(c, "Failed to save user", func(ctx context.Context) (user.User, error) { return s.service.Update(ctx, id, patch) })
 }
 
-// parsed applies a rule to a value. nil, which a patch may not set, counts as empty.
-func parsed(value *string, rule func(string) (string, error)) (*string, error) {
-	if value == nil {
-		value = new(string)
+// patched applies a rule to a member of a patch. It returns nil if there is none. A member that is
+// null or no string counts as empty.
+func patched(texts map[string]*string, name string, rule func(string) (string, error)) (*string, error) {
+	text, given := texts[name]
+	if !given {
+		return nil, nil
 	}
-	result, err := rule(*value)
-	return &result, err
+	if text == nil {
+		text = new(string)
+	}
+	value, err := rule(*text)
+	return &value, err
 }
 
 // deleteUser handles DELETE /users/{id}.
 func (s *Server) deleteUser(c *fiber.Ctx) error {
+	return s.remove(c, "Failed to delete user", s.service.Delete)
+}
+
+// remove responds to a DELETE with 204.
+func (s *Server) remove(c *fiber.Ctx, text string, call func(ctx context.Context, id string) error) error {
 	id, err := userID(c)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := s.work(c)
 	defer cancel()
-	if err := s.service.Delete(ctx, id); err != nil {
-		return failed("Failed to delete user", err)
+	if err := call(ctx, id); err != nil {
+		return failed(text, err)
 	}
 	c.Status(http.StatusNoContent)
 	return nil
