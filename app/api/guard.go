@@ -13,23 +13,15 @@ import (
 
 // The responses to requests that may not do what they ask for: RFC 6750 §3.
 var (
-	errNoToken = &problem{
-		status: http.StatusUnauthorized, error: "Authentication required",
-		detail: "send Authorization: Bearer and an access token", challenge: `Bearer realm="prima-api"`,
-	}
-	errInvalidToken = &problem{
-		status: http.StatusUnauthorized, error: "Invalid access token",
-		challenge: `Bearer realm="prima-api", error="invalid_token"`,
-	}
-	errNoRead = &problem{
-		status: http.StatusForbidden, error: "Insufficient scope", detail: "the access token may not read",
-		challenge: `Bearer realm="prima-api", error="insufficient_scope", scope="read"`,
-	}
-	errNoWrite = &problem{
-		status: http.StatusForbidden, error: "Insufficient scope", detail: "the access token may not write",
-		challenge: `Bearer realm="prima-api", error="insufficient_scope", scope="write"`,
-	}
+	errNoToken      = refusal(http.StatusUnauthorized, "Authentication required", "send Authorization: Bearer and an access token", "")
+	errInvalidToken = refusal(http.StatusUnauthorized, "Invalid access token", "", `, error="invalid_token"`)
+	errNoRead       = refusal(http.StatusForbidden, "Insufficient scope", "the access token may not read", `, error="insufficient_scope", scope="read"`)
+	errNoWrite      = refusal(http.StatusForbidden, "Insufficient scope", "the access token may not write", `, error="insufficient_scope", scope="write"`)
 )
+
+func refusal(status int, text, detail, parameters string) *problem {
+	return &problem{status: status, error: text, detail: detail, challenge: `Bearer realm="prima-api"` + parameters}
+}
 
 // guard is a middleware that refuses what permit refuses.
 func (s *Server) guard(c *fiber.Ctx) error {

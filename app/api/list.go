@@ -70,16 +70,18 @@ func (s *Server) listUsers(c *fiber.Ctx) error {
 	if err != nil {
 		return failed(listFailed, err)
 	}
-	r.onEnd(p.release)
-	s.metrics.countPage(own)
-	if !own {
+	if own {
+		s.metrics.own.Inc()
+	} else {
+		s.metrics.shared.Inc()
 		r.link(p.reader)
 	}
-	switch {
-	case q.Limit > 0 && p.next != "":
-		c.Set(fiber.HeaderLink, fmt.Sprintf(`<%s?limit=%d&cursor=%s>; rel="next"`, url, q.Limit, encodeCursor(p.next)))
-	case p.next != "":
+	if q.Limit == 0 && p.next != "" {
 		return s.streamList(c, p, url)
+	}
+	r.onEnd(p.release)
+	if p.next != "" {
+		c.Set(fiber.HeaderLink, fmt.Sprintf(`<%s?limit=%d&cursor=%s>; rel="next"`, url, q.Limit, encodeCursor(p.next)))
 	}
 	return s.sendPage(c, p)
 }
@@ -163,7 +165,7 @@ func (s *Server) sendPage(c *fiber.Ctx, p *page) error {
 // one after the other, in the memory of one page.
 func (s *Server) streamList(c *fiber.Ctx, first *page, url string) error {
 	r := requestOf(c)
-	first.free() // every reader of it sends a list, and reserves memory for the page that is sent
+	first.free() // each of its readers reserves memory for the page that it sends
 	free, err := s.memory.pages.reserve(pageMemory)
 	if err != nil {
 		return err
@@ -173,15 +175,18 @@ func (s *Server) streamList(c *fiber.Ctx, first *page, url string) error {
 		if _, err := w.Write(first.json); err != nil {
 			return err
 		}
-		return s.writeRest(r.context, w, url, user.PageQuery{After: first.next}, len(first.json) > len("["))
+		users, after := len(first.json) > len("["), first.next
+		first = nil
+		return s.writeRest(r.context, w, url, user.PageQuery{After: after}, users)
 	}
 	if !c.Request().Header.IsHTTP11() {
 		return s.sendUnchunked(c, write)
 	}
 	c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
 	s.metrics.streams.Inc()
-	s.metrics.streaming.Inc()
-	r.onEnd(s.metrics.streaming.Dec)
+	streaming := s.metrics.streaming.WithLabelValues()
+	streaming.Inc()
+	r.onEnd(streaming.Dec)
 	return s.sendStream(c, -1, write)
 }
 

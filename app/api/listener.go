@@ -27,9 +27,10 @@ type listener struct {
 
 	server *Server
 	close  func() error // of Listener, once
-
-	open, refusing, lingering atomic.Int64
 }
+
+// connections are numbers of connections that are open, that are refused, and that linger.
+type connections struct{ open, refused, lingering atomic.Int64 }
 
 func (s *Server) newListener(l net.Listener) *listener {
 	return &listener{Listener: l, server: s, close: sync.OnceValue(l.Close)}
@@ -50,14 +51,15 @@ func (l *listener) Accept() (net.Conn, error) {
 		case err != nil:
 			return nil, err
 		}
-		accepted := &connection{Conn: c, listener: l, of: &l.open}
-		if l.open.Add(1) <= int64(l.server.config.MaxConnections) {
+		s := l.server
+		accepted := &connection{Conn: c, server: s, of: &s.connections.open}
+		if s.connections.open.Add(1) <= int64(s.config.MaxConnections) {
 			return accepted, nil
 		}
-		l.open.Add(-1)
-		l.server.metrics.refused.Inc()
-		accepted.of, accepted.refused, accepted.end = &l.refusing, true, time.Now().Add(refusalTime)
-		if l.refusing.Add(1) <= maxRefusals {
+		s.connections.open.Add(-1)
+		s.metrics.refused.Inc()
+		accepted.of, accepted.refused, accepted.end = &s.connections.refused, true, time.Now().Add(refusalTime)
+		if s.connections.refused.Add(1) <= maxRefusals {
 			return accepted, nil
 		}
 		_ = accepted.Close()
@@ -69,7 +71,7 @@ func (l *listener) Accept() (net.Conn, error) {
 type connection struct {
 	net.Conn
 
-	listener *listener
+	server   *Server
 	of       *atomic.Int64 // the number that the connection is counted in
 	refused  bool          // there are too many connections
 	end      time.Time     // of a refused connection
@@ -84,7 +86,7 @@ var errTooMuch = errors.New("there is more of the request than any can have")
 // Read implements [net.Conn]. fasthttp reads the extension of a chunk without an end, so all that is
 // read of a request is bounded: in chunks of one byte, a body takes six times its length.
 func (c *connection) Read(p []byte) (int, error) {
-	limits := &c.listener.server.config
+	limits := &c.server.config
 	if c.received.Load() > 8*max(limits.MaxAvatarBytes+maxFormOverhead, limits.MaxJSONBytes) {
 		c.ended.Store(true)
 		return 0, errTooMuch
@@ -116,9 +118,9 @@ func (c *connection) within(t time.Time) time.Time {
 func (c *connection) Close() (err error) {
 	c.once.Do(func() {
 		if c.unread.Load() && !c.ended.Load() {
-			c.listener.lingering.Add(1)
-			c.linger(c.listener.server.config.ReadTimeout)
-			c.listener.lingering.Add(-1)
+			c.server.connections.lingering.Add(1)
+			c.linger(c.server.config.ReadTimeout)
+			c.server.connections.lingering.Add(-1)
 		}
 		err = c.Conn.Close()
 		c.of.Add(-1)

@@ -84,6 +84,15 @@ var statuses = map[user.Code]int{
 	user.Unavailable: http.StatusServiceUnavailable,
 }
 
+// fiberProblems are the responses to Fiber's errors that have a text of their own.
+var fiberProblems = map[int]*problem{
+	http.StatusNotFound:              errNotFound,
+	http.StatusMethodNotAllowed:      errMethodNotAllowed,
+	http.StatusRequestEntityTooLarge: errBodyTooLarge,
+	http.StatusRequestTimeout:        errTimeout,
+	http.StatusBadGateway:            errIncomplete, // the connection broke in the middle of a request
+}
+
 // asProblem returns the response to an error. Only fixed texts reach the client.
 func asProblem(err error) *problem {
 	if p, ok := errors.AsType[*problem](err); ok {
@@ -95,21 +104,11 @@ func asProblem(err error) *problem {
 		}
 	}
 	if framework, ok := errors.AsType[*fiber.Error](err); ok {
-		switch framework.Code {
-		case http.StatusNotFound:
-			return errNotFound
-		case http.StatusMethodNotAllowed:
-			return errMethodNotAllowed
-		case http.StatusRequestEntityTooLarge:
-			return errBodyTooLarge
-		case http.StatusRequestTimeout:
-			return errTimeout
-		case http.StatusBadGateway: // Fiber's status for a connection that broke in a request
-			return errIncomplete
-		default:
-			if framework.Code < http.StatusInternalServerError || framework.Code == http.StatusNotImplemented {
-				return &problem{status: framework.Code, error: http.StatusText(framework.Code), cause: err}
-			}
+		if p, ok := fiberProblems[framework.Code]; ok {
+			return p
+		}
+		if framework.Code < http.StatusInternalServerError || framework.Code == http.StatusNotImplemented {
+			return &problem{status: framework.Code, error: http.StatusText(framework.Code), cause: err}
 		}
 	}
 	if isTimeout(err) {

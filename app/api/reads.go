@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"sync/atomic"
 
 	"prima.internal/app/user"
 )
@@ -14,8 +13,7 @@ import (
 // request gets what was read before it came, and however many clients ask for a page, at most one
 // read of it runs.
 type reads struct {
-	succeeded, failed atomic.Int64
-	metrics           *metrics
+	metrics *metrics
 
 	mu    sync.Mutex
 	queue map[string]*read // by page: a read of it runs, and the next one, nil if nobody waits for it
@@ -70,13 +68,13 @@ func (s *reads) run(key string, r *read) {
 	defer s.mu.Unlock()
 	r.result, r.err = result, err
 	if err == nil {
-		s.succeeded.Add(1)
+		s.metrics.reads.WithLabelValues("ok").Inc()
 		result.readers.Store(r.readers)
 		if r.readers == 0 {
 			result.free()
 		}
 	} else {
-		s.failed.Add(1)
+		s.metrics.reads.WithLabelValues("failed").Inc()
 	}
 	close(r.done)
 	next := s.queue[key]

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/gofiber/fiber/v2/middleware/cors"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 	"go.opentelemetry.io/otel/trace"
 
@@ -31,19 +32,21 @@ const writeBufferBytes = 4 << 10
 
 // A Server is the API on one listener.
 type Server struct {
-	config    config.Config
-	service   *user.Service
-	readiness *readiness
-	memory    memory
-	reads     reads
-	metrics   *metrics
-	routes    routes
-	tracer    trace.Tracer // nil: nothing is traced
-	log       *slog.Logger
-	app       *fiber.App
-	listener  atomic.Pointer[listener]
-	draining  atomic.Bool
-	stopped   atomic.Bool // Shutdown has been called
+	config      config.Config
+	service     *user.Service
+	readiness   *readiness
+	memory      memory
+	reads       reads
+	metrics     *metrics
+	routes      routes
+	tracer      trace.Tracer // nil: nothing is traced
+	log         *slog.Logger
+	app         *fiber.App
+	collectors  []prometheus.Collector
+	listener    atomic.Pointer[listener]
+	connections connections
+	draining    atomic.Bool
+	stopped     atomic.Bool // Shutdown has been called
 }
 
 // New returns a server that does not listen yet. /readyz reports the dependencies.
@@ -113,6 +116,7 @@ func New(c config.Config, service *user.Service, dependencies []Dependency, log 
 	s.app.Delete(config.PathUsers+"/:id/avatar", s.deleteAvatar)
 
 	s.routes = newRoutes(s.app)
+	s.collectors = s.newCollectors()
 
 	// Fiber responds to a method that it does not know by itself, in plain text.
 	known := s.app.Config().RequestMethods
@@ -163,7 +167,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if err := s.app.ShutdownWithContext(ctx); err != nil {
 		return err
 	}
-	for l.lingering.Load() > 0 && ctx.Err() == nil {
+	for s.connections.lingering.Load() > 0 && ctx.Err() == nil {
 		time.Sleep(10 * time.Millisecond)
 	}
 	return nil
