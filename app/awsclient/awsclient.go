@@ -67,11 +67,7 @@ func Load(ctx context.Context, c config.Config, log *slog.Logger) (aws.Config, e
 	if !ok {
 		return aws.Config{}, fmt.Errorf("load the AWS configuration: a client of type %T", cfg.HTTPClient)
 	}
-	base := loaded.GetTransport()
-	cfg.HTTPClient = clients{
-		HTTPClient: plainBodies{freshConnections{base}},
-		small:      newTransport(base, c.RequestTimeout/maxAttempts),
-	}
+	cfg.HTTPClient = plainBodies{freshConnections{loaded.GetTransport()}}
 	return cfg, nil
 }
 

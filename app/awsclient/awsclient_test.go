@@ -34,27 +34,18 @@ func TestLargeAnswers(t *testing.T) {
 		_, _ = io.WriteString(w, page)
 	}))
 	defer server.Close()
-	for name, of := range clients {
-		client := newClient(t, of, func(c *config.Config) { c.Endpoint = server.URL })
-		for range 200 {
-			ctx, call := awsclient.Track(t.Context())
-			_, err := client.Scan(ctx, &dynamodb.ScanInput{TableName: aws.String("users")})
-			require.NoError(t, err, name)
-			require.False(t, call.Again(), "%s: an attempt was lost", name)
-		}
+	client := newClient(t, func(c *config.Config) { c.Endpoint = server.URL })
+	for range 200 {
+		ctx, call := awsclient.Track(t.Context())
+		_, err := client.Scan(ctx, &dynamodb.ScanInput{TableName: aws.String("users")})
+		require.NoError(t, err)
+		require.False(t, call.Again(), "an attempt was lost")
 	}
 }
 
 // Ensure a call whose first attempt is met by silence is made again in time.
 func TestSilence(t *testing.T) {
 	t.Parallel()
-	for name, of := range clients {
-		t.Run(name, func(t *testing.T) { t.Parallel(); testSilence(t, of) })
-	}
-}
-
-func testSilence(t *testing.T, of func(aws.HTTPClient) aws.HTTPClient) {
-	t.Helper()
 	a := awstest.Start(t)
 	var first atomic.Bool
 	a.Intercede("DynamoDB.DescribeTable", func(w http.ResponseWriter, r *http.Request, next http.Handler) {
@@ -65,7 +56,7 @@ func testSilence(t *testing.T, of func(aws.HTTPClient) aws.HTTPClient) {
 		}
 		next.ServeHTTP(w, r)
 	})
-	client := newClient(t, of, func(c *config.Config) { c.Endpoint, c.RequestTimeout = a.Config.Endpoint, 3*time.Second })
+	client := newClient(t, func(c *config.Config) { c.Endpoint, c.RequestTimeout = a.Config.Endpoint, 3*time.Second })
 	ctx, call := awsclient.Track(t.Context())
 	_, err := client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: aws.String("users")})
 	require.NoError(t, err)
@@ -145,20 +136,13 @@ func TestLog(t *testing.T) {
 	assert.Contains(t, log.String(), `level=WARN msg="a warning" source=aws-sdk`)
 }
 
-// clients are those that Load makes, of the one that is in its configuration.
-var clients = map[string]func(aws.HTTPClient) aws.HTTPClient{
-	"any":   func(c aws.HTTPClient) aws.HTTPClient { return c },
-	"small": awsclient.Small,
-}
-
-func newClient(t *testing.T, of func(aws.HTTPClient) aws.HTTPClient, change func(*config.Config)) *dynamodb.Client {
+func newClient(t *testing.T, change func(*config.Config)) *dynamodb.Client {
 	t.Helper()
 	c := config.Default()
 	change(&c)
 	cfg, err := awsclient.Load(t.Context(), c, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	return dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) {
-		o.HTTPClient = of(cfg.HTTPClient)
 		o.BaseEndpoint = aws.String(c.DynamoDB())
 		o.Credentials = aws.CredentialsProviderFunc(staticCredentials)
 	})
@@ -172,13 +156,6 @@ func staticCredentials(context.Context) (aws.Credentials, error) {
 // forgotten them all: the attempt after the next does not meet another dead one.
 func TestFreshConnections(t *testing.T) {
 	t.Parallel()
-	for name, of := range clients {
-		t.Run(name, func(t *testing.T) { t.Parallel(); testFreshConnections(t, of) })
-	}
-}
-
-func testFreshConnections(t *testing.T, of func(aws.HTTPClient) aws.HTTPClient) {
-	t.Helper()
 	const kept = 16
 	var connections, silent atomic.Int64
 	var begun sync.WaitGroup
@@ -201,7 +178,7 @@ func testFreshConnections(t *testing.T, of func(aws.HTTPClient) aws.HTTPClient) 
 	}))
 	server.Start()
 	defer server.Close()
-	client := newClient(t, of, func(c *config.Config) { c.Endpoint, c.RequestTimeout = server.URL, 3*time.Second })
+	client := newClient(t, func(c *config.Config) { c.Endpoint, c.RequestTimeout = server.URL, 3*time.Second })
 	var calls sync.WaitGroup
 	for range kept {
 		calls.Go(func() {

@@ -42,7 +42,6 @@ func New(cfg aws.Config, c config.Config) *Users {
 			if endpoint := c.DynamoDB(); endpoint != "" {
 				o.BaseEndpoint = aws.String(endpoint)
 			}
-			o.HTTPClient = awsclient.Small(cfg.HTTPClient)
 			o.Protocol = protocol{o.Protocol, slow}
 			o.DisableValidateResponseChecksum = true // protocol does it
 		}),
