@@ -1,5 +1,5 @@
-// Package awsclient holds what the clients of DynamoDB and S3 share: their configuration, and what
-// the domain is told of their failures.
+// Package awsclient configures the clients of DynamoDB and S3, counts their calls, and tells the
+// domain what a failure of a call means.
 package awsclient
 
 import (
@@ -17,116 +17,78 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/smithy-go/logging"
-	"github.com/aws/smithy-go/middleware"
+	"go.opentelemetry.io/otel/propagation"
 
 	"prima.internal/app/config"
 )
 
-// MaxBackoff bounds the wait between two attempts. The SDK's own bound is 20 s, longer than any
-// request may take.
-const MaxBackoff = time.Second
+// A connection within a region takes milliseconds. The SDK waits 30 s.
+const dialTimeout = 2 * time.Second
 
-const (
-	maxAttempts = 3 // of one call, the first included
-	// A connection within a region is made in milliseconds. The SDK's own bound is 30 s.
-	dialTimeout = 2 * time.Second
-	// Connections kept for reuse. The SDK keeps 10 for each host: the eleventh of as many
-	// concurrent calls would close its connection and the next make one anew, with TLS.
-	maxIdleConns = 256
-)
-
-// Load makes the configuration that every client shares. It calls nobody: credentials are
-// looked for at the first call.
+// Load returns the configuration that all clients share. It makes no request: credentials are
+// fetched by the first call.
 func Load(ctx context.Context, c config.Config, log *slog.Logger) (aws.Config, error) {
-	client := awshttp.NewBuildableClient().
+	pool := awshttp.NewBuildableClient().
 		WithDialerOptions(func(d *net.Dialer) { d.Timeout = dialTimeout }).
 		WithTransportOptions(func(t *http.Transport) {
-			t.MaxIdleConns = 2 * maxIdleConns
-			t.MaxIdleConnsPerHost = maxIdleConns
+			t.MaxIdleConns, t.MaxIdleConnsPerHost = 512, 256 // by default, the eleventh call dials
 			t.TLSHandshakeTimeout = dialTimeout
-			// A server that took the call and says nothing leaves time for another attempt.
-			t.ResponseHeaderTimeout = c.RequestTimeout / maxAttempts
+			// A server that never responds leaves time for another attempt.
+			t.ResponseHeaderTimeout = c.RequestTimeout / time.Duration(retry.DefaultMaxAttempts)
 		})
 	cfg, err := awsconfig.LoadDefaultConfig(ctx,
 		awsconfig.WithRegion(c.Region),
-		awsconfig.WithHTTPClient(client),
+		awsconfig.WithHTTPClient(pool),
 		awsconfig.WithRetryer(func() aws.Retryer {
 			return retry.NewStandard(func(o *retry.StandardOptions) {
-				o.MaxAttempts = maxAttempts
-				o.Backoff = retry.BackoffDelayerFunc(func(attempt int, _ error) (time.Duration, error) { return Backoff(attempt), nil })
+				o.Backoff = retry.BackoffDelayerFunc(func(attempt int, _ error) (time.Duration, error) {
+					return Backoff(attempt), nil
+				})
 			})
 		}),
-		awsconfig.WithLogger(sdkLogger{log}),
-		awsconfig.WithAPIOptions([]func(*middleware.Stack) error{countAttempts, reportRetries(log)}),
+		awsconfig.WithLogger(logging.LoggerFunc(func(class logging.Classification, format string, args ...any) {
+			level := slog.LevelWarn
+			if class == logging.Debug {
+				level = slog.LevelDebug
+			}
+			log.Log(context.Background(), level, fmt.Sprintf(format, args...), "source", "aws-sdk")
+		})),
 	)
 	if err != nil {
 		return aws.Config{}, fmt.Errorf("load the AWS configuration: %w", err)
 	}
-	// What Load has made of the client: with the certificates of AWS_CA_BUNDLE, for one.
-	loaded, ok := cfg.HTTPClient.(*awshttp.BuildableClient)
+	loaded, ok := cfg.HTTPClient.(*awshttp.BuildableClient) // the pool, with AWS_CA_BUNDLE
 	if !ok {
-		return aws.Config{}, fmt.Errorf("load the AWS configuration: a client of type %T", cfg.HTTPClient)
+		return aws.Config{}, fmt.Errorf("load the AWS configuration: the client is a %T", cfg.HTTPClient)
 	}
-	cfg.HTTPClient = plainBodies{freshConnections{loaded.GetTransport()}}
+	client := httpClient{loaded.GetTransport()}
+	cfg.HTTPClient = client
+	cfg.APIOptions = append(cfg.APIOptions, recordAttempts(log, client.CloseIdleConnections))
 	return cfg, nil
 }
 
-// firstBackoff is the longest wait before the second attempt; each one after that is twice as long.
-const firstBackoff = 50 * time.Millisecond
-
-// Backoff returns how long to wait after an attempt, of which the first is 0: a random time up to a bound that doubles, so
-// that clients whose calls failed together do not come again together. The SDK's own wait is random only before the second
-// attempt, where the most that it may be is a second: seen in v1.47.7.
+// Backoff returns how long to wait after an attempt, of which the first is 0: a random time up to
+// a bound that doubles, from 50 ms to a second. The SDK's (v1.47.7) is random only once.
 // Source: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/.
 func Backoff(attempt int) time.Duration {
-	return rand.N(min(MaxBackoff, firstBackoff<<min(attempt, 10))) //nolint:gosec // nobody gains by guessing it
+	bound := min(time.Second, 50*time.Millisecond<<min(attempt, 10))
+	return rand.N(bound) //nolint:gosec // no secret
 }
 
-// freshConnections drops the connections that are kept for later when a call fails. A network that has forgotten
-// one in silence has forgotten them all, and each would cost a call that takes it a third of its time.
+// httpClient sends requests without an [http.Client]: AWS neither redirects nor sets cookies.
+type httpClient struct{ *http.Transport }
+
+// Do implements [aws.HTTPClient]. It adds the span of the call, as W3C Trace Context, behind the
+// signature: a proxy may change it.
 //
-// It is the transport without an [http.Client] around it: AWS redirects nobody and sets no cookies, and a context bounds each call.
-type freshConnections struct {
-	transport *http.Transport
-}
-
-// Do implements [aws.HTTPClient].
-func (c freshConnections) Do(r *http.Request) (*http.Response, error) {
-	response, err := c.transport.RoundTrip(r)
-	if err != nil {
-		c.transport.CloseIdleConnections()
-	}
-	return response, err
-}
-
-// plainBodies hides the WriteTo of request bodies from net/http. smithy-go (seen in v1.28.8) closes a body
-// as soon as the header of the answer is there. If net/http comes to look for the end of the body
-// only then, WriteTo tells it io.EOF, which it takes for a failed write, and it closes the
-// connection under an answer that is still being read. Read says the same without harm. Of large
-// answers from a near server several in a hundred were lost.
-type plainBodies struct {
-	aws.HTTPClient
-}
-
-// Do implements [aws.HTTPClient].
-func (c plainBodies) Do(r *http.Request) (*http.Response, error) {
+// It hides the WriteTo of a request's body. smithy-go (v1.28.8) closes the body as soon as it has
+// the header of the response. If net/http looks for the end of the body only then, WriteTo returns
+// io.EOF, which net/http takes for a failed write, and it closes the connection before the
+// response has been read. Read returns the same io.EOF without harm.
+func (c httpClient) Do(r *http.Request) (*http.Response, error) {
 	if r.Body != nil && r.Body != http.NoBody {
 		r.Body = struct{ io.ReadCloser }{r.Body}
 	}
-	return c.HTTPClient.Do(r)
-}
-
-// sdkLogger passes the SDK's lines on to slog.
-type sdkLogger struct {
-	log *slog.Logger
-}
-
-func (l sdkLogger) Logf(classification logging.Classification, format string, args ...any) {
-	level := slog.LevelDebug
-	if classification == logging.Warn {
-		level = slog.LevelWarn
-	}
-	if l.log.Enabled(context.Background(), level) {
-		l.log.Log(context.Background(), level, fmt.Sprintf(format, args...), "source", "aws-sdk")
-	}
+	propagation.TraceContext{}.Inject(r.Context(), propagation.HeaderCarrier(r.Header))
+	return c.RoundTrip(r)
 }

@@ -2,152 +2,131 @@ package awsclient
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
-	"net"
-	"net/http"
 	"slices"
+	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/aws/smithy-go"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/smithy-go/middleware"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
-
-	"prima.internal/app/user"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+	"go.opentelemetry.io/otel/codes"
+	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
+	"go.opentelemetry.io/otel/trace"
 )
 
-// A Call watches the attempts that the SDK makes of one operation. What the SDK returns is the last
-// of them; whether a write took effect depends on all.
+// A Call records the attempts that the SDK makes of one call. The SDK returns the error of the last
+// attempt; whether a write took effect depends on all of them.
 type Call struct {
-	service, operation string // that it was made for: getting credentials for it may take calls of its own
-	attempts           int
-	uncertain          bool
-	failure            error // of the last attempt that failed
-}
-
-// is reports whether a context is one of the call.
-func (c *Call) is(ctx context.Context) bool {
-	return c.operation == middleware.GetOperationName(ctx) && c.service == middleware.GetServiceID(ctx)
+	attempts  []error // nil for success
+	closeIdle func()  // closes the connections that are kept for later
 }
 
 type callKey struct{}
 
-// Track returns the context to make one call with, and the Call that watches it.
+// Track returns the context to make one call with, and the Call that records it.
 func Track(ctx context.Context) (context.Context, *Call) {
-	c := new(Call)
+	c := &Call{closeIdle: func() {}}
 	return context.WithValue(ctx, callKey{}, c), c
 }
 
-// Again reports whether the SDK sent the call more than once, so that what the last attempt met
-// may be what an earlier one did.
-func (c *Call) Again() bool { return c.attempts > 1 }
-
-// reportRetries puts a step around the SDK's retry loop: a call that took more than one attempt is a
-// line in the log, of the request that it was made for.
-func reportRetries(log *slog.Logger) func(*middleware.Stack) error {
-	step := middleware.InitializeMiddlewareFunc("prima.ReportRetries",
-		func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
-			c, ok := ctx.Value(callKey{}).(*Call)
-			if !ok || c.operation != "" {
-				return next.HandleInitialize(ctx, in)
-			}
-			c.service, c.operation = middleware.GetServiceID(ctx), middleware.GetOperationName(ctx)
-			out, metadata, err := next.HandleInitialize(ctx, in)
-			if c.attempts > 1 {
-				attrs := []slog.Attr{
-					slog.String("operation", c.service+"."+c.operation),
-					slog.Int("attempts", c.attempts),
-					slog.Bool("succeeded", err == nil),
-				}
-				if c.failure != nil {
-					attrs = append(attrs, slog.String("error", c.failure.Error()))
-				}
-				log.LogAttrs(ctx, slog.LevelWarn, "call repeated", attrs...)
-			}
-			return out, metadata, err
-		})
-	return func(stack *middleware.Stack) error { return stack.Initialize.Add(step, middleware.After) }
+// callOf returns the Call that records ctx, or an empty one.
+func callOf(ctx context.Context) *Call {
+	if c, ok := ctx.Value(callKey{}).(*Call); ok {
+		return c
+	}
+	return new(Call)
 }
 
-var countStep = middleware.FinalizeMiddlewareFunc("prima.CountAttempts",
-	func(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
+// Again reports whether the SDK sent the call more than once, so that the last attempt may have
+// met what an earlier one did.
+func (c *Call) Again() bool { return len(c.attempts) > 1 }
+
+// recordAttempts fills in the Call of each call, and logs each attempt after the first.
+func recordAttempts(log *slog.Logger, closeIdle func()) func(*middleware.Stack) error {
+	step := middleware.FinalizeMiddlewareFunc("prima.Attempt", func(
+		ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler,
+	) (middleware.FinalizeOutput, middleware.Metadata, error) {
+		c := callOf(ctx)
+		if n := len(c.attempts); n > 0 {
+			log.LogAttrs(ctx, slog.LevelWarn, "call repeated",
+				slog.String("operation", middleware.GetServiceID(ctx)+"."+middleware.GetOperationName(ctx)),
+				slog.Int("attempt", n+1), slog.Any("error", c.attempts[n-1]))
+		}
 		out, metadata, err := next.HandleFinalize(ctx, in)
-		if c, ok := ctx.Value(callKey{}).(*Call); ok && c.is(ctx) {
-			c.attempts++
-			if err != nil {
-				c.failure = err
-				c.uncertain = c.uncertain || mayHaveTakenEffect(err)
-			}
+		c.attempts, c.closeIdle = append(c.attempts, err), closeIdle
+		// A network that has lost one idle connection in silence has lost them all. An error of
+		// AWS has an id; without, the connections may lead to another server.
+		if _, ok := awsmiddleware.GetRequestIDMetadata(metadata); err != nil && !ok {
+			closeIdle()
 		}
 		return out, metadata, err
 	})
-
-// countAttempts puts a step inside of the SDK's retry loop.
-func countAttempts(stack *middleware.Stack) error {
-	return stack.Finalize.Insert(countStep, "Retry", middleware.After)
-}
-
-// Fault returns the error of the domain for err, which a call returned, and nil for nil. missing
-// are the API's codes for a table or a bucket that does not exist.
-func (c *Call) Fault(err error, missing ...string) error {
-	if err == nil {
-		return nil
+	return func(stack *middleware.Stack) error {
+		return stack.Finalize.Insert(step, "Retry", middleware.After)
 	}
-	fault := &user.Error{Code: user.Unavailable, Err: err, Uncertain: c.uncertain}
-	var api smithy.APIError
-	var unsent *smithy.SerializationError
-	switch {
-	case errors.As(err, &api) && slices.Contains(missing, api.ErrorCode()):
-		fault.Err = errors.Join(user.ErrResourceMissing, err)
-	case refused(err) && !throttled(err), errors.As(err, &unsent):
-		fault.Code = user.Internal
+}
+
+// Observe returns metrics of the calls of clients that are made with cfg from now on. Each such
+// call is a span in the trace of its context.
+func Observe(cfg *aws.Config) prometheus.Collector {
+	registry, labels := prometheus.NewRegistry(), []string{"service", "operation", "outcome"}
+	durations := promauto.With(registry).NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "aws_call_duration_seconds",
+		Help:    "Time that calls of AWS took, their repetitions included, until the header of the answer was there.",
+		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 15},
+	}, labels)
+	attempts := promauto.With(registry).NewCounterVec(prometheus.CounterOpts{
+		Name: "aws_call_attempts_total",
+		Help: "Attempts that were made of calls of AWS: what is more than calls are repetitions.",
+	}, labels)
+	active := promauto.With(registry).NewGaugeVec(prometheus.GaugeOpts{
+		Name: "aws_active_calls",
+		Help: "Calls of AWS that wait for an answer.",
+	}, []string{"service"})
+
+	step := middleware.InitializeMiddlewareFunc("prima.Observe", func(
+		ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler,
+	) (middleware.InitializeOutput, middleware.Metadata, error) {
+		service, operation := middleware.GetServiceID(ctx), middleware.GetOperationName(ctx)
+		active.WithLabelValues(service).Inc()
+		defer active.WithLabelValues(service).Dec()
+		tracer := trace.SpanFromContext(ctx).TracerProvider().Tracer("prima.internal/app/awsclient")
+		ctx, span := tracer.Start(ctx, service+"."+operation, trace.WithSpanKind(trace.SpanKindClient),
+			trace.WithAttributes(semconv.RPCSystemNameKey.String("aws-api"), semconv.RPCMethod(service+"/"+operation)))
+		defer span.End()
+		start := time.Now()
+		out, metadata, err := next.HandleInitialize(ctx, in)
+		took, call := time.Since(start), callOf(ctx)
+		describe(span, call, metadata, err)
+		durations.WithLabelValues(service, operation, outcomeOf(err)).Observe(took.Seconds())
+		for _, err := range call.attempts {
+			attempts.WithLabelValues(service, operation, outcomeOf(err)).Inc()
+		}
+		return out, metadata, err
+	})
+	cfg.APIOptions = append(cfg.APIOptions, func(stack *middleware.Stack) error {
+		return stack.Initialize.Add(step, middleware.After)
+	})
+	return registry
+}
+
+// describe adds to the span of a call how it ended.
+func describe(span trace.Span, call *Call, metadata middleware.Metadata, err error) {
+	if id, ok := awsmiddleware.GetRequestIDMetadata(metadata); ok {
+		span.SetAttributes(semconv.AWSRequestID(id))
 	}
-	return fault
-}
-
-// Incomplete returns the error for a response that lacks what was asked for. A write may have
-// taken effect then.
-func (c *Call) Incomplete(lacks string) error {
-	err := fmt.Errorf("the response lacks %s", lacks)
-	return &user.Error{Code: user.Unavailable, Err: err, Uncertain: true}
-}
-
-// refused reports whether AWS itself refused a call and did nothing. AWS sends the id of the
-// request with its errors; a proxy, or a server that is not AWS, does not.
-func refused(err error) bool {
-	response, ok := errors.AsType[*awshttp.ResponseError](err)
-	var api smithy.APIError
-	return ok && response.RequestID != "" && response.HTTPStatusCode() < http.StatusInternalServerError &&
-		errors.As(err, &api)
-}
-
-// throttled reports whether a refusal passes: too many calls, or a client too slow for S3.
-func throttled(err error) bool {
-	var api smithy.APIError
-	if !errors.As(err, &api) {
-		return false
+	for i, failure := range call.attempts[:max(len(call.attempts)-1, 0)] {
+		span.SetAttributes(semconv.HTTPRequestResendCount(i + 1))
+		span.AddEvent("attempt failed", trace.WithAttributes(semconv.HTTPRequestResendCount(i),
+			semconv.ErrorTypeKey.String(outcomeOf(failure)), semconv.ExceptionMessage(failure.Error())))
 	}
-	_, throttle := retry.DefaultThrottleErrorCodes[api.ErrorCode()]
-	_, retryable := retry.DefaultRetryableErrorCodes[api.ErrorCode()]
-	return throttle || retryable || httpStatus(err) == http.StatusTooManyRequests
-}
-
-// mayHaveTakenEffect reports whether an attempt that failed with err may have been carried out
-// all the same: it was sent, and AWS did not refuse it.
-func mayHaveTakenEffect(err error) bool {
-	var network *net.OpError
-	if refused(err) || errors.As(err, &network) && network.Op == "dial" {
-		return false
+	outcome := outcomeOf(err)
+	if err != nil {
+		span.SetAttributes(semconv.ErrorTypeKey.String(outcome))
 	}
-	_, sent := errors.AsType[*smithyhttp.ResponseError](err)
-	return sent
-}
-
-func httpStatus(err error) int {
-	if response, ok := errors.AsType[*smithyhttp.ResponseError](err); ok {
-		return response.HTTPStatusCode()
+	if !slices.Contains([]string{"ok", "condition_failed", "not_found"}, outcome) {
+		span.SetStatus(codes.Error, err.Error())
 	}
-	return 0
 }

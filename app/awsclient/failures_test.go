@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -35,9 +36,9 @@ func TestFailures(t *testing.T) {
 		"refused":                   {403, true, json("AccessDeniedException"), xml("AccessDenied"), user.Internal, false, false},
 		"wrong":                     {400, true, json("ValidationException"), xml("InvalidRequest"), user.Internal, false, false},
 		"throttled":                 {400, true, json("ThrottlingException"), xml("SlowDown"), user.Unavailable, false, false},
-		"429 and nothing more":      {429, false, "", "", user.Unavailable, true, false},
-		"429 with JSON":             {429, false, "{}", "{}", user.Unavailable, true, false},
-		"429 with HTML":             {429, false, html, html, user.Unavailable, true, false},
+		"429 and nothing more":      {429, false, "", "", user.Unavailable, false, false},
+		"429 with JSON":             {429, false, "{}", "{}", user.Unavailable, false, false},
+		"429 with HTML":             {429, false, html, html, user.Unavailable, false, false},
 		"429 with a code":           {429, true, json("SomethingElse"), xml("SomethingElse"), user.Unavailable, false, false},
 		"a code without an id":      {403, false, json("AccessDeniedException"), xml("AccessDenied"), user.Unavailable, true, false},
 		"404 of a proxy":            {404, false, html, html, user.Unavailable, true, false},
@@ -104,4 +105,50 @@ func load(t *testing.T, endpoint string) aws.Config {
 	require.NoError(t, err)
 	cfg.Credentials = aws.CredentialsProviderFunc(staticCredentials)
 	return cfg
+}
+
+// Ensure a connection that leads to a server which is not AWS is not used again.
+func TestForeignServer(t *testing.T) {
+	t.Parallel()
+	const table = `{"Table":{"TableStatus":"ACTIVE"}}`
+	for name, c := range map[string]struct {
+		status int
+		id     string
+		body   string
+	}{
+		"a page":                   {404, "", "<html></html>"},
+		"nothing":                  {404, "", ""},
+		"another protocol":         {200, "", "<html></html>"},
+		"another JSON":             {200, "", "{}"},
+		"an emulator of yesterday": {400, "id", `{"__type":"x#ResourceNotFoundException"}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var foreign atomic.Value // the address of the connection that leads there
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				foreign.CompareAndSwap(nil, r.RemoteAddr)
+				if foreign.Load() != r.RemoteAddr {
+					_, _ = io.WriteString(w, table)
+					return
+				}
+				if c.id != "" {
+					w.Header().Set("X-Amzn-Requestid", c.id)
+				}
+				w.WriteHeader(c.status)
+				_, _ = io.WriteString(w, c.body)
+			}))
+			defer server.Close()
+			client := dynamodb.NewFromConfig(load(t, server.URL), func(o *dynamodb.Options) { o.BaseEndpoint = &server.URL })
+			check := func() error {
+				ctx, call := awsclient.Track(t.Context())
+				out, err := client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: aws.String("users")})
+				if err == nil && out.Table == nil {
+					return call.Incomplete("the table")
+				}
+				return call.Fault(err, "ResourceNotFoundException")
+			}
+			require.Error(t, check())
+			require.NoError(t, check())
+		})
+	}
 }

@@ -130,7 +130,7 @@ func TestFaults(t *testing.T) {
 		missing   bool
 	}{
 		"server error": {500, "InternalError", user.Unavailable, true, false},
-		"slow down":    {503, "SlowDown", user.Unavailable, true, false},
+		"slow down":    {503, "SlowDown", user.Unavailable, false, false},
 		"refused":      {403, "AccessDenied", user.Internal, false, false},
 		"no bucket":    {404, "NoSuchBucket", user.Unavailable, false, true},
 	} {
