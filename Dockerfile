@@ -8,7 +8,7 @@ COPY app app
 ARG TARGETOS TARGETARCH VERSION=development REVISION=unknown
 # What is built is downloaded, and nothing that only tests need; both are kept from build to build.
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
-    CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -buildvcs=false \
+    CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -tags grpcnotrace -trimpath -buildvcs=false \
     -ldflags "-s -w -X main.version=$VERSION -X main.revision=$REVISION" -o /prima-api ./app/cmd/prima-api
 
 FROM scratch

@@ -137,7 +137,7 @@ func (s *suite) measure(ctx context.Context, t task, m *measurement) (err error)
 // workspace would choose.
 func (s *suite) build(ctx context.Context) error {
 	for name, from := range map[string]string{"prima-api": "app/cmd/prima-api", "idiomatic": "bench/idiomatic", "nothing": "bench/nothing"} {
-		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", s.program(name), ".") //nolint:gosec // constants
+		build := exec.CommandContext(ctx, "go", "build", "-tags", "grpcnotrace", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", s.program(name), ".") //nolint:gosec // constants
 		build.Dir = filepath.Join(s.root, filepath.FromSlash(from))
 		build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=")
 		if out, err := build.CombinedOutput(); err != nil {

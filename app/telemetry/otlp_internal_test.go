@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
@@ -26,19 +27,15 @@ func spans(n int) []*tracepb.ResourceSpans {
 	return []*tracepb.ResourceSpans{{ScopeSpans: []*tracepb.ScopeSpans{scope}}}
 }
 
-// Ensure an export is made again when a collector is busy, with its headers and compressed as it is set, and that what it refuses
-// or redirects is given up, counted and a line in the log: one for failures in a row.
-func TestExport(t *testing.T) {
-	t.Parallel()
-	var (
-		attempts atomic.Int64
-		status   atomic.Int64
-		received atomic.Pointer[tracepb.TracesData]
-	)
+// Ensure exports are what the variables of the environment say, that a busy collector is asked
+// again, and that refused spans are counted and make one line in the log for failures in a row.
+func TestExport(t *testing.T) { //nolint:paralleltest // the exporter reads the real environment
+	var attempts, status atomic.Int64
+	var received atomic.Pointer[tracepb.TracesData]
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		attempts.Add(1)
-		if status.Load() == http.StatusServiceUnavailable && attempts.Load() < 3 || status.Load() == http.StatusBadRequest || status.Load() == http.StatusFound {
-			w.Header().Set("Location", "/elsewhere")
+		busy := status.Load() == http.StatusServiceUnavailable
+		if n := attempts.Add(1); busy && n < 3 || status.Load() == http.StatusBadRequest {
+			w.Header().Set("Retry-After", "1")
 			w.WriteHeader(int(status.Load()))
 			return
 		}
@@ -55,35 +52,46 @@ func TestExport(t *testing.T) {
 		assert.Equal(t, "/base/v1/traces", r.URL.Path)
 	}))
 	defer server.Close()
-	settings, err := readOTLP([]string{
-		"OTEL_EXPORTER_OTLP_ENDPOINT=" + server.URL + "/base/", "OTEL_EXPORTER_OTLP_HEADERS=x-team=a%20b, other=c",
-		"OTEL_EXPORTER_OTLP_COMPRESSION=gzip", "OTEL_EXPORTER_OTLP_TIMEOUT=60000",
-	})
+	var environ []string
+	for name, value := range map[string]string{
+		"ENDPOINT": server.URL + "/base/", "HEADERS": "x-team=a%20b, other=c",
+		"COMPRESSION": "gzip", "TIMEOUT": "60000",
+	} {
+		t.Setenv("OTEL_EXPORTER_OTLP_"+name, value)
+		environ = append(environ, "OTEL_EXPORTER_OTLP_"+name+"="+value)
+	}
+	endpoint, timeout, err := checkOTLP(environ)
 	require.NoError(t, err)
-	assert.Equal(t, time.Minute, settings.timeout)
+	assert.Equal(t, time.Minute, timeout)
 	var log bytes.Buffer
-	client, err := newOTLPClient(settings, slog.New(slog.NewTextHandler(&log, nil)))
-	require.NoError(t, err)
+	e := newExports(endpoint, timeout, slog.New(slog.NewTextHandler(&log, nil)))
+	require.NoError(t, e.Start(t.Context()))
+	count := func(outcome string) int {
+		m := new(dto.Metric)
+		require.NoError(t, e.spans.WithLabelValues(outcome).Write(m))
+		return int(m.GetCounter().GetValue())
+	}
 
 	status.Store(http.StatusServiceUnavailable)
-	require.NoError(t, client.UploadTraces(t.Context(), spans(2)))
+	require.NoError(t, e.UploadTraces(t.Context(), spans(2)))
 	assert.EqualValues(t, 3, attempts.Load())
 	assert.Len(t, received.Load().GetResourceSpans()[0].GetScopeSpans()[0].GetSpans(), 2)
-	assert.EqualValues(t, 2, client.exported.Load())
-	for _, refused := range []int64{http.StatusBadRequest, http.StatusFound} {
-		status.Store(refused)
+	assert.Equal(t, 2, count("exported"))
+	status.Store(http.StatusBadRequest)
+	for range 2 {
 		attempts.Store(0)
-		require.Error(t, client.UploadTraces(t.Context(), spans(3)))
+		require.Error(t, e.UploadTraces(t.Context(), spans(3)))
 		assert.EqualValues(t, 1, attempts.Load())
 	}
-	assert.EqualValues(t, 6, client.failed.Load())
+	assert.Equal(t, 6, count("failed"))
 	assert.Equal(t, 1, strings.Count(log.String(), "traces are not exported"))
 	status.Store(0)
-	require.NoError(t, client.UploadTraces(t.Context(), spans(1)))
+	require.NoError(t, e.UploadTraces(t.Context(), spans(1)))
 	assert.Equal(t, 1, strings.Count(log.String(), "traces are exported again"))
 }
 
-// Ensure tracing is on where an endpoint is named, that the one of traces comes first and is whole, and that two variables turn it off.
+// Ensure tracing is on if an endpoint is named, that the one for traces comes first and is whole,
+// and that two variables turn it off.
 func TestEndpoint(t *testing.T) {
 	t.Parallel()
 	for environ, want := range map[string]string{
@@ -96,8 +104,8 @@ func TestEndpoint(t *testing.T) {
 		"OTEL_EXPORTER_OTLP_ENDPOINT=http://a:4318 OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=http/protobuf":   "http://a:4318/v1/traces",
 		"OTEL_EXPORTER_OTLP_ENDPOINT= OTEL_EXPORTER_OTLP_TRACES_ENDPOINT= OTEL_EXPORTER_OTLP_TIMEOUT=": "",
 	} {
-		settings, err := readOTLP(strings.Fields(environ))
+		endpoint, _, err := checkOTLP(strings.Fields(environ))
 		require.NoError(t, err, environ)
-		assert.Equal(t, want, settings.endpoint, environ)
+		assert.Equal(t, want, (&Tracing{endpoint: endpoint}).Endpoint(), environ)
 	}
 }

@@ -4,57 +4,56 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"strings"
+	"net/url"
+	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
 	"go.opentelemetry.io/otel/trace"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 )
 
-// serviceName is what traces say the service is called, unless the environment says otherwise.
+// serviceName is the service's name in traces unless the environment sets another.
 const serviceName = "prima-api"
 
-// Tracing exports the traces of a process. The zero value is tracing that is off.
+// Tracing exports the traces of a process. As a collector it counts their spans.
 type Tracing struct {
-	provider *sdktrace.TracerProvider
-	client   *otlpClient
+	prometheus.Collector
+	provider *sdktrace.TracerProvider // nil: tracing is off
+	endpoint *url.URL
 }
 
-// NewTracing starts to export traces, if environ, which has the form of [os.Environ], names a collector to send them to. Which
-// variables count stands in [config.RuntimeVariables]; those of the sampler, the resource, the batches and the limits the SDK reads
-// by itself. A value that cannot be followed is an error that names its variable.
+// NewTracing starts to export traces if environ, which is [os.Environ], names a collector.
+// [config.RuntimeVariables] lists the variables. The error, if any, names the one that is wrong.
 func NewTracing(environ []string, build Build, log *slog.Logger) (*Tracing, error) {
-	settings, err := readOTLP(environ)
-	if err != nil || settings.endpoint == "" {
-		return new(Tracing), err
-	}
-	client, err := newOTLPClient(settings, log)
-	if err != nil {
-		return new(Tracing), err
+	endpoint, timeout, err := checkOTLP(environ)
+	e := newExports(endpoint, timeout, log)
+	if err != nil || endpoint == nil {
+		return &Tracing{Collector: e.spans}, err
 	}
 	described, err := resource.New(context.Background(),
 		resource.WithAttributes(semconv.ServiceName(serviceName), semconv.ServiceVersion(build.Version)),
-		resource.WithTelemetrySDK(), resource.WithHost(), resource.WithProcessRuntimeName(), resource.WithProcessRuntimeVersion(),
-		resource.WithFromEnv(), // last, so that it comes first
+		resource.WithTelemetrySDK(), resource.WithHost(),
+		resource.WithProcessRuntimeName(), resource.WithProcessRuntimeVersion(),
+		resource.WithFromEnv(), // the last one wins
 	)
 	if err != nil {
-		return new(Tracing), fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
+		return nil, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
 	}
-	// What the SDK itself has to say: a failed export, which the client has counted and logged, or a variable that it ignores.
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Debug("tracing", "error", err) }))
-	// Spans wait in a queue of limited length, and those that find no room are dropped: no request waits for a collector.
+	// The batcher drops spans when its queue is full, so no request waits for a collector.
 	provider := sdktrace.NewTracerProvider(
-		sdktrace.WithBatcher(otlptrace.NewUnstarted(client)),
-		sdktrace.WithResource(described),
-	)
-	return &Tracing{provider: provider, client: client}, nil
+		sdktrace.WithBatcher(otlptrace.NewUnstarted(e)), sdktrace.WithResource(described))
+	return &Tracing{Collector: e.spans, provider: provider, endpoint: endpoint}, nil
 }
 
-// Tracer returns what spans are begun with, nil if tracing is off.
+// Tracer returns what begins spans, or nil if tracing is off.
 func (t *Tracing) Tracer() trace.Tracer {
 	if t.provider == nil {
 		return nil
@@ -62,7 +61,7 @@ func (t *Tracing) Tracer() trace.Tracer {
 	return t.provider.Tracer("prima.internal/app")
 }
 
-// Shutdown exports what is left, for as long as ctx lasts.
+// Shutdown exports the spans that are left, until ctx ends.
 func (t *Tracing) Shutdown(ctx context.Context) error {
 	if t.provider == nil {
 		return nil
@@ -73,38 +72,60 @@ func (t *Tracing) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-// Endpoint returns where traces go, empty if nowhere.
+// Endpoint returns the collector's URL. It is empty if tracing is off.
 func (t *Tracing) Endpoint() string {
-	if t.client == nil {
+	if t.endpoint == nil {
 		return ""
 	}
-	return t.client.settings.endpoint
+	return t.endpoint.String()
 }
 
-var exportsDesc = prometheus.NewDesc("prima_trace_spans_total",
-	"Spans that were handed to the collector (outcome exported) or given up because it did not take them (failed).", []string{"outcome"}, nil)
-
-// Describe implements [prometheus.Collector].
-func (t *Tracing) Describe(descriptions chan<- *prometheus.Desc) { descriptions <- exportsDesc }
-
-// Collect implements [prometheus.Collector].
-func (t *Tracing) Collect(metrics chan<- prometheus.Metric) {
-	var exported, failed int64
-	if t.client != nil {
-		exported, failed = t.client.exported.Load(), t.client.failed.Load()
-	}
-	metrics <- prometheus.MustNewConstMetric(exportsDesc, prometheus.CounterValue, float64(exported), "exported")
-	metrics <- prometheus.MustNewConstMetric(exportsDesc, prometheus.CounterValue, float64(failed), "failed")
+// exports is a client of a collector that counts spans, bounds the time of each export, and logs
+// when exports begin to fail and when they succeed again.
+type exports struct {
+	otlptrace.Client
+	endpoint *url.URL
+	timeout  time.Duration // retries included
+	spans    *prometheus.CounterVec
+	log      *slog.Logger
+	failing  atomic.Bool // the last export failed
 }
 
-// lookup returns the first of some variables that is set and not empty, and its name.
-func lookup(environ []string, names ...string) (name, value string) {
-	for _, name := range names {
-		for _, entry := range environ {
-			if value, ok := strings.CutPrefix(entry, name+"="); ok && strings.TrimSpace(value) != "" {
-				return name, strings.TrimSpace(value)
-			}
+func newExports(endpoint *url.URL, timeout time.Duration, log *slog.Logger) *exports {
+	spans := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "prima_trace_spans_total",
+		Help: "Spans that the collector took (outcome exported), or that were given up (failed).",
+	}, []string{"outcome"})
+	spans.WithLabelValues("exported")
+	spans.WithLabelValues("failed")
+	client := otlptracehttp.NewClient(otlptracehttp.WithRetry(otlptracehttp.RetryConfig{
+		Enabled: true, InitialInterval: 500 * time.Millisecond, MaxInterval: 5 * time.Second,
+		MaxElapsedTime: timeout,
+	}))
+	return &exports{Client: client, endpoint: endpoint, timeout: timeout, spans: spans, log: log}
+}
+
+// UploadTraces implements [otlptrace.Client].
+func (e *exports) UploadTraces(ctx context.Context, spans []*tracepb.ResourceSpans) error {
+	n := 0
+	for _, resource := range spans {
+		for _, scope := range resource.GetScopeSpans() {
+			n += len(scope.GetSpans())
 		}
 	}
-	return names[0], ""
+	ctx, cancel := context.WithTimeout(ctx, e.timeout)
+	defer cancel()
+	err := e.Client.UploadTraces(ctx, spans)
+	if err != nil {
+		e.spans.WithLabelValues("failed").Add(float64(n))
+		if !e.failing.Swap(true) {
+			e.log.Warn("traces are not exported", "endpoint", e.endpoint.String(), "error", err)
+		}
+		return err
+	}
+	e.spans.WithLabelValues("exported").Add(float64(n))
+	if e.failing.Swap(false) {
+		e.log.Info("traces are exported again", "endpoint", e.endpoint.String())
+	}
+	return nil
 }

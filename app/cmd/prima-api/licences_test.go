@@ -58,6 +58,22 @@ func TestLicences(t *testing.T) {
 	}
 }
 
+// Ensure every build of the program that is deployed has the tag by which gRPC, which the exporter
+// of traces links, leaves out html/template. With that the linker keeps every method of every type,
+// and the image is 33 MB.
+func TestTagOfTheBuilds(t *testing.T) {
+	t.Parallel()
+	for _, file := range []string{"Dockerfile", "Taskfile.yml", "scripts/release", "scripts/reproducible"} {
+		text, err := os.ReadFile(filepath.Join("../../..", file))
+		require.NoError(t, err)
+		assert.Contains(t, string(text), "go build -tags grpcnotrace -trimpath", file)
+	}
+	linked, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-tags", "grpcnotrace", ".").Output()
+	require.NoError(t, err)
+	assert.Contains(t, string(linked), "google.golang.org/grpc\n")
+	assert.NotContains(t, string(linked), "html/template")
+}
+
 // Ensure what cannot be told to be one of those licences is found out.
 func TestLicencesUnknown(t *testing.T) {
 	t.Parallel()

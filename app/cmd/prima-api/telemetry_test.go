@@ -445,8 +445,10 @@ func TestTracingSettings(t *testing.T) {
 		"OTEL_EXPORTER_OTLP_TIMEOUT=10s":            "must be a whole number of milliseconds",
 		"OTEL_EXPORTER_OTLP_COMPRESSION=zstd":       "must be gzip or none",
 		"OTEL_EXPORTER_OTLP_HEADERS=s3cr3t":         "must be a list key=value",
+		"OTEL_EXPORTER_OTLP_HEADERS=a s3cr3t=b":     "must be a list key=value",
+		"OTEL_EXPORTER_OTLP_TIMEOUT=99999999999":    "must be a whole number of milliseconds",
 		"OTEL_TRACES_EXPORTER=zipkin":               "must be otlp or none",
-		"OTEL_EXPORTER_OTLP_CERTIFICATE=/none/here": "no such file",
+		"OTEL_EXPORTER_OTLP_CERTIFICATE=/none/here": "must be a file with certificates",
 	} {
 		var stdout, stderr bytes.Buffer
 		assert.Equal(t, 2, run(nil, []string{setting, "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1"}, &stdout, &stderr), setting)
