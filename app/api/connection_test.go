@@ -330,7 +330,7 @@ func TestPipelining(t *testing.T) {
 		for _, i := range order {
 			status, body := read(r, requests[i])
 			require.Equal(t, alone[i].status, status, "%q", requests[i])
-			require.True(t, alone[i].body == body, "%q: %d bytes, %d alone", requests[i], len(body), len(alone[i].body))
+			require.Equal(t, alone[i].body, body, "%q", requests[i])
 		}
 	}
 }

@@ -107,7 +107,7 @@ func TestListBeginsAtOnce(t *testing.T) {
 	t.Parallel()
 	store := newTable(2000, 100)
 	received := make(chan struct{})
-	store.before = func(q user.PageQuery) error { //nolint:unparam // the type is the table's
+	store.before = func(q user.PageQuery) error {
 		if q.After != "" {
 			<-received
 		}

@@ -96,14 +96,15 @@ func TestRetriesAreReported(t *testing.T) {
 }
 
 // Ensure attempts to get credentials are none of the call that needs them.
-func TestCredentialsAreNoAttempts(t *testing.T) { //nolint:paralleltest // it sets the environment
+func TestCredentialsAreNoAttempts(t *testing.T) {
 	var asked atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("X-Amz-Target") != "" {
+		switch {
+		case r.Header.Get("X-Amz-Target") != "":
 			_, _ = io.WriteString(w, "{}")
-		} else if asked.Add(1) < 3 {
+		case asked.Add(1) < 3:
 			w.WriteHeader(http.StatusInternalServerError)
-		} else {
+		default:
 			_, _ = io.WriteString(w, `<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials>
 				<AccessKeyId>a</AccessKeyId><SecretAccessKey>b</SecretAccessKey><SessionToken>c</SessionToken>
 				<Expiration>2100-01-01T00:00:00Z</Expiration>

@@ -121,7 +121,8 @@ func (t *transcoder) user(id, name, email, avatar, foreign str) {
 	} else {
 		dst = t.appendText(append(dst, '"'), foreign)
 	}
-	t.page.JSON = append(dst, `"}`...)
+	dst = append(dst, `"}`...)
+	t.page.JSON = dst
 }
 
 // A reader reads JSON that a server wrote. It finds where values end, and does not check what it
