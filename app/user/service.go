@@ -8,25 +8,24 @@ import (
 	"github.com/google/uuid"
 )
 
-// cleanupTimeout bounds the removal of an image that nobody names any more, and the question what became of a
-// write. They run on a context of their own: the request's may be what failed. What is not removed
-// in time a [Sweeper] finds, so nobody waits long for it.
+// cleanupTimeout bounds what follows a write whose result is not known, and the removal of an image.
+// Both run on a context of their own, since the request's may have ended. A [Sweeper] finds what
+// could not be removed in time.
 const cleanupTimeout = time.Second
 
 // A Service keeps users and their avatars. It is safe for concurrent use, also by several
 // processes on the same stores.
 //
-// The item of a user is the truth. An image is stored before the item that names it and removed
-// after, so that a crash in between leaves an image that nobody can see, never a user without
-// the image it names. Where a write may still take effect, its image is left too.
+// An image is stored before the item that names it and removed after, so that a crash in between
+// leaves an image that nobody can see, never a user without the image it names. An image is also
+// left if the write that names it may still take effect.
 type Service struct {
 	Users   Store
 	Avatars Avatars
-	// Log is told what could not be undone. It must not be nil.
-	Log *slog.Logger
+	Log     *slog.Logger // for what could not be undone
 }
 
-// A Draft is a user that is to be created. Name and Email are as ParseName and ParseEmail returned them.
+// A Draft is a user to be created. Name and Email are what ParseName and ParseEmail returned.
 type Draft struct {
 	Name   string
 	Email  string
@@ -50,7 +49,7 @@ func (s *Service) Create(ctx context.Context, draft Draft) (User, error) {
 	} else {
 		record.ID = keyedID(draft.IdempotencyKey)
 		record.Fingerprint = fingerprint(draft)
-		// Asked before the image is stored: a repeated request must leave nothing in the bucket.
+		// A repeated request must leave nothing in the bucket.
 		existing, err := s.Users.Get(ctx, record.ID)
 		if err != nil {
 			return User{}, err
@@ -82,7 +81,7 @@ func (s *Service) Create(ctx context.Context, draft Draft) (User, error) {
 		}
 		return User{}, err
 	case existing == nil || *existing == record:
-		// The second is our own write, met again by a retry whose first answer was lost.
+		// The second is the write of an earlier attempt whose response was lost.
 		return record.User, nil
 	default:
 		// Another request with the same key was faster.
@@ -91,8 +90,8 @@ func (s *Service) Create(ctx context.Context, draft Draft) (User, error) {
 	}
 }
 
-// resolve finds out whether a create took effect whose answer never came. It returns what
-// Store.Create would have; the cause, as uncertain as it was, unless the record is there.
+// resolve finds out whether a create whose response was lost took effect. It returns the record if
+// it is there, and the cause otherwise.
 func (s *Service) resolve(ctx context.Context, record Record, cause error) (*Record, error) {
 	// The request's own time may be used up.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
@@ -104,14 +103,13 @@ func (s *Service) resolve(ctx context.Context, record Record, cause error) (*Rec
 		return nil, cause
 	}
 	if existing == nil {
-		// As it is now. The write may be on its way still, held up by the network, and then its user
-		// must find the image.
+		// The write may still be on its way, and its user must then find the image.
 		return nil, cause
 	}
 	return existing, nil
 }
 
-// replay answers a repeated create with what the first one was answered.
+// replay returns what the first of equal creates returned.
 func replay(existing *Record, asked Record) (User, error) {
 	if existing.Fingerprint != asked.Fingerprint || asked.Fingerprint == "" {
 		return User{}, errKeyReused
@@ -148,7 +146,7 @@ func (s *Service) Update(ctx context.Context, id string, p Patch) (User, error) 
 
 // Delete removes a user and the avatar. NotFound.
 func (s *Service) Delete(ctx context.Context, id string) error {
-	// Read first: should the answer to the delete be lost, this still tells which image to remove.
+	// This tells which image to remove if the response to the delete is lost.
 	seen, err := s.Get(ctx, id)
 	if err != nil {
 		return err
@@ -166,7 +164,7 @@ func (s *Service) Delete(ctx context.Context, id string) error {
 
 // SetAvatar replaces the user's image and returns the user. NotFound.
 func (s *Service) SetAvatar(ctx context.Context, id string, image *Image) (User, error) {
-	// Read first: nothing is stored for a user who does not exist.
+	// Nothing is stored for a user who does not exist.
 	seen, err := s.Get(ctx, id)
 	if err != nil {
 		return User{}, err
@@ -186,7 +184,7 @@ func (s *Service) SetAvatar(ctx context.Context, id string, image *Image) (User,
 		}
 		return User{}, err
 	}
-	if before.AvatarID == avatarID { // a retry met its own write; what was there before is what was read
+	if before.AvatarID == avatarID { // an earlier attempt took effect
 		before.AvatarID = seen.AvatarID
 	}
 	s.discard(ctx, id, before.AvatarID)
@@ -207,12 +205,12 @@ func (s *Service) resolveAvatar(ctx context.Context, id, avatarID string, seen U
 	case now == nil:
 		return User{}, ErrNoUser
 	case now.AvatarID != avatarID:
-		return User{}, cause // as it is now: see resolve
+		return User{}, cause // see resolve
 	}
 	return seen, nil
 }
 
-// RemoveAvatar removes the user's image or foreign link. NotFound if there is no user or nothing to remove.
+// RemoveAvatar removes the user's image or foreign link. NotFound, also if there is none.
 func (s *Service) RemoveAvatar(ctx context.Context, id string) error {
 	seen, err := s.Get(ctx, id)
 	if err != nil {
@@ -225,15 +223,15 @@ func (s *Service) RemoveAvatar(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	if !before.HasAvatar() { // a retry met its own write, or somebody else removed it meanwhile
+	if !before.HasAvatar() { // an earlier attempt, or another request, has removed it
 		before = seen
 	}
 	s.discard(ctx, id, before.AvatarID)
 	return nil
 }
 
-// Avatar opens the user's image; the caller closes it. current is called with the image's id first and may
-// decline to have it opened, as a cache that holds it does; then the image returned is nil. NotFound.
+// Avatar opens the user's image, which the caller closes. current gets the id of the image first; if
+// it returns false, as for a client that has the image, nil is returned. NotFound.
 func (s *Service) Avatar(ctx context.Context, id string, current func(avatarID string) (open bool)) (*StoredImage, error) {
 	missing := ""
 	for {
@@ -253,7 +251,7 @@ func (s *Service) Avatar(ctx context.Context, id string, current func(avatarID s
 		}
 		stored, err := s.Avatars.Get(ctx, id, u.AvatarID)
 		if CodeOf(err) == NotFound {
-			// Replaced between the two reads, unless the user still names it.
+			// It was replaced between the two reads, unless the user still names it.
 			missing = u.AvatarID
 			continue
 		}
@@ -261,15 +259,14 @@ func (s *Service) Avatar(ctx context.Context, id string, current func(avatarID s
 	}
 }
 
-// discardAfter removes an image whose upload failed, if any of it can have arrived.
+// discardAfter removes an image whose upload failed but may have arrived.
 func (s *Service) discardAfter(ctx context.Context, err error, userID, avatarID string) {
 	if uncertain(err) {
 		s.discard(ctx, userID, avatarID)
 	}
 }
 
-// discard removes an image that no user names. A failure is not the caller's: it leaves an image
-// that nobody can see.
+// discard removes an image that no user names. A failure leaves an image that nobody can see.
 func (s *Service) discard(ctx context.Context, userID, avatarID string) {
 	if avatarID == "" {
 		return
