@@ -41,18 +41,17 @@ func Load(ctx context.Context, c config.Config, log *slog.Logger) (aws.Config, e
 		awsconfig.WithHTTPClient(pool),
 		awsconfig.WithRetryer(func() aws.Retryer {
 			return retry.NewStandard(func(o *retry.StandardOptions) {
-				o.Backoff = retry.BackoffDelayerFunc(func(attempt int, _ error) (time.Duration, error) {
-					return Backoff(attempt), nil
-				})
+				o.Backoff = retry.BackoffDelayerFunc(backoff)
 			})
 		}),
-		awsconfig.WithLogger(logging.LoggerFunc(func(class logging.Classification, format string, args ...any) {
-			level := slog.LevelWarn
-			if class == logging.Debug {
-				level = slog.LevelDebug
-			}
-			log.Log(context.Background(), level, fmt.Sprintf(format, args...), "source", "aws-sdk")
-		})),
+		awsconfig.WithLogger(logging.LoggerFunc(
+			func(class logging.Classification, format string, args ...any) {
+				level := slog.LevelWarn
+				if class == logging.Debug {
+					level = slog.LevelDebug
+				}
+				log.Log(context.Background(), level, fmt.Sprintf(format, args...), "source", "aws-sdk")
+			})),
 	)
 	if err != nil {
 		return aws.Config{}, fmt.Errorf("load the AWS configuration: %w", err)
@@ -67,12 +66,12 @@ func Load(ctx context.Context, c config.Config, log *slog.Logger) (aws.Config, e
 	return cfg, nil
 }
 
-// Backoff returns how long to wait after an attempt, of which the first is 0: a random time up to
-// a bound that doubles, from 50 ms to a second. The SDK's (v1.47.7) is random only once.
+// backoff returns how long to wait after an attempt, of which the first is 1: a random time up to
+// a bound that doubles, from 100 ms to a second. The SDK's (v1.47.7) is random only once.
 // Source: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/.
-func Backoff(attempt int) time.Duration {
+func backoff(attempt int, _ error) (time.Duration, error) {
 	bound := min(time.Second, 50*time.Millisecond<<min(attempt, 10))
-	return rand.N(bound) //nolint:gosec // no secret
+	return rand.N(bound), nil //nolint:gosec // no secret
 }
 
 // httpClient sends requests without an [http.Client]: AWS neither redirects nor sets cookies.

@@ -93,12 +93,12 @@ func Observe(cfg *aws.Config) prometheus.Collector {
 		active.WithLabelValues(service).Inc()
 		defer active.WithLabelValues(service).Dec()
 		tracer := trace.SpanFromContext(ctx).TracerProvider().Tracer("prima.internal/app/awsclient")
-		ctx, span := tracer.Start(ctx, service+"."+operation, trace.WithSpanKind(trace.SpanKindClient),
-			trace.WithAttributes(semconv.RPCSystemNameKey.String("aws-api"), semconv.RPCMethod(service+"/"+operation)))
+		ctx, span := tracer.Start(ctx, service+"."+operation, trace.WithSpanKind(trace.SpanKindClient))
 		defer span.End()
 		start := time.Now()
 		out, metadata, err := next.HandleInitialize(ctx, in)
 		took, call := time.Since(start), callOf(ctx)
+		span.SetAttributes(semconv.RPCSystemNameKey.String("aws-api"), semconv.RPCMethod(service+"/"+operation))
 		describe(span, call, metadata, err)
 		durations.WithLabelValues(service, operation, outcomeOf(err)).Observe(took.Seconds())
 		for _, err := range call.attempts {

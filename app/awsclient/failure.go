@@ -23,7 +23,8 @@ func (c *Call) Fault(err error, missing ...string) error {
 	}
 	fault := &user.Error{Code: user.Unavailable, Err: err}
 	fault.Uncertain = slices.ContainsFunc(c.attempts, mayHaveTakenEffect)
-	if api, ok := errors.AsType[smithy.APIError](err); ok && slices.Contains(missing, api.ErrorCode()) {
+	api, ok := errors.AsType[smithy.APIError](err)
+	if ok && slices.Contains(missing, api.ErrorCode()) {
 		c.closeIdle() // they may lead to a server that was replaced
 		fault.Err = errors.Join(user.ErrResourceMissing, err)
 	} else if outcomeOf(err) == "refused" {
@@ -76,7 +77,7 @@ func outcomeOf(err error) string {
 		return "throttled"
 	case status >= http.StatusInternalServerError:
 		return "server"
-	case ok && network.Timeout(), code == "RequestTimeout": // the latter: the upload was too slow for S3
+	case ok && network.Timeout(), code == "RequestTimeout": // too slow for S3
 		return "timeout"
 	case fromAWS && code != "":
 		return "refused" // no permission, or a call that is wrong

@@ -109,7 +109,8 @@ func (a *Avatars) List(ctx context.Context, each func([]user.ListedImage) error)
 			}
 			userID, avatarID, _ := strings.Cut(strings.TrimPrefix(*object.Key, Prefix), "/")
 			if userID != "" && uuid.Validate(avatarID) == nil {
-				listed = append(listed, user.ListedImage{UserID: userID, AvatarID: avatarID, Stored: *object.LastModified})
+				image := user.ListedImage{UserID: userID, AvatarID: avatarID, Stored: *object.LastModified}
+				listed = append(listed, image)
 			}
 		}
 		if err := each(listed); err != nil {

@@ -102,6 +102,7 @@ func TestIncomplete(t *testing.T) {
 		"check without a body":       {check, responses{"DescribeTable": {``}}, false},
 		"check without a status":     {check, responses{"DescribeTable": {`{"Table":{}}`}}, false},
 		"batch without a table":      {avatarIDs, responses{"BatchGetItem": {`{}`}}, false},
+		"batch, nothing processed":   {avatarIDs, responses{"BatchGetItem": {`{"Responses":{"users":[]},"UnprocessedKeys":{"users":{"Keys":[{"id":{"S":"id"}},{"id":{"S":"other"}}]}}}`}}, false},
 		"batch of another table":     {avatarIDs, responses{"BatchGetItem": {`{"Responses":{"other":[]}}`}}, false},
 		"batch without an id":        {avatarIDs, responses{"BatchGetItem": {`{"Responses":{"users":[{"avatar_id":{"S":"x"}}]}}`}}, false},
 		"some unprocessed, no table": {avatarIDs, responses{"BatchGetItem": {`{"UnprocessedKeys":{"users":{"Keys":[{"id":{"S":"id"}}]}}}`}}, false},
@@ -166,11 +167,10 @@ func TestCreateTakenByWhom(t *testing.T) {
 	}
 }
 
-// Ensure keys that DynamoDB has not processed are read again, also if they are all.
+// Ensure keys that DynamoDB has not processed are read again.
 func TestAvatarIDsUnprocessed(t *testing.T) {
 	t.Parallel()
 	users := cannedUsers(t, map[string][]response{"BatchGetItem": {
-		`{"UnprocessedKeys":{"users":{"Keys":[{"id":{"S":"id"}},{"id":{"S":"other"}}]}}}`,
 		`{"Responses":{"users":[{"id":{"S":"id"},"avatar_id":{"S":"x"}}]},"UnprocessedKeys":{"users":{"Keys":[{"id":{"S":"other"}}]}}}`,
 		`{"Responses":{"users":[]},"UnprocessedKeys":{}}`,
 	}})

@@ -7,38 +7,35 @@ import (
 	"prima.internal/app/user"
 )
 
-// The attributes of an item beside its key. All are strings, and none is ever empty.
+// The attributes of an item beside its key. All are strings; empty ones are not stored.
 const (
 	nameAttribute    = "name"
 	emailAttribute   = "email"
 	avatarAttribute  = "avatar_id"
-	foreignAttribute = "avatar_url" // written by the earlier service only; there it may be empty
-	// What the promise of an Idempotency-Key needs; on items that were created with one.
+	foreignAttribute = "avatar_url" // written by the earlier service, where it may be empty
+	// On items that were created with an Idempotency-Key.
 	fingerprintAttribute = "idempotency_fingerprint"
 	firstAvatarAttribute = "idempotency_avatar_id"
 )
 
 func toItem(r user.Record) map[string]types.AttributeValue {
-	item := make(map[string]types.AttributeValue, 6)
-	set := func(attribute, value string) {
+	item := map[string]types.AttributeValue{}
+	for attribute, value := range map[string]string{
+		config.KeyAttribute: r.ID, nameAttribute: r.Name, emailAttribute: r.Email,
+		avatarAttribute: r.AvatarID, foreignAttribute: r.ForeignAvatarURL,
+		fingerprintAttribute: r.Fingerprint, firstAvatarAttribute: r.FirstAvatarID,
+	} {
 		if value != "" {
 			item[attribute] = text(value)
 		}
 	}
-	set(config.KeyAttribute, r.ID)
-	set(nameAttribute, r.Name)
-	set(emailAttribute, r.Email)
-	set(avatarAttribute, r.AvatarID)
-	set(foreignAttribute, r.ForeignAvatarURL)
-	set(fingerprintAttribute, r.Fingerprint)
-	set(firstAvatarAttribute, r.FirstAvatarID)
 	return item
 }
 
-// fromItem reads an item, also one that the earlier service wrote or somebody changed by hand: what
-// is not a string counts as not there.
+// fromItem reads an item, also one that the earlier service wrote or that was changed by hand:
+// what is not a string is left out.
 func fromItem(item map[string]types.AttributeValue) user.Record {
-	r := user.Record{
+	return user.Record{
 		User: user.User{
 			ID:               textOf(item, config.KeyAttribute),
 			Name:             textOf(item, nameAttribute),
@@ -49,7 +46,6 @@ func fromItem(item map[string]types.AttributeValue) user.Record {
 		Fingerprint:   textOf(item, fingerprintAttribute),
 		FirstAvatarID: textOf(item, firstAvatarAttribute),
 	}
-	return r
 }
 
 func key(id string) map[string]types.AttributeValue {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -19,15 +18,16 @@ import (
 	"prima.internal/app/user"
 )
 
-// tableMissing is what DynamoDB answers where there is no such table.
+// tableMissing is DynamoDB's code for a table that does not exist.
 const tableMissing = "ResourceNotFoundException"
 
 // Users is a [user.Store] in a DynamoDB table. It is safe for concurrent use.
 type Users struct {
+	prometheus.Collector // of scans that were slow to read
+
 	client          *dynamodb.Client
 	table           *string
 	consistentLists *bool
-	slow            prometheus.Counter
 }
 
 // New returns the users of the table that c names.
@@ -36,25 +36,15 @@ func New(cfg aws.Config, c config.Config) *Users {
 		Name: "prima_list_slow_scans_total",
 		Help: "Answers to a Scan that were not in the form that is known, and were read by the SDK at twenty times the cost.",
 	})
-	return &Users{
-		slow: slow,
-		client: dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) {
-			if endpoint := c.DynamoDB(); endpoint != "" {
-				o.BaseEndpoint = aws.String(endpoint)
-			}
-			o.Protocol = protocol{o.Protocol, slow}
-			o.DisableValidateResponseChecksum = true // protocol does it
-		}),
-		table:           aws.String(c.Table),
-		consistentLists: aws.Bool(c.ListConsistentReads),
-	}
+	client := dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) {
+		if endpoint := c.DynamoDB(); endpoint != "" {
+			o.BaseEndpoint = aws.String(endpoint)
+		}
+		o.Protocol = protocol{o.Protocol, slow}
+		o.DisableValidateResponseChecksum = true // protocol does it
+	})
+	return &Users{slow, client, aws.String(c.Table), aws.Bool(c.ListConsistentReads)}
 }
-
-// Describe implements [prometheus.Collector].
-func (u *Users) Describe(descriptions chan<- *prometheus.Desc) { u.slow.Describe(descriptions) }
-
-// Collect implements [prometheus.Collector].
-func (u *Users) Collect(metrics chan<- prometheus.Metric) { u.slow.Collect(metrics) }
 
 // Create implements [user.Store].
 func (u *Users) Create(ctx context.Context, r user.Record) (*user.Record, error) {
@@ -72,11 +62,11 @@ func (u *Users) Create(ctx context.Context, r user.Record) (*user.Record, error)
 	if existing := fromItem(taken.Item); existing.ID == r.ID {
 		return &existing, nil
 	}
-	// An emulator refuses without the item. An item that is gone by now may be one that an
-	// earlier attempt of this call wrote: the error says so by being uncertain.
+	// Emulators refuse without the item. If it is gone by now, it may have been that of an earlier
+	// attempt of this call: Fault knows whether there was one.
 	existing, err := u.Get(ctx, r.ID)
 	if err == nil && existing == nil {
-		err = errors.New("the id was taken, and now nothing has it")
+		err = errors.New("the id was taken, and its item is gone")
 	}
 	return existing, call.Fault(err, tableMissing)
 }
@@ -85,9 +75,7 @@ func (u *Users) Create(ctx context.Context, r user.Record) (*user.Record, error)
 func (u *Users) Get(ctx context.Context, id string) (*user.Record, error) {
 	ctx, call := awsclient.Track(ctx)
 	out, err := u.client.GetItem(ctx, &dynamodb.GetItemInput{
-		TableName:      u.table,
-		Key:            key(id),
-		ConsistentRead: aws.Bool(true),
+		TableName: u.table, Key: key(id), ConsistentRead: aws.Bool(true),
 	})
 	if err != nil {
 		return nil, call.Fault(err, tableMissing)
@@ -97,7 +85,7 @@ func (u *Users) Get(ctx context.Context, id string) (*user.Record, error) {
 	}
 	r := fromItem(out.Item)
 	if r.ID != id {
-		return nil, call.Incomplete("the id of the user")
+		return nil, call.Incomplete("the user")
 	}
 	return &r, nil
 }
@@ -105,19 +93,14 @@ func (u *Users) Get(ctx context.Context, id string) (*user.Record, error) {
 // Update implements [user.Store].
 func (u *Users) Update(ctx context.Context, id string, p user.Patch) (user.User, error) {
 	var sets []string
-	values := map[string]types.AttributeValue{}
-	names := map[string]string{}
-	set := func(attribute string, value *string) {
-		if value == nil {
-			return
+	values, names := map[string]types.AttributeValue{}, map[string]string{}
+	for attribute, value := range map[string]*string{nameAttribute: p.Name, emailAttribute: p.Email} {
+		if value != nil {
+			sets = append(sets, "#"+attribute+" = :"+attribute)
+			names["#"+attribute] = attribute // `name` is a reserved word
+			values[":"+attribute] = text(*value)
 		}
-		sets = append(sets, "#"+attribute+" = :"+attribute)
-		names["#"+attribute] = attribute // `name` is a reserved word
-		values[":"+attribute] = text(*value)
 	}
-	set(nameAttribute, p.Name)
-	set(emailAttribute, p.Email)
-
 	return u.update(ctx, id, &dynamodb.UpdateItemInput{
 		UpdateExpression:          aws.String("SET " + strings.Join(sets, ", ")),
 		ExpressionAttributeNames:  names,
@@ -138,112 +121,87 @@ func (u *Users) SetAvatar(ctx context.Context, id, avatarID string) (user.User, 
 	return u.update(ctx, id, in)
 }
 
-// update changes the item of a user and returns what the input asks for. NotFound.
 func (u *Users) update(ctx context.Context, id string, in *dynamodb.UpdateItemInput) (user.User, error) {
-	in.TableName = u.table
-	in.Key = key(id)
+	in.TableName, in.Key = u.table, key(id)
 	in.ConditionExpression = aws.String("attribute_exists(" + config.KeyAttribute + ")")
 	ctx, call := awsclient.Track(ctx)
 	out, err := u.client.UpdateItem(ctx, in)
 	if err != nil {
-		return user.User{}, notFound(call, err)
+		return user.User{}, writeError(call, err)
 	}
-	r := fromItem(out.Attributes)
-	if r.ID != id {
-		return user.User{}, call.Incomplete("the attributes of the user")
-	}
-	return r.User, nil
+	return written(call, id, out.Attributes)
 }
 
 // Delete implements [user.Store].
 func (u *Users) Delete(ctx context.Context, id string) (before user.User, again bool, err error) {
 	ctx, call := awsclient.Track(ctx)
 	out, err := u.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
-		TableName:           u.table,
-		Key:                 key(id),
+		TableName: u.table, Key: key(id), ReturnValues: types.ReturnValueAllOld,
 		ConditionExpression: aws.String("attribute_exists(" + config.KeyAttribute + ")"),
-		ReturnValues:        types.ReturnValueAllOld,
 	})
 	if err != nil {
-		return user.User{}, call.Again(), notFound(call, err)
+		return user.User{}, call.Again(), writeError(call, err)
 	}
-	r := fromItem(out.Attributes)
-	if r.ID != id {
-		return user.User{}, call.Again(), call.Incomplete("the attributes of the user")
-	}
-	return r.User, call.Again(), nil
+	before, err = written(call, id, out.Attributes)
+	return before, call.Again(), err
 }
 
-// notFound is the fault of a write on a user who must exist.
-func notFound(call *awsclient.Call, err error) error {
+// writeError returns the error for a failed write to a user who must exist.
+func writeError(call *awsclient.Call, err error) error {
 	if _, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok {
 		return user.ErrNoUser
 	}
 	return call.Fault(err, tableMissing)
 }
 
-// maxBatch is how many items DynamoDB reads in one call.
-const maxBatch = 100
+// written returns the user in the response to a write.
+func written(call *awsclient.Call, id string, item map[string]types.AttributeValue) (user.User, error) {
+	r := fromItem(item)
+	if r.ID != id {
+		return user.User{}, call.Incomplete("the user")
+	}
+	return r.User, nil
+}
 
-// AvatarIDs returns, by the ids of users, the ids of the images that they name. The reads are
-// strongly consistent, a call for a hundred users.
+// AvatarIDs returns the ids of users' images by the ids of the users, by strongly consistent reads.
 func (u *Users) AvatarIDs(ctx context.Context, users []string) (map[string]string, error) {
 	avatars := make(map[string]string, len(users))
-	for batch := range slices.Chunk(users, maxBatch) {
-		keys := make([]map[string]types.AttributeValue, len(batch))
-		for i, id := range batch {
-			keys[i] = key(id)
+	for batch := range slices.Chunk(users, 100) { // the most that BatchGetItem takes
+		request := types.KeysAndAttributes{ConsistentRead: aws.Bool(true)}
+		request.ProjectionExpression = aws.String(config.KeyAttribute + ", " + avatarAttribute)
+		for _, id := range batch {
+			request.Keys = append(request.Keys, key(id))
 		}
-		if err := u.avatarIDs(ctx, keys, avatars); err != nil {
-			return nil, err
+		for len(request.Keys) > 0 {
+			ctx, call := awsclient.Track(ctx)
+			out, err := u.client.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{
+				RequestItems: map[string]types.KeysAndAttributes{*u.table: request},
+			})
+			if err != nil {
+				return nil, call.Fault(err, tableMissing)
+			}
+			items, ok := out.Responses[*u.table]
+			left := out.UnprocessedKeys[*u.table].Keys
+			// DynamoDB refuses a call of which it has no capacity to read anything.
+			if !ok || len(left) >= len(request.Keys) {
+				return nil, call.Incomplete("the items of the table")
+			}
+			for _, item := range items {
+				r := fromItem(item)
+				if r.ID == "" {
+					return nil, call.Incomplete("the id of a user")
+				}
+				if r.AvatarID != "" {
+					avatars[r.ID] = r.AvatarID
+				}
+			}
+			request.Keys = left
 		}
 	}
 	return avatars, nil
 }
 
-func (u *Users) avatarIDs(ctx context.Context, keys []map[string]types.AttributeValue, into map[string]string) error {
-	for attempt := 0; len(keys) > 0; attempt++ {
-		tracked, call := awsclient.Track(ctx)
-		out, err := u.client.BatchGetItem(tracked, &dynamodb.BatchGetItemInput{RequestItems: map[string]types.KeysAndAttributes{*u.table: {
-			Keys:                 keys,
-			ConsistentRead:       aws.Bool(true),
-			ProjectionExpression: aws.String(config.KeyAttribute + ", " + avatarAttribute),
-		}}})
-		if err != nil {
-			return call.Fault(err, tableMissing)
-		}
-		left := out.UnprocessedKeys[*u.table].Keys // of a table that has no capacity left at the moment
-		items, ok := out.Responses[*u.table]
-		if !ok && len(left) < len(keys) {
-			return call.Incomplete("the items of the table")
-		}
-		for _, item := range items {
-			r := fromItem(item)
-			if r.ID == "" {
-				return call.Incomplete("the id of a user")
-			}
-			if r.AvatarID != "" {
-				into[r.ID] = r.AvatarID
-			}
-		}
-		if len(left) < len(keys) {
-			attempt = 0
-		}
-		keys = left
-		if len(keys) == 0 {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return call.Fault(ctx.Err())
-		case <-time.After(awsclient.Backoff(attempt)):
-		}
-	}
-	return nil
-}
-
-// Check asks whether the table is there and can be used. The error is user.ErrResourceMissing
-// where it is known not to be.
+// Check asks whether the table can be used. user.ErrResourceMissing if there is no such table.
 func (u *Users) Check(ctx context.Context) error {
 	ctx, call := awsclient.Track(ctx)
 	out, err := u.client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: u.table})
@@ -256,8 +214,6 @@ func (u *Users) Check(ctx context.Context) error {
 	switch status := out.Table.TableStatus; status {
 	case types.TableStatusActive, types.TableStatusUpdating:
 		return nil
-	case types.TableStatusDeleting:
-		return call.Fault(fmt.Errorf("table %s is being deleted: %w", *u.table, user.ErrResourceMissing))
 	default:
 		return call.Fault(fmt.Errorf("table %s is %q", *u.table, status))
 	}

@@ -3,8 +3,6 @@ package user_test
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -159,8 +157,7 @@ func TestSweepOfTheWrongTable(t *testing.T) {
 	assert.Equal(t, 11, swept.Removed)
 }
 
-// Ensure a sweep that cannot read the table, or only a part of it, removes nothing; and that it
-// waits for a table that has no capacity left at the moment.
+// Ensure a sweep that cannot read the table removes nothing, and the next one does its work.
 func TestSweepOfATableThatFails(t *testing.T) {
 	t.Parallel()
 	a, d := start(t)
@@ -175,16 +172,7 @@ func TestSweepOfATableThatFails(t *testing.T) {
 		assert.Len(t, a.Objects(t), 2)
 	}
 
-	var calls atomic.Int64
-	a.Intercede("DynamoDB.BatchGetItem", func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-		if calls.Add(1) > 2 {
-			next.ServeHTTP(w, r)
-			return
-		}
-		body, err := io.ReadAll(r.Body)
-		assert.NoError(t, err)
-		_, _ = fmt.Fprintf(w, `{"Responses":{},"UnprocessedKeys":%s}`, strings.TrimSuffix(strings.TrimPrefix(string(body), `{"RequestItems":`), "}"))
-	})
+	a.Heal("DynamoDB.BatchGetItem")
 	swept, err := sweeper(a).Sweep(t.Context(), a.Now().Add(-hour), true)
 	require.NoError(t, err)
 	assert.Equal(t, user.Swept{Seen: 2, Orphans: 1, Removed: 1}, swept)
