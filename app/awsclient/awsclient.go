@@ -50,7 +50,7 @@ func Load(ctx context.Context, c config.Config, log *slog.Logger) (aws.Config, e
 				if class == logging.Debug {
 					level = slog.LevelDebug
 				}
-				log.Log(context.Background(), level, fmt.Sprintf(format, args...), "source", "aws-sdk")
+				log.Log(ctx, level, fmt.Sprintf(format, args...), "source", "aws-sdk")
 			})),
 	)
 	if err != nil {

@@ -52,10 +52,8 @@ func (a *Avatars) Put(ctx context.Context, userID, avatarID string, image *user.
 	ctx, call := awsclient.Track(ctx)
 	checksum := binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE(image.Data))
 	out, err := a.client.PutObject(ctx, &s3.PutObjectInput{
-		Bucket:        a.bucket,
-		Key:           key(userID, avatarID),
+		Bucket: a.bucket, Key: key(userID, avatarID), Body: bytes.NewReader(image.Data),
 		ContentType:   aws.String(image.ContentType),
-		Body:          bytes.NewReader(image.Data),
 		ChecksumCRC32: aws.String(base64.StdEncoding.EncodeToString(checksum)),
 	}, s3.WithAPIOptions(v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware))
 	if err == nil && out.ETag == nil {

@@ -65,8 +65,10 @@ func TestIncomplete(t *testing.T) {
 		"list without a body": {list, sends(""), false},
 		"list of nothing":     {list, sends("<ListBucketResult/>"), false},
 		"list, HTML":          {list, sends("<html></html>"), false},
-		"list without a token": {list,
-			sends("<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>"), false},
+		"list without a token": {
+			list,
+			sends("<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>"), false,
+		},
 		"list without a key": {list, sends("<ListBucketResult><IsTruncated>false</IsTruncated><Contents>" +
 			"<LastModified>2026-01-02T03:04:05Z</LastModified></Contents></ListBucketResult>"), false},
 		"list without a time": {list, sends("<ListBucketResult><IsTruncated>false</IsTruncated><Contents>" +

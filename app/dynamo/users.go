@@ -92,8 +92,7 @@ func (u *Users) Get(ctx context.Context, id string) (*user.Record, error) {
 
 // Update implements [user.Store].
 func (u *Users) Update(ctx context.Context, id string, p user.Patch) (user.User, error) {
-	var sets []string
-	values, names := map[string]types.AttributeValue{}, map[string]string{}
+	sets, values, names := []string{}, map[string]types.AttributeValue{}, map[string]string{}
 	for attribute, value := range map[string]*string{nameAttribute: p.Name, emailAttribute: p.Email} {
 		if value != nil {
 			sets = append(sets, "#"+attribute+" = :"+attribute)
@@ -211,10 +210,9 @@ func (u *Users) Check(ctx context.Context) error {
 	if out.Table == nil {
 		return call.Incomplete("the table")
 	}
-	switch status := out.Table.TableStatus; status {
-	case types.TableStatusActive, types.TableStatusUpdating:
-		return nil
-	default:
+	usable := []types.TableStatus{types.TableStatusActive, types.TableStatusUpdating}
+	if status := out.Table.TableStatus; !slices.Contains(usable, status) {
 		return call.Fault(fmt.Errorf("table %s is %q", *u.table, status))
 	}
+	return nil
 }
