@@ -10,33 +10,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A division gives a server cores of its own, and the rest to the load and the backend.
+// A division gives a server a core of its own, and the rest to the load and the backend.
 type division struct {
 	all, server, rest unix.CPUSet
 	before            int // GOMAXPROCS
 }
 
-// divide confines this process, and what it starts from now on, to one half of the cores that it may use, and leaves the other
-// half to servers. It returns nil where there is only one.
+// divide leaves the first core that this process may use to servers, and confines the process, and what it starts from now on,
+// to the others. It returns nil if there are no others.
 func divide() (*division, error) {
 	d := new(division)
 	if err := unix.SchedGetaffinity(0, &d.all); err != nil {
 		return nil, fmt.Errorf("ask for the cores: %w", err)
 	}
-	n := d.all.Count()
-	if n < 2 {
+	if d.all.Count() < 2 {
 		return nil, nil //nolint:nilnil // as documented
 	}
-	for core, left := 0, n; left > 0; core++ {
-		if !d.all.IsSet(core) {
-			continue
-		}
-		if left > n/2 {
+	d.rest = d.all
+	for core := 0; d.server.Count() == 0; core++ {
+		if d.all.IsSet(core) {
 			d.server.Set(core)
-		} else {
-			d.rest.Set(core)
+			d.rest.Clear(core)
 		}
-		left--
 	}
 	if err := confine(&d.rest); err != nil {
 		return nil, errors.Join(err, confine(&d.all))
