@@ -150,7 +150,7 @@ func TestAllocationsOfAPage(t *testing.T) { //nolint:paralleltest // what others
 	if awstest.RaceDetector {
 		t.Skip("the race detector allocates too")
 	}
-	const most = 350
+	const most = 600
 	for _, n := range []int{0, 100, perPage} {
 		users := ours(t, cannedPage(n))
 		buffer := make([]byte, 0, 1<<20)
