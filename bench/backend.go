@@ -15,8 +15,6 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
-
-	"prima.internal/app/apitest"
 )
 
 // usersPerPage is how many users a page of a Scan holds at most: of 260 bytes each as DynamoDB counts them, and
@@ -26,32 +24,12 @@ const usersPerPage = 3000
 // maxUpload is in bytes; an avatar is 5 MiB at most by default.
 const maxUpload = 64 << 20
 
-// A backend answers DynamoDB and S3 as cheaply as it can, so that what is measured is what calls it. What was
-// answered once is kept as it was sent. Tables are made up by their names: users-N; users-N-waitTms, which answers a Scan
-// after T milliseconds; or users-N-changing, where no Scan is answered as the one before it.
+// A backend responds to the calls of DynamoDB and S3 that the measurements make, as cheaply as it can, so that what is measured is
+// its caller. It keeps the responses to Scans. The name of a table says what is in it: users-N has N users, and users-N-waitTms
+// responds to a Scan after T milliseconds.
 type backend struct {
-	scans sync.Map // answers by the bodies of their requests
-	calls [operations]atomic.Int64
-}
-
-type operation int
-
-const (
-	scan operation = iota
-	putItem
-	updateItem
-	deleteItem
-	getItem
-	describeTable
-	headBucket
-	putObject
-	getObject
-	deleteObject
-	operations
-)
-
-func (o operation) String() string {
-	return [...]string{"Scan", "PutItem", "UpdateItem", "DeleteItem", "GetItem", "DescribeTable", "HeadBucket", "PutObject", "GetObject", "DeleteObject"}[o]
+	scans sync.Map     // responses by the bodies of their requests
+	calls atomic.Int64 // without those that readiness makes
 }
 
 // An answer is a body as DynamoDB sends it.
@@ -59,17 +37,6 @@ type answer struct {
 	body []byte
 	crc  string // of the body, in decimal
 	wait time.Duration
-	// next is the answer to the same Scan the next time, nil if that is the same; turn counts those times.
-	next *answer
-	turn *atomic.Int64
-}
-
-// now returns the answer or the next one, by turns.
-func (a *answer) now() *answer {
-	if a.next != nil && a.turn.Add(1)%2 == 0 {
-		return a.next
-	}
-	return a
 }
 
 func newAnswer(body []byte) *answer {
@@ -79,8 +46,6 @@ func newAnswer(body []byte) *answer {
 var (
 	done   = newAnswer([]byte(`{}`))
 	active = newAnswer([]byte(`{"Table":{"TableStatus":"ACTIVE"}}`))
-	one    = newAnswer(append(appendItem([]byte(`{"Item":`), 0), '}'))
-	image  = sync.OnceValue(func() []byte { return apitest.PNG(16, 16) })
 )
 
 // serveBackend answers on a listener until that is closed.
@@ -102,61 +67,27 @@ func (b *backend) serve(c *fasthttp.RequestCtx) {
 	case len(target) > 0:
 		b.dynamoDB(c, target)
 	case string(c.Path()) == "/calls":
-		b.sendCalls(c)
-	case string(c.Path()) == "/calls/reset":
-		for i := range b.calls {
-			b.calls[i].Store(0)
-		}
+		c.SetBodyString(strconv.FormatInt(b.calls.Swap(0), 10)) // since they were last asked for
 	default:
 		b.s3(c)
 	}
-}
-
-// sendCalls answers with the calls since the last reset, by operation.
-func (b *backend) sendCalls(c *fasthttp.RequestCtx) {
-	calls := map[string]int64{}
-	for i := range b.calls {
-		if n := b.calls[i].Load(); n > 0 {
-			calls[operation(i).String()] = n
-		}
-	}
-	body, err := json.Marshal(calls)
-	if err != nil {
-		c.Error(err.Error(), fasthttp.StatusInternalServerError)
-		return
-	}
-	c.SetContentType("application/json")
-	c.SetBody(body)
 }
 
 func (b *backend) dynamoDB(c *fasthttp.RequestCtx, target []byte) {
 	var a *answer
 	switch _, name, _ := bytes.Cut(target, []byte(".")); string(name) {
 	case "Scan":
-		b.calls[scan].Add(1)
+		b.calls.Add(1)
 		var err error
 		if a, err = b.scan(c.PostBody()); err != nil {
 			refuse(c, "ValidationException", err.Error())
 			return
 		}
-		if a.wait > 0 {
-			time.Sleep(a.wait)
-		}
-		a = a.now()
+		time.Sleep(a.wait)
 	case "PutItem":
-		b.calls[putItem].Add(1)
+		b.calls.Add(1)
 		a = done
-	case "UpdateItem":
-		b.calls[updateItem].Add(1)
-		a = done
-	case "DeleteItem":
-		b.calls[deleteItem].Add(1)
-		a = done
-	case "GetItem":
-		b.calls[getItem].Add(1)
-		a = one
 	case "DescribeTable":
-		b.calls[describeTable].Add(1)
 		a = active
 	default:
 		refuse(c, "UnknownOperationException", string(name))
@@ -177,22 +108,11 @@ func refuse(c *fasthttp.RequestCtx, kind, message string) {
 }
 
 func (b *backend) s3(c *fasthttp.RequestCtx) {
-	const etag = `"d41d8cd98f00b204e9800998ecf8427e"`
-	_, key, _ := strings.Cut(strings.TrimPrefix(string(c.Path()), "/"), "/")
 	switch {
-	case key == "" && c.IsHead():
-		b.calls[headBucket].Add(1)
+	case c.IsHead(): // of the bucket
 	case c.IsPut():
-		b.calls[putObject].Add(1)
-		c.Response.Header.Set("Etag", etag)
-	case c.IsGet() && key != "":
-		b.calls[getObject].Add(1)
-		c.SetContentType("image/png")
-		c.Response.Header.Set("Etag", etag)
-		c.Response.SetBodyRaw(image())
-	case c.IsDelete():
-		b.calls[deleteObject].Add(1)
-		c.SetStatusCode(fasthttp.StatusNoContent)
+		b.calls.Add(1)
+		c.Response.Header.Set("Etag", `"d41d8cd98f00b204e9800998ecf8427e"`)
 	default:
 		c.SetStatusCode(fasthttp.StatusNotImplemented)
 	}
@@ -206,75 +126,50 @@ func (b *backend) scan(body []byte) (*answer, error) {
 	var in struct {
 		TableName         string
 		Limit             int
-		Segment           int
-		TotalSegments     int
 		ExclusiveStartKey struct{ ID struct{ S string } }
 	}
 	if err := json.Unmarshal(body, &in); err != nil {
 		return nil, fmt.Errorf("read a Scan: %w", err)
 	}
-	t, err := parseTable(in.TableName)
+	users, wait, err := parseTable(in.TableName)
 	if err != nil {
 		return nil, err
 	}
-	first, end := segment(t.users, in.Segment, max(in.TotalSegments, 1))
+	first := 0
 	if key := in.ExclusiveStartKey.ID.S; key != "" {
 		last, err := indexOf(key)
 		if err != nil {
 			return nil, err
 		}
-		first = max(first, last+1)
+		first = last + 1
 	}
 	limit := usersPerPage
 	if in.Limit > 0 {
 		limit = min(limit, in.Limit)
 	}
-	last := min(first+limit, end)
-	a := newAnswer(page(first, last, end))
-	a.wait = t.wait
-	if t.changing && last > first {
-		// The name of the last user differs, in as many bytes.
-		at := bytes.LastIndex(a.body, []byte(`"name":{"S":"`)) + len(`"name":{"S":"`)
-		body := bytes.Clone(a.body)
-		body[at] = 'x'
-		a.next, a.turn = newAnswer(body), new(atomic.Int64)
-	}
-	if in.Limit == 0 { // of which there are few
-		b.scans.Store(string(body), a)
-	}
+	a := newAnswer(page(first, min(first+limit, users), users))
+	a.wait = wait
+	b.scans.Store(string(body), a)
 	return a, nil
 }
 
-var tableName = regexp.MustCompile(`^users-([0-9]+)(?:-wait([0-9]+)ms|(-changing))?$`)
+var tableName = regexp.MustCompile(`^users-([0-9]+)(?:-wait([0-9]+)ms)?$`)
 
-// A table is what the name of one says.
-type table struct {
-	users    int
-	wait     time.Duration // of a Scan
-	changing bool          // no Scan is answered as the one before it
-}
-
-func parseTable(name string) (t table, err error) {
+// parseTable returns how many users a table has, and how long a Scan of it takes.
+func parseTable(name string) (users int, wait time.Duration, err error) {
 	found := tableName.FindStringSubmatch(name)
 	if found == nil {
-		return table{}, fmt.Errorf("the table %q is not users-N, users-N-waitTms or users-N-changing", name)
+		return 0, 0, fmt.Errorf("the table is %q, must be users-N or users-N-waitTms", name)
 	}
-	t.changing = found[3] != ""
-	t.users, err = strconv.Atoi(found[1])
+	users, err = strconv.Atoi(found[1])
 	if err == nil && found[2] != "" {
-		t.wait, err = time.ParseDuration(found[2] + "ms")
+		wait, err = time.ParseDuration(found[2] + "ms")
 	}
-	return t, err
+	return users, wait, err
 }
 
-// segment returns the users, from first to before end, of one of total segments: whole pages, but for the last.
-func segment(users, n, total int) (first, end int) {
-	pages := (users + usersPerPage - 1) / usersPerPage
-	return min(n*pages/total*usersPerPage, users), min((n+1)*pages/total*usersPerPage, users)
-}
-
-// page is the answer to a Scan with the users from first to before last, of a segment that ends before end.
-func page(first, last, end int) []byte {
+// page is the response to a Scan of the users from first to before last, of a table of total users.
+func page(first, last, total int) []byte {
 	n := max(last-first, 0)
 	body := make([]byte, 0, 256+360*n)
 	body = fmt.Appendf(body, `{"Count":%d,"ScannedCount":%d,"Items":[`, n, n)
@@ -285,7 +180,7 @@ func page(first, last, end int) []byte {
 		body = appendItem(body, i)
 	}
 	body = append(body, ']')
-	if last < end {
+	if last < total {
 		body = append(body, `,"LastEvaluatedKey":{"id":{"S":"`...)
 		body = append(body, userID(last-1)...)
 		body = append(body, `"}}`...)

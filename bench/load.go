@@ -272,13 +272,4 @@ func (c *connection) close() {
 	}
 }
 
-// etag returns the ETag that the URL of the load is answered with, "" if it has none.
-func (l load) etag() (string, error) {
-	response, err := l.first()
-	if err != nil {
-		return "", err
-	}
-	return string(response.Header.Peek(fasthttp.HeaderETag)), nil
-}
-
 var errShort = errors.New("the list is not whole")

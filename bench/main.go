@@ -47,15 +47,14 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 
 // runRole is a process of a benchmark.
 func runRole(ctx context.Context, role string, args []string, out io.Writer) error {
-	servers := map[string]func(net.Listener) error{"backend": serveBackend, "alone": serveAlone}
 	switch {
-	case servers[role] != nil && len(args) == 1:
+	case role == "backend" && len(args) == 1:
 		l, err := new(net.ListenConfig).Listen(ctx, "tcp", args[0])
 		if err != nil {
 			return err
 		}
 		context.AfterFunc(ctx, func() { _ = l.Close() })
-		return servers[role](l)
+		return serveBackend(l)
 	case role == "loop":
 		return runLoop(ctx, args, out)
 	case role == "load" && len(args) == 0:

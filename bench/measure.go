@@ -30,38 +30,37 @@ const (
 	bareLoop = "bare SDK loop"
 	unhashed = "bare SDK loop, contents not hashed"
 
-	taskList          = "list-100-8"
-	taskListMany      = "list-100-64"
-	taskListOne       = "list-100-1"
-	taskListUnchanged = "list-100-304"
-	taskListChanging  = "list-100-changing"
-	taskListFar       = "list-100-far"
-	taskListTogether  = "list-100-together"
-	taskListPage      = "list-3000-8"
-	taskCreate        = "create-8"
-	taskAvatar        = "avatar-4"
-	taskListWait      = "list-200000-wait"
-	taskLengths       = "lengths"
-	taskStart         = "start"
-	taskGoBench       = "go-bench"
-	taskImage         = "image"
-	taskCompile       = "compile"
-	taskPulumi        = "pulumi"
+	// scanTime is how long DynamoDB takes for a page of the list of taskListWait.
+	scanTime = 20 * time.Millisecond
+
+	taskList         = "list-100-8"
+	taskListMany     = "list-100-64"
+	taskListOne      = "list-100-1"
+	taskListFar      = "list-100-far"
+	taskListTogether = "list-100-together"
+	taskListPage     = "list-3000-8"
+	taskCreate       = "create-8"
+	taskAvatar       = "avatar-4"
+	taskListWait     = "list-200000-wait"
+	taskLengths      = "lengths"
+	taskStart        = "start"
+	taskGoBench      = "go-bench"
+	taskImage        = "image"
+	taskCompile      = "compile"
+	taskPulumi       = "pulumi"
 )
 
 func tasks() []task {
 	return []task{
-		{taskList, "GET /users, 100 users, 8 connections", "", true, runList},
+		{taskList, "GET /users, 100 users, 8 connections", "", true, listTask(100, 8, primaAPI, idiomatic, flask, gunicorn)},
 		{taskListMany, "GET /users, 100 users, 64 connections", "", true, listTask(100, 64, primaAPI, idiomatic)},
 		{taskListOne, "GET /users, 100 users, 1 connection", "", true, listTask(100, 1, primaAPI, idiomatic)},
-		{taskListUnchanged, "GET /users with If-None-Match, 100 users, 8 connections: 304", "", true, runUnchanged},
-		{taskListChanging, "GET /users, 100 users of whom one is another each time, 8 connections", "", true, tableTask(tableOf(100)+"-changing", 100, 8, primaAPI, idiomatic)},
-		{taskListFar, "GET /users, 100 users, 8 connections, DynamoDB answering after 5 ms", "", true, tableTask(tableOf(100)+"-wait5ms", 100, 8, primaAPI, idiomatic)},
-		{taskListTogether, "GET /users, 100 users, 8 connections, where server, load and backend share all cores", "", false, runList},
+		{taskListFar, "GET /users, 100 users, 8 connections, DynamoDB responding after 5 ms", "", true, tableTask(tableOf(100)+"-wait5ms", 100, 8, primaAPI, idiomatic)},
+		{taskListTogether, "GET /users, 100 users, 8 connections, where server, load and backend share all cores", "", false, listTask(100, 8, primaAPI, idiomatic, flask, gunicorn)},
 		{taskListPage, "GET /users, 3,000 users in one page, 8 connections", "", true, listTask(3000, 8, primaAPI, idiomatic)},
 		{taskCreate, "POST /user, JSON, 8 connections", "", true, runCreate},
 		{taskAvatar, "POST /user, multipart with a PNG of 1 MiB, 4 connections", "", true, runAvatar},
-		{taskListWait, "GET /users, 200,000 users, DynamoDB answering after 20 ms", "", false, runWait},
+		{taskListWait, "GET /users, 200,000 users, DynamoDB responding after 20 ms", "", false, runWait},
 		{taskLengths, "GET /users by the number of users, in a process that has served nothing before", "", false, runLengths},
 		{taskStart, "Start, and memory at rest", "", false, runStart},
 		{taskGoBench, "Go benchmarks beside the code", "", false, runGoBench},
@@ -225,11 +224,6 @@ func tableTask(table string, users, connections int, sides ...string) func(conte
 	}
 }
 
-func runList(ctx context.Context, s *suite, m *measurement) error {
-	l := load{method: http.MethodGet, url: "/users", status: http.StatusOK, connections: 8, check: isList(100)}
-	return s.besideAlone(ctx, m, l, map[string]contender{}, primaAPI, idiomatic, flask, gunicorn)
-}
-
 func tableOf(users int) string { return "users-" + strconv.Itoa(users) }
 
 // isList checks that an answer is a list of so many different users.
@@ -261,29 +255,6 @@ func isCreated(body []byte) error {
 	return nil
 }
 
-func runUnchanged(ctx context.Context, s *suite, m *measurement) error {
-	if len(s.available(m, sideOf(primaAPI))) == 0 {
-		return nil
-	}
-	server, err := s.start(ctx, sideOf(primaAPI), tableOf(100))
-	if err != nil {
-		return err
-	}
-	defer server.end()
-	l := load{method: http.MethodGet, url: server.url + "/users", status: http.StatusOK, connections: 8}
-	etag, err := l.etag()
-	if err != nil {
-		return err
-	}
-	if etag == "" {
-		s.notice(m, "the list has no ETag")
-		return nil
-	}
-	l.header = map[string]string{"If-None-Match": etag}
-	l.status = http.StatusNotModified
-	return s.compare(ctx, m, []string{primaAPI}, []contender{loaded{server, l}})
-}
-
 func runCreate(ctx context.Context, s *suite, m *measurement) error {
 	const connections = 8
 	l := load{
@@ -291,7 +262,7 @@ func runCreate(ctx context.Context, s *suite, m *measurement) error {
 		body:   fmt.Appendf(nil, `{"name":%q,"email":%q}`, newName, newEmail),
 		status: http.StatusCreated, connections: connections, check: isCreated,
 	}
-	return s.besideAlone(ctx, m, l, map[string]contender{bareLoop: bare{"PutItem", connections}}, primaAPI, idiomatic, flask, gunicorn)
+	return s.compareSides(ctx, m, tableOf(100), l, []string{primaAPI, idiomatic, flask, gunicorn}, map[string]contender{bareLoop: bare{"PutItem", connections}})
 }
 
 func runAvatar(ctx context.Context, s *suite, m *measurement) error {
@@ -304,36 +275,27 @@ func runAvatar(ctx context.Context, s *suite, m *measurement) error {
 		method: http.MethodPost, url: "/user", header: map[string]string{"Content-Type": contentType}, body: body,
 		status: http.StatusCreated, connections: connections, check: isCreated,
 	}
-	return s.besideAlone(ctx, m, l, map[string]contender{bareLoop: bare{"PutObject", connections}, unhashed: bare{"PutObject-unhashed", connections}}, primaAPI, idiomatic, flask)
+	return s.compareSides(ctx, m, tableOf(100), l, []string{primaAPI, idiomatic, flask},
+		map[string]contender{bareLoop: bare{"PutObject", connections}, unhashed: bare{"PutObject-unhashed", connections}})
 }
 
-// fetched is a server of which a long list is asked, once a round.
-type fetched struct {
-	server *server
-	users  int
-}
-
-func (f fetched) round(ctx context.Context, _ *suite, _ time.Duration) (map[string]float64, error) {
-	first, last, err := fetch(ctx, f.server.url+"/users", f.users)
-	return map[string]float64{firstByte: milliseconds(first), total: milliseconds(last)}, err
-}
-
+// runWait asks a fresh prima-api for a long list of a table whose pages take scanTime each.
 func runWait(ctx context.Context, s *suite, m *measurement) error {
-	users := 200_000
+	users := longLength
 	if s.quick {
 		users = 10_000
 	}
-	var (
-		names      []string
-		contenders []contender
-	)
 	for _, side := range s.available(m, sideOf(primaAPI)) {
-		server, err := s.start(ctx, side, tableOf(users)+"-wait20ms")
-		if err != nil {
-			return err
+		result := sideResult{Name: side.name}
+		for range s.rounds {
+			figures, err := s.fetchFresh(ctx, side, fmt.Sprintf("%s-wait%dms", tableOf(users), scanTime.Milliseconds()), users)
+			if err != nil {
+				return err
+			}
+			result.add(figures)
 		}
-		defer server.end()
-		names, contenders = append(names, side.name), append(contenders, fetched{server, users})
+		m.Sides = append(m.Sides, result)
+		s.say("  %s", line(medians(result.Figures)))
 	}
-	return s.compare(ctx, m, names, contenders)
+	return nil
 }

@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,37 +29,13 @@ func command(ctx context.Context, dir, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-var benchmark = regexp.MustCompile(`(?m)^func Benchmark[A-Z]`)
-
-// runGoBench runs the benchmarks of the packages of app that have any. The sides are the benchmarks.
+// runGoBench runs the benchmarks of app/dynamo. The sides are the benchmarks.
 func runGoBench(ctx context.Context, s *suite, m *measurement) error {
 	if s.quick {
 		s.notice(m, "go test -bench takes too long for -quick")
 		return nil
 	}
-	app := filepath.Join(s.root, "app")
-	var packages []string
-	err := filepath.WalkDir(app, func(path string, _ fs.DirEntry, err error) error {
-		if err != nil || !strings.HasSuffix(path, "_test.go") {
-			return err
-		}
-		text, err := os.ReadFile(path) //nolint:gosec // a file of the checkout
-		if err == nil && benchmark.Match(text) {
-			relative, _ := filepath.Rel(app, filepath.Dir(path)) // of a file below app
-			packages = append(packages, "./"+filepath.ToSlash(relative))
-		}
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("look for benchmarks: %w", err)
-	}
-	if len(packages) == 0 {
-		s.notice(m, "no package has a benchmark")
-		return nil
-	}
-	slices.Sort(packages)
-	args := []string{"test", "-run", "^$", "-bench", ".", "-benchmem", "-count", strconv.Itoa(s.rounds)}
-	test := command(ctx, app, "go", append(args, slices.Compact(packages)...)...)
+	test := command(ctx, filepath.Join(s.root, "app"), "go", "test", "-run", "^$", "-bench", ".", "-benchmem", "-count", strconv.Itoa(s.rounds), "./dynamo")
 	test.Env = append(os.Environ(), "GOWORK=off")
 	out, err := test.Output()
 	if err != nil {
@@ -259,31 +233,6 @@ func (c compiled) round(ctx context.Context, s *suite, _ time.Duration) (figures
 		cpuSeconds:    (build.ProcessState.UserTime() + build.ProcessState.SystemTime()).Seconds(),
 		largestMemory: mebibytes(usage.Maxrss << 10),
 	}, nil
-}
-
-// compileParts say what of the CPU time that the program's compile takes is not up to it.
-type compileParts struct {
-	SDK, Most       string // share of Pulumi's SDK in per cent; how many times less than with helm/v3 a program takes that has nothing else
-	Packages, Least string // the same of one that makes a table and a chart
-}
-
-// partsOfCompile returns them by the medians, nil if they were not measured.
-func partsOfCompile(r results) *compileParts {
-	cpu := func(side string) []float64 { return r.figure(taskCompile, side, 0, cpuSeconds) }
-	share := func(side string) (percent, times string, ok bool) {
-		quotient := func(a, b float64) float64 { return a / b }
-		share, ok := combine(cpu(side), cpu(program), quotient)
-		most, also := combine(cpu(withHelm), cpu(side), quotient)
-		return number(math.Round(100 * share.median)), number(most.median), ok && also
-	}
-	var parts compileParts
-	var ok, also bool
-	parts.SDK, parts.Most, ok = share(empty)
-	parts.Packages, parts.Least, also = share(least)
-	if !ok || !also {
-		return nil
-	}
-	return &parts
 }
 
 const (
