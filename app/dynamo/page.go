@@ -2,7 +2,6 @@ package dynamo
 
 import (
 	"context"
-	"errors"
 	"math"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -49,14 +48,14 @@ func (u *Users) scan(ctx context.Context, s *scan, after string, items int) erro
 	if after != "" {
 		in.ExclusiveStartKey = key(after)
 	}
-	s.written, s.last = s.page.Users, after
+	s.last = after
 	ctx, call := awsclient.Track(ctx)
 	out, err := u.client.Scan(context.WithValue(ctx, scanKey{}, s), in)
-	if err == nil && !s.done {
-		err = s.append(out)
-	}
 	if err != nil {
 		return call.Fault(err, tableMissing)
+	}
+	if !s.done && !s.append(out) {
+		return call.Incomplete("Items, or the id in LastEvaluatedKey")
 	}
 	return nil
 }
@@ -70,32 +69,22 @@ type scan struct {
 	url  string // absolute URL of the users' collection
 	most int    // most users that are appended
 
-	done    bool   // the response has been transcoded
-	more    bool   // the response has more users than were appended
-	written int    // users on the page before
-	last    string // id of the last user on the page; "" if there is none
+	done bool   // the response has been transcoded
+	more bool   // the response has more users than were appended
+	last string // id of the last user on the page; "" if there is none
 }
 
-// What is wrong with a response that DynamoDB did not write. To take it for the end of the list
-// would leave out users.
-var (
-	errNoItems = errors.New("the response to a Scan has no Items")
-	errNoKey   = errors.New("the LastEvaluatedKey of a Scan has no " + config.KeyAttribute)
-)
-
-// append appends the users that the SDK has decoded.
-func (s *scan) append(out *dynamodb.ScanOutput) error {
-	if out.Items == nil {
-		return errNoItems
-	}
+// append appends the users that the SDK has decoded. It reports false if the response lacks what
+// DynamoDB always writes: to take it for the end of the list would leave out users.
+func (s *scan) append(out *dynamodb.ScanOutput) bool {
 	s.page.Next = textOf(out.LastEvaluatedKey, config.KeyAttribute)
-	if len(out.LastEvaluatedKey) > 0 && s.page.Next == "" {
-		return errNoKey
+	if out.Items == nil || len(out.LastEvaluatedKey) > 0 && s.page.Next == "" {
+		return false
 	}
 	for i, item := range out.Items {
 		if i == s.most {
 			s.more, s.page.Next = true, s.last
-			return nil
+			return true
 		}
 		if s.page.Users > 0 {
 			s.page.JSON = append(s.page.JSON, ',')
@@ -107,5 +96,5 @@ func (s *scan) append(out *dynamodb.ScanOutput) error {
 			s.last = r.ID
 		}
 	}
-	return nil
+	return true
 }

@@ -256,3 +256,20 @@ func TestCorruptAnswers(t *testing.T) {
 		assert.Equal(t, 2, a.Calls("DynamoDB."+operation)-before, operation)
 	}
 }
+
+// Ensure an empty response is a failure of every call: the SDK takes it for one without attributes,
+// so that a user would not exist or would be created.
+func TestEmptyResponses(t *testing.T) {
+	t.Parallel()
+	a, users := start(t)
+	for _, operation := range []string{"GetItem", "PutItem", "Scan", "DescribeTable"} {
+		a.Intercede("DynamoDB."+operation, func(http.ResponseWriter, *http.Request, http.Handler) {})
+	}
+	_, err := users.Get(t.Context(), uuid.NewString())
+	assert.Equal(t, user.Unavailable, user.CodeOf(err))
+	_, err = users.Create(t.Context(), record("ada"))
+	assert.Equal(t, user.Unavailable, user.CodeOf(err))
+	_, err = users.Page(t.Context(), nil, usersURL, user.PageQuery{})
+	assert.Equal(t, user.Unavailable, user.CodeOf(err))
+	assert.Error(t, users.Check(t.Context()))
+}

@@ -53,12 +53,14 @@ func (t *transcoder) response() {
 		}
 	}
 	t.require(items && t.peek() == 0)
-	if !t.more {
-		t.last = t.decode(next)
-	} else if len(t.lastID.raw) > 0 {
-		t.last = t.decode(t.lastID)
+	switch {
+	case !t.more:
+		t.page.Next = t.decode(next)
+	case len(t.lastID.raw) > 0:
+		t.page.Next = t.decode(t.lastID)
+	default:
+		t.page.Next = t.last
 	}
-	t.page.Next = t.last
 }
 
 // lastEvaluated returns the id in a key, which is "" only if the key has no members.
@@ -93,11 +95,10 @@ func (t *transcoder) items() {
 				foreign = value
 			}
 		}
-		if t.page.Users-t.written == t.most {
-			t.more = true
-			continue
+		if t.more = t.most == 0; !t.more {
+			t.most--
+			t.user(id, name, email, avatar, foreign)
 		}
-		t.user(id, name, email, avatar, foreign)
 	}
 }
 

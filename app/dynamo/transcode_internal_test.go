@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -41,8 +42,10 @@ func theSDK(body []byte, begin string, limit int) (user.Page, error) {
 		return user.Page{}, err
 	}
 	s := newScan(begin, limit)
-	err = s.append(out)
-	return s.page, err
+	if !s.append(out) {
+		return user.Page{}, errors.New("not a response to a Scan")
+	}
+	return s.page, nil
 }
 
 // transcoded returns the page that is made of the bytes.
