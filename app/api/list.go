@@ -176,8 +176,12 @@ func (s *Server) streamList(c *fiber.Ctx, first *page, url string) error {
 			return err
 		}
 		users, after := len(first.json) > len("["), first.next
+		var buffer []byte
+		if first.readers.Load() == 1 { // nobody else sends the first page
+			buffer = first.json
+		}
 		first = nil
-		return s.writeRest(r.context, w, url, user.PageQuery{After: after}, users)
+		return s.writeRest(r.context, w, url, user.PageQuery{After: after}, users, buffer)
 	}
 	if !c.Request().Header.IsHTTP11() {
 		return s.sendUnchunked(c, write)
@@ -191,9 +195,8 @@ func (s *Server) streamList(c *fiber.Ctx, first *page, url string) error {
 }
 
 // writeRest writes the pages of a query and those that follow, and the bracket at the end. users is
-// whether there are any before them.
-func (s *Server) writeRest(ctx context.Context, w io.Writer, url string, q user.PageQuery, users bool) error {
-	var buffer []byte
+// whether there are any before them, and buffer is memory that it may use.
+func (s *Server) writeRest(ctx context.Context, w io.Writer, url string, q user.PageQuery, users bool, buffer []byte) error {
 	for q.After != "" {
 		p, err := s.nextPage(ctx, buffer[:0], url, q)
 		if err != nil {

@@ -1,0 +1,155 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"prima.internal/app/user"
+)
+
+func newReads() *reads { return &reads{queue: map[string]*read{}, metrics: newMetrics()} }
+
+// waiting returns how many requests wait for the next read of the page "users".
+func (s *reads) waiting() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if next := s.queue["users"]; next != nil {
+		return next.readers
+	}
+	return 0
+}
+
+// idle reports whether no page is being read.
+func (s *reads) idle() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.queue) == 0
+}
+
+// Ensure requests that come while a page is read share one read that starts after they came, that
+// requests for other pages wait for none, and that nothing is kept when no read is left.
+func TestReadsAreShared(t *testing.T) {
+	t.Parallel()
+	s := newReads()
+	var calls, freed atomic.Int64
+	begun, release := make(chan struct{}, 2), make(chan struct{})
+	slow := func() (*page, error) {
+		calls.Add(1)
+		begun <- struct{}{}
+		<-release
+		return &page{free: func() { freed.Add(1) }}, nil
+	}
+	var all sync.WaitGroup
+	get := func() {
+		p, err := s.get(t.Context(), "users", slow)
+		if assert.NoError(t, err) {
+			p.release()
+		}
+	}
+	all.Go(get)
+	<-begun
+	const joining = 10
+	for range joining {
+		all.Go(get)
+	}
+	require.Eventually(t, func() bool { return s.waiting() == joining }, time.Minute, time.Millisecond)
+	other, err := s.get(t.Context(), "others", func() (*page, error) { return &page{free: func() {}}, nil })
+	require.NoError(t, err)
+	other.release()
+	assert.EqualValues(t, 1, calls.Load(), "the next read starts when the first has ended")
+	close(release)
+	all.Wait()
+	assert.EqualValues(t, 2, calls.Load())
+	assert.EqualValues(t, 2, freed.Load())
+	require.Eventually(t, s.idle, time.Minute, time.Millisecond)
+}
+
+// Ensure an error and a panic reach every request that waits, and that the next request reads anew.
+func TestReadsFail(t *testing.T) {
+	t.Parallel()
+	for name, fail := range map[string]func() (*page, error){
+		"error": func() (*page, error) { return nil, errors.New("a secret") },
+		"panic": func() (*page, error) { panic("a secret") },
+	} {
+		s := newReads()
+		begun, release := make(chan struct{}, 2), make(chan struct{})
+		get := func() {
+			_, err := s.get(t.Context(), "users", func() (*page, error) {
+				begun <- struct{}{}
+				<-release
+				return fail()
+			})
+			assert.ErrorContains(t, err, "a secret", name)
+		}
+		var all sync.WaitGroup
+		all.Go(get)
+		<-begun
+		for range 5 {
+			all.Go(get)
+		}
+		require.Eventually(t, func() bool { return s.waiting() == 5 }, time.Minute, time.Millisecond)
+		close(release)
+		all.Wait()
+		require.Eventually(t, s.idle, time.Minute, time.Millisecond, name)
+		p, err := s.get(t.Context(), "users", func() (*page, error) { return &page{}, nil })
+		require.NoError(t, err, name)
+		assert.NotNil(t, p)
+	}
+}
+
+// Ensure requests that wait for a read that hangs get a 503 in their time, that no read is made for
+// requests that have left, and that the page of one whose requests have all left is freed.
+func TestReadsHang(t *testing.T) {
+	t.Parallel()
+	s := newReads()
+	begun, release := make(chan struct{}), make(chan struct{})
+	var freed atomic.Int64
+	var all sync.WaitGroup
+	all.Go(func() {
+		p, err := s.get(t.Context(), "users", func() (*page, error) {
+			close(begun)
+			<-release
+			return &page{free: func() { freed.Add(1) }}, nil
+		})
+		if assert.NoError(t, err) {
+			p.release()
+		}
+	})
+	<-begun
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 3 {
+		_, err := s.get(gone, "users", func() (*page, error) { panic("nobody waits for it") })
+		assert.Equal(t, user.Unavailable, user.CodeOf(err), "%v", err)
+	}
+	assert.Zero(t, s.waiting())
+
+	// One that leaves while its read runs.
+	second := make(chan struct{})
+	leaving, leave := context.WithCancel(t.Context())
+	all.Go(func() {
+		_, err := s.get(leaving, "users", func() (*page, error) {
+			panic("the read is that of the first request that joined it")
+		})
+		assert.ErrorIs(t, err, context.Canceled)
+		close(second)
+	})
+	require.Eventually(t, func() bool { return s.waiting() == 1 }, time.Minute, time.Millisecond)
+	s.mu.Lock()
+	s.queue["users"].page = func() (*page, error) {
+		leave()
+		<-second
+		return &page{free: func() { freed.Add(1) }}, nil
+	}
+	s.mu.Unlock()
+	close(release)
+	all.Wait()
+	require.Eventually(t, func() bool { return freed.Load() == 2 }, time.Minute, time.Millisecond)
+}
