@@ -2,12 +2,9 @@ package telemetry
 
 import (
 	"encoding/json"
-	"errors"
-	"io"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/http/pprof"
+	_ "net/http/pprof" //nolint:gosec // its handlers are served to operators only
 	"runtime"
 	"runtime/debug"
 	"time"
@@ -18,113 +15,64 @@ import (
 	"prima.internal/app/config"
 )
 
-// Bounds of a request of an operator. The longest are profiles, which take as long as they are asked to.
-const (
-	adminReadTimeout  = 10 * time.Second
-	adminWriteTimeout = 5 * time.Minute
-	adminIdleTimeout  = 2 * time.Minute
-	adminHeaderBytes  = 8 << 10
-	// maxScrapes is how many scrapes are answered at a time; one more is a 503.
-	maxScrapes = 4
-)
-
-// An Admin serves operators, on a port that clients do not reach.
-type Admin struct {
-	server *http.Server
-	log    *slog.Logger
-}
-
 const adminIndex = `prima-api, for operators
 
 ` + config.PathHealth + `          whether the process runs, for the kubelet
 ` + config.PathReady + `          whether this replica should get requests, for the kubelet
 ` + config.PathMetrics + `         metrics, for Prometheus
-/buildinfo       what was built, as JSON
+/buildinfo       version, settings of the build and dependencies, as JSON
 /debug/pprof/    profiles, such as: go tool pprof http://…/debug/pprof/profile?seconds=10
 `
 
-// NewAdmin returns a server of probes, metrics, profiles and the build, which is not listening yet.
+// NewAdmin returns the server for operators and the kubelet, on a port that clients do not reach.
 // ready answers GET /readyz.
-func NewAdmin(metrics prometheus.Gatherer, build Build, ready http.Handler, log *slog.Logger) *Admin {
-	a := &Admin{log: log}
+func NewAdmin(m prometheus.Gatherer, b Build, ready http.Handler, log *slog.Logger) *http.Server {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+config.PathHealth, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, `{"status":"ok"}`)
-	})
+	serve := func(path, contentType string, body []byte) {
+		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", contentType)
+			_, _ = w.Write(body)
+		})
+	}
+	serve("/{$}", "text/plain; charset=utf-8", []byte(adminIndex))
+	serve("/buildinfo", "application/json", buildInfo(b))
+	serve(config.PathHealth, "application/json", []byte(`{"status":"ok"}`))
 	mux.Handle("GET "+config.PathReady, ready)
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_, _ = io.WriteString(w, adminIndex)
-	})
-	mux.Handle("GET "+config.PathMetrics, promhttp.HandlerFor(metrics, promhttp.HandlerOpts{
-		ErrorLog:            errorLog{log},
-		ErrorHandling:       promhttp.ContinueOnError, // the rest is worth having
-		MaxRequestsInFlight: maxScrapes,
-		EnableOpenMetrics:   true, // the form that has exemplars: the trace of a slow request
+	mux.Handle("GET "+config.PathMetrics, promhttp.HandlerFor(m, promhttp.HandlerOpts{
+		ErrorLog:            slog.NewLogLogger(log.Handler(), slog.LevelError),
+		ErrorHandling:       promhttp.ContinueOnError, // the other metrics are still of use
+		MaxRequestsInFlight: 4,
+		EnableOpenMetrics:   true, // the format with exemplars: the trace of a slow request
 	}))
-	mux.HandleFunc("GET /buildinfo", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(readBuildInfo(build))
-	})
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("POST /debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	a.server = &http.Server{
-		Handler:           mux,
-		ReadHeaderTimeout: adminReadTimeout,
-		ReadTimeout:       adminReadTimeout,
-		WriteTimeout:      adminWriteTimeout,
-		IdleTimeout:       adminIdleTimeout,
-		MaxHeaderBytes:    adminHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
-	return a
-}
-
-// Serve answers on the listener until Close.
-func (a *Admin) Serve(l net.Listener) {
-	if err := a.server.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
-		a.log.Error("metrics and profiles are not served any more", "error", err)
+	mux.Handle("/debug/pprof/", http.DefaultServeMux) // where package pprof registers itself
+	return &http.Server{
+		Handler:        mux,
+		ReadTimeout:    10 * time.Second,
+		WriteTimeout:   5 * time.Minute, // a profile takes as long as it is asked to
+		IdleTimeout:    2 * time.Minute,
+		MaxHeaderBytes: 8 << 10,
+		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 }
 
-// Close ends it at once, with what is being answered.
-func (a *Admin) Close() { _ = a.server.Close() }
-
-type errorLog struct{ log *slog.Logger }
-
-func (l errorLog) Println(v ...any) { l.log.Error("metrics could not be gathered", "error", v) }
-
-type buildInfo struct {
-	Version      string            `json:"version"`
-	Revision     string            `json:"revision"`
-	Go           string            `json:"go"`
-	Platform     string            `json:"platform"`
-	Settings     map[string]string `json:"settings"`     // of the build
-	Dependencies map[string]string `json:"dependencies"` // versions of modules
-}
-
-func readBuildInfo(build Build) buildInfo {
-	b := buildInfo{
-		Version: build.Version, Revision: build.Revision, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
-		Settings: map[string]string{}, Dependencies: map[string]string{},
-	}
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return b
-	}
-	for _, setting := range info.Settings {
-		b.Settings[setting.Key] = setting.Value
-	}
-	for _, module := range info.Deps {
-		if module.Replace != nil {
-			module = module.Replace
+// buildInfo returns what the binary was built from, as JSON.
+func buildInfo(build Build) []byte {
+	settings, dependencies := map[string]string{}, map[string]string{}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, setting := range info.Settings {
+			settings[setting.Key] = setting.Value
 		}
-		b.Dependencies[module.Path] = module.Version
+		for _, module := range info.Deps {
+			if module.Replace != nil {
+				module = module.Replace
+			}
+			dependencies[module.Path] = module.Version
+		}
 	}
-	return b
+	body, _ := json.Marshal(map[string]any{ // text does not fail
+		"version": build.Version, "revision": build.Revision,
+		"go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH,
+		"settings": settings, "dependencies": dependencies,
+	})
+	return body
 }

@@ -1,4 +1,5 @@
-// Package telemetry makes what the API tells its operators.
+// Package telemetry holds what operators watch the API by: its log, its metrics, its traces, and
+// the server on ADMIN_PORT.
 package telemetry
 
 import (
@@ -11,13 +12,11 @@ import (
 	"prima.internal/app/config"
 )
 
-// NewLogger returns a logger that writes a line a record to w, in the form and from the level that
-// c asks for. A record made with a context of [WithRequestID] carries that id, and one made in a trace the ids of that and of its span.
+// NewLogger returns a logger that writes one line a record to w, with the level and the format of
+// c. A record carries the request id of its context, see [WithRequestID], and the ids of its trace.
 func NewLogger(w io.Writer, c config.Config) *slog.Logger {
 	var level slog.Level
-	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
-		level = slog.LevelInfo // a configuration that Load returned has no other
-	}
+	_ = level.UnmarshalText([]byte(c.LogLevel)) // config.Load returns valid levels only
 	options := &slog.HandlerOptions{Level: level}
 	if c.LogFormat == "text" {
 		return slog.New(requestHandler{slog.NewTextHandler(w, options)})
@@ -32,7 +31,7 @@ func WithRequestID(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, requestIDKey{}, id)
 }
 
-// requestHandler adds the ids of the request and of its trace to each record.
+// requestHandler adds the ids of the request and its trace to each record.
 type requestHandler struct {
 	slog.Handler
 }
@@ -43,7 +42,7 @@ func (h requestHandler) Handle(ctx context.Context, r slog.Record) error {
 	}
 	if span := trace.SpanContextFromContext(ctx); span.IsValid() {
 		r.AddAttrs(slog.String("trace_id", span.TraceID().String()))
-		if !span.IsRemote() { // that would be the span of who called
+		if !span.IsRemote() { // a remote span is the caller's
 			r.AddAttrs(slog.String("span_id", span.SpanID().String()))
 		}
 	}

@@ -7,23 +7,26 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
-// A Build is what was built.
+// Build identifies the binary.
 type Build struct {
 	Version  string
 	Revision string // of the sources
 }
 
-// NewRegistry returns the metrics of collectors beside those of the process, the Go runtime and the build.
+// NewRegistry returns a registry of some collectors and those of the process, the Go runtime and
+// the build.
 func NewRegistry(build Build, of ...prometheus.Collector) *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		// Beside the usual ones how long goroutines wait for a processor, and what the memory is used for.
-		collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(collectors.MetricsScheduler, collectors.MetricsMemory)),
+		collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(
+			collectors.MetricsScheduler, collectors.MetricsMemory)),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name:        "prima_build_info",
-			Help:        "1, with what was built as labels.",
-			ConstLabels: prometheus.Labels{"version": build.Version, "revision": build.Revision, "goversion": runtime.Version()},
+			Name: "prima_build_info",
+			Help: "1, with the build as labels.",
+			ConstLabels: prometheus.Labels{
+				"version": build.Version, "revision": build.Revision, "goversion": runtime.Version(),
+			},
 		}, func() float64 { return 1 }),
 	)
 	r.MustRegister(of...)

@@ -12,16 +12,14 @@ import (
 	"prima.internal/app/config"
 )
 
-const defaultExportTimeout = 10 * time.Second
-
-var headerName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$") // a token of RFC 9110
+var headerName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$") // a token
 
 // checkOTLP checks the variables of the exporter, which reads them itself but only logs what is
-// wrong. It returns the collector's URL, nil if no traces are exported, and how long an export may
-// take. The error, if any, is a [*config.Error].
+// wrong. It returns the collector's URL, empty if no traces are exported, and how long an export
+// may take. The error, if any, is a [*config.Error].
 //
 // Source: https://opentelemetry.io/docs/specs/otel/protocol/exporter/.
-func checkOTLP(environ []string) (endpoint *url.URL, timeout time.Duration, err error) {
+func checkOTLP(environ []string) (endpoint string, timeout time.Duration, err error) {
 	var faults []config.Fault
 	must := func(ok bool, name, value, allowed string) {
 		if value != "" && !ok {
@@ -34,23 +32,23 @@ func checkOTLP(environ []string) (endpoint *url.URL, timeout time.Duration, err 
 	}
 
 	if _, disabled := lookup(environ, "OTEL_SDK_DISABLED"); strings.EqualFold(disabled, "true") {
-		return nil, 0, nil
+		return "", 0, nil
 	}
 	name, value := lookup(environ, "OTEL_TRACES_EXPORTER")
 	must(value == "otlp" || value == "none", name, value, "otlp or none")
 	if value == "none" {
-		return nil, 0, nil
+		return "", 0, nil
 	}
 	name, value = otlp("ENDPOINT")
 	if value == "" {
-		return nil, 0, err
+		return "", 0, err
 	}
-	endpoint, parseErr := url.Parse(value)
-	ok := parseErr == nil && (endpoint.Scheme == "http" || endpoint.Scheme == "https") &&
-		endpoint.Host != "" && endpoint.User == nil
+	u, parseErr := url.Parse(value)
+	ok := parseErr == nil && (u.Scheme == "http" || u.Scheme == "https")
+	ok = ok && u.Host != "" && u.User == nil
 	must(ok, name, value, "an http or https URL without a user")
-	if ok && name == "OTEL_EXPORTER_OTLP_ENDPOINT" {
-		endpoint = endpoint.JoinPath("v1/traces")
+	if endpoint = value; ok && name == "OTEL_EXPORTER_OTLP_ENDPOINT" {
+		endpoint = u.JoinPath("v1/traces").String()
 	}
 	name, value = otlp("PROTOCOL")
 	must(value == "http/protobuf", name, value, "http/protobuf, which collectors take on port 4318")
@@ -62,11 +60,11 @@ func checkOTLP(environ []string) (endpoint *url.URL, timeout time.Duration, err 
 	name, value = otlp("TIMEOUT")
 	ms, parseErr := strconv.ParseInt(value, 10, 32)
 	must(parseErr == nil && ms > 0, name, value, "a whole number of milliseconds")
-	if timeout = defaultExportTimeout; value != "" {
+	if timeout = 10 * time.Second; value != "" {
 		timeout = time.Duration(ms) * time.Millisecond
 	}
 	if name, value = otlp("CERTIFICATE"); value != "" {
-		pem, readErr := os.ReadFile(value)
+		pem, readErr := os.ReadFile(value) //nolint:gosec // the operator names it
 		must(readErr == nil && x509.NewCertPool().AppendCertsFromPEM(pem), name, value,
 			"a file with certificates in PEM that can be read")
 	}

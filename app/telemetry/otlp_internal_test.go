@@ -106,6 +106,6 @@ func TestEndpoint(t *testing.T) {
 	} {
 		endpoint, _, err := checkOTLP(strings.Fields(environ))
 		require.NoError(t, err, environ)
-		assert.Equal(t, want, (&Tracing{endpoint: endpoint}).Endpoint(), environ)
+		assert.Equal(t, want, endpoint, environ)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"sync/atomic"
 	"time"
 
@@ -19,14 +18,11 @@ import (
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 )
 
-// serviceName is the service's name in traces unless the environment sets another.
-const serviceName = "prima-api"
-
 // Tracing exports the traces of a process. As a collector it counts their spans.
 type Tracing struct {
 	prometheus.Collector
 	provider *sdktrace.TracerProvider // nil: tracing is off
-	endpoint *url.URL
+	endpoint string
 }
 
 // NewTracing starts to export traces if environ, which is [os.Environ], names a collector.
@@ -34,11 +30,11 @@ type Tracing struct {
 func NewTracing(environ []string, build Build, log *slog.Logger) (*Tracing, error) {
 	endpoint, timeout, err := checkOTLP(environ)
 	e := newExports(endpoint, timeout, log)
-	if err != nil || endpoint == nil {
+	if err != nil || endpoint == "" {
 		return &Tracing{Collector: e.spans}, err
 	}
 	described, err := resource.New(context.Background(),
-		resource.WithAttributes(semconv.ServiceName(serviceName), semconv.ServiceVersion(build.Version)),
+		resource.WithAttributes(semconv.ServiceName("prima-api"), semconv.ServiceVersion(build.Version)),
 		resource.WithTelemetrySDK(), resource.WithHost(),
 		resource.WithProcessRuntimeName(), resource.WithProcessRuntimeVersion(),
 		resource.WithFromEnv(), // the last one wins
@@ -66,32 +62,24 @@ func (t *Tracing) Shutdown(ctx context.Context) error {
 	if t.provider == nil {
 		return nil
 	}
-	if err := t.provider.Shutdown(ctx); err != nil {
-		return fmt.Errorf("export the last traces: %w", err)
-	}
-	return nil
+	return t.provider.Shutdown(ctx)
 }
 
 // Endpoint returns the collector's URL. It is empty if tracing is off.
-func (t *Tracing) Endpoint() string {
-	if t.endpoint == nil {
-		return ""
-	}
-	return t.endpoint.String()
-}
+func (t *Tracing) Endpoint() string { return t.endpoint }
 
 // exports is a client of a collector that counts spans, bounds the time of each export, and logs
 // when exports begin to fail and when they succeed again.
 type exports struct {
 	otlptrace.Client
-	endpoint *url.URL
+	endpoint string
 	timeout  time.Duration // retries included
 	spans    *prometheus.CounterVec
 	log      *slog.Logger
 	failing  atomic.Bool // the last export failed
 }
 
-func newExports(endpoint *url.URL, timeout time.Duration, log *slog.Logger) *exports {
+func newExports(endpoint string, timeout time.Duration, log *slog.Logger) *exports {
 	spans := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "prima_trace_spans_total",
 		Help: "Spans that the collector took (outcome exported), or that were given up (failed).",
@@ -119,13 +107,13 @@ func (e *exports) UploadTraces(ctx context.Context, spans []*tracepb.ResourceSpa
 	if err != nil {
 		e.spans.WithLabelValues("failed").Add(float64(n))
 		if !e.failing.Swap(true) {
-			e.log.Warn("traces are not exported", "endpoint", e.endpoint.String(), "error", err)
+			e.log.Warn("traces are not exported", "endpoint", e.endpoint, "error", err)
 		}
 		return err
 	}
 	e.spans.WithLabelValues("exported").Add(float64(n))
 	if e.failing.Swap(false) {
-		e.log.Info("traces are exported again", "endpoint", e.endpoint.String())
+		e.log.Info("traces are exported again", "endpoint", e.endpoint)
 	}
 	return nil
 }

@@ -7,79 +7,82 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
-	"slices"
 	"strings"
 	"time"
 
 	"prima.internal/app/config"
 )
 
-// checkTimeout bounds a check as a whole.
-const checkTimeout = time.Minute
+// checkTimeout bounds a check, and once more the removal of what it created.
+const checkTimeout = 30 * time.Second
 
-// check uses a deployed API as a client would, with an access token unless that is empty: it creates a
-// user, finds it in the list and deletes it.
-// What it created is deleted also when something else fails.
-func check(ctx context.Context, base, token string, out io.Writer) (err error) {
-	u, err := url.Parse(base)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return fmt.Errorf("%q is not the URL of an API, such as http://localhost:5000", base)
-	}
-	c := client{base: strings.TrimRight(base, "/"), token: token, out: out}
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-	defer cancel()
-
-	var created struct{ ID string }
-	if err := c.call(ctx, http.MethodPost, config.PathUsers, `{"name":"prima-api check","email":"check@example.com"}`, http.StatusCreated, &created); err != nil {
-		return err
-	}
-	path := config.PathUsers + "/" + url.PathEscape(created.ID)
-	defer func() {
-		if deleted := c.call(context.WithoutCancel(ctx), http.MethodDelete, path, "", http.StatusNoContent, nil); err == nil {
-			err = deleted
+// runCheck uses the API at a URL as a client would. It returns the exit status.
+func runCheck(url string, environ []string, stdout, stderr io.Writer) int {
+	c := client{base: strings.TrimRight(url, "/"), out: stdout}
+	for _, entry := range environ {
+		if token, ok := strings.CutPrefix(entry, "API_TOKEN="); ok {
+			c.token = token
 		}
-	}()
-	var user struct{ ID, Name, Email string }
-	if err := c.call(ctx, http.MethodGet, path, "", http.StatusOK, &user); err != nil {
-		return err
 	}
-	if user.ID != created.ID || user.Email != "check@example.com" {
-		return fmt.Errorf("the user was read as %+v", user)
+	if err := c.check(context.Background(), checkTimeout); err != nil {
+		_, _ = fmt.Fprintf(stderr, "prima-api check %s: %v\n", url, err)
+		return 1
 	}
-	return c.find(ctx, created.ID)
+	return 0
 }
 
-// find looks for a user in the list, which may lag behind by a moment.
-func (c client) find(ctx context.Context, id string) error {
+// A client calls a deployed API and prints what it does.
+type client struct {
+	base  string
+	token string // may be empty
+	out   io.Writer
+}
+
+// check creates a user, finds it, and deletes it. It deletes it also if it was not found.
+func (c client) check(ctx context.Context, timeout time.Duration) error {
+	limited, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	const user = `{"name":"prima-api check","email":"check@example.com"}`
+	body, err := c.call(limited, http.MethodPost, config.PathUsers, user, http.StatusCreated)
+	if err != nil {
+		return err
+	}
+	var created struct{ ID string }
+	if err := json.Unmarshal(body, &created); err != nil || created.ID == "" {
+		return fmt.Errorf("the user that was created has no id: %.200q", body)
+	}
+	path := config.PathUsers + "/" + created.ID
+	if err = c.await(limited, path, created.ID); err == nil {
+		err = c.await(limited, config.PathUsers, created.ID)
+	}
+	removing, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	if _, failure := c.call(removing, http.MethodDelete, path, "", http.StatusNoContent); err == nil {
+		err = failure
+	}
+	return err
+}
+
+// await waits until a path shows a user, because the list may lag behind by a moment.
+func (c client) await(ctx context.Context, path, id string) error {
 	for {
-		var users []struct{ ID string }
-		if err := c.call(ctx, http.MethodGet, config.PathUsers, "", http.StatusOK, &users); err != nil {
+		body, err := c.call(ctx, http.MethodGet, path, "", http.StatusOK)
+		if err != nil || bytes.Contains(body, []byte(id)) {
 			return err
-		}
-		if slices.ContainsFunc(users, func(u struct{ ID string }) bool { return u.ID == id }) {
-			return nil
 		}
 		select {
 		case <-time.After(time.Second):
 		case <-ctx.Done():
-			return fmt.Errorf("the user is not among the %d of the list", len(users))
+			return fmt.Errorf("GET %s does not show the user %s", path, id)
 		}
 	}
 }
 
-// A client calls an API and says what it does.
-type client struct {
-	base  string
-	token string
-	out   io.Writer
-}
-
-// call sends a request, JSON unless body is empty, and reads the JSON of the answer into result, unless that is nil.
-func (c client) call(ctx context.Context, method, path, body string, want int, result any) error {
+// call sends a request, with a JSON body if there is one, and returns the body of the response.
+func (c client) call(ctx context.Context, method, path, body string, status int) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, method, c.base+path, strings.NewReader(body))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if body != "" {
 		request.Header.Set("Content-Type", "application/json")
@@ -89,22 +92,13 @@ func (c client) call(ctx context.Context, method, path, body string, want int, r
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { _ = response.Body.Close() }()
-	answer, err := io.ReadAll(response.Body)
-	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, err)
-	}
+	data, err := io.ReadAll(response.Body)
 	_, _ = fmt.Fprintf(c.out, "%s %s: %s\n", method, path, response.Status)
-	if response.StatusCode != want {
-		return fmt.Errorf("%s %s was answered %s: %s", method, path, response.Status, bytes.TrimSpace(answer))
+	if err == nil && response.StatusCode != status {
+		err = fmt.Errorf("%s %s: %s: %s", method, path, response.Status, bytes.TrimSpace(data))
 	}
-	if result == nil {
-		return nil
-	}
-	if err := json.Unmarshal(answer, result); err != nil {
-		return fmt.Errorf("%s %s was answered %.200q: %w", method, path, answer, err)
-	}
-	return nil
+	return data, err
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -65,7 +66,7 @@ func TestRefusesToStart(t *testing.T) {
 		args, environ []string
 	}{
 		`unexpected argument "serve"`:              {[]string{"serve"}, nil},
-		"flag provided but not defined":            {[]string{"-port=1"}, nil},
+		`unexpected argument "-port=1"`:            {[]string{"-port=1"}, nil},
 		`PORT="x" must be a whole number`:          {nil, []string{"PORT=x", "LOG_LEVEL=loud"}},
 		`LOG_LEVEL="loud" must be debug, info`:     {nil, []string{"PORT=x", "LOG_LEVEL=loud"}},
 		`LOCALSTACK_URL="localstack:4566" must be`: {nil, []string{"LOCALSTACK_URL=localstack:4566"}},
@@ -93,7 +94,7 @@ func TestCheckFails(t *testing.T) {
 	}))
 	defer failing.Close()
 	for url, want := range map[string]string{
-		"localhost:5000":     "is not the URL of an API",
+		"localhost:5000":     "unsupported protocol scheme",
 		"http://127.0.0.1:1": "connection refused",
 		failing.URL:          "503 Service Unavailable: broken",
 	} {
@@ -104,6 +105,25 @@ func TestCheckFails(t *testing.T) {
 			assert.Contains(t, stdout.String(), "DELETE /users/1: 204", "what was created is taken away")
 		}
 	}
+}
+
+// Ensure a check ends, though the API does not answer the request to delete what was created.
+func TestCheckEnds(t *testing.T) {
+	t.Parallel()
+	stuck := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.Method {
+		case http.MethodPost:
+			w.WriteHeader(http.StatusCreated)
+			_, _ = io.WriteString(w, `{"id":"1"}`)
+		case http.MethodDelete:
+			<-r.Context().Done()
+		default:
+			_, _ = io.WriteString(w, `[{"id":"1"}]`)
+		}
+	}))
+	defer stuck.Close()
+	c := client{base: stuck.URL, out: io.Discard}
+	assert.ErrorIs(t, c.check(t.Context(), time.Second), context.DeadlineExceeded)
 }
 
 // Ensure settings that were removed do not stop the start, and that the log names each once.

@@ -4,11 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"math"
 	"net"
+	"net/http"
 	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
 	"strconv"
+	"syscall"
 	"time"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
 
 	"prima.internal/app/api"
 	"prima.internal/app/awsclient"
@@ -19,65 +28,92 @@ import (
 	"prima.internal/app/user"
 )
 
-// A program is the API, wired and listening.
+// A program is the API with what it needs.
 type program struct {
-	config   config.Config
-	server   *api.Server
-	listener net.Listener
-	admin    *telemetry.Admin
-	operator net.Listener // of admin
-	tracing  *telemetry.Tracing
-	log      *slog.Logger
+	config  config.Config
+	server  *api.Server
+	admin   *http.Server
+	tracing *telemetry.Tracing
+	log     *slog.Logger
 }
 
-// newProgram wires the API and binds its ports, so that one that is taken fails at once.
-func newProgram(ctx context.Context, c config.Config, tracing *telemetry.Tracing, log *slog.Logger) (*program, error) {
+// serve serves until a signal. It returns the exit status.
+func serve(environ []string, stderr io.Writer) int {
+	c, deprecations, err := config.Load(environ)
+	if err != nil {
+		return wrongSettings(stderr, err)
+	}
+	p := &program{config: c, log: telemetry.NewLogger(stderr, c)}
+	for _, d := range deprecations {
+		if d.Use == "" {
+			p.log.Warn(d.Variable + " was removed: it has no effect any more")
+			continue
+		}
+		p.log.Warn("deprecated variable", "variable", d.Variable, "use", d.Use, "ignored", d.Ignored)
+	}
+	if len(c.AccessTokens) == 0 {
+		p.log.Warn("everybody may read and write: ACCESS_TOKENS is empty")
+	}
+	build := telemetry.Build{Version: version, Revision: revision}
+	if p.tracing, err = telemetry.NewTracing(environ, build, p.log); err != nil {
+		return wrongSettings(stderr, err)
+	}
+	if err = p.wire(context.Background(), build); err == nil {
+		err = p.run()
+	}
+	if err != nil {
+		p.log.Error("stopped", "error", err)
+		return 1
+	}
+	p.log.Info("stopped")
+	return 0
+}
+
+// wire makes the servers.
+func (p *program) wire(ctx context.Context, build telemetry.Build) error {
+	c, log := p.config, p.log
 	cfg, err := awsclient.Load(ctx, c, log)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	calls := awsclient.Observe(&cfg)
 	users, avatars := dynamo.New(cfg, c), bucket.New(cfg, c)
-	directory := &user.Service{Users: users, Avatars: avatars, Log: log}
-	server := api.New(c, directory, []api.Dependency{
+	service := &user.Service{Users: users, Avatars: avatars, Log: log}
+	p.server = api.New(c, service, []api.Dependency{
 		{Name: "dynamodb", Check: users.Check},
 		{Name: "s3", Check: avatars.Check},
 	}, log)
-	server.Trace(tracing.Tracer())
-	build := telemetry.Build{Version: version, Revision: revision}
-	p := &program{
-		config: c, server: server, log: log, tracing: tracing,
-		admin: telemetry.NewAdmin(
-			telemetry.NewRegistry(build, server, calls, users, tracing), build, server.Ready(), log),
-	}
-	if p.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", ":"+strconv.Itoa(c.Port)); err != nil {
-		return nil, fmt.Errorf("PORT=%d: %w", c.Port, err)
-	}
-	if p.operator, err = new(net.ListenConfig).Listen(ctx, "tcp", ":"+strconv.Itoa(c.AdminPort)); err != nil {
-		_ = p.listener.Close()
-		return nil, fmt.Errorf("ADMIN_PORT=%d: %w", c.AdminPort, err)
-	}
-	return p, nil
+	p.server.Trace(p.tracing.Tracer())
+	metrics := telemetry.NewRegistry(build, p.server, calls, users, p.tracing)
+	p.admin = telemetry.NewAdmin(metrics, build, p.server.Ready(), log)
+	return nil
 }
 
-// Addr returns the address that the API listens on.
-func (p *program) Addr() string { return p.listener.Addr().String() }
+// run serves until a signal. Then it goes on serving for DRAIN_TIME, closes the API's port, and
+// gives running requests, and after them the last traces, SHUTDOWN_TIMEOUT to finish. The
+// operators' port is served to the end. A second signal ends everything at once.
+func (p *program) run() error {
+	ctx := context.Background()
+	memory := p.setMemory()
+	listener, err := listen(ctx, "PORT", p.config.Port)
+	if err != nil {
+		return err
+	}
+	operator, err := listen(ctx, "ADMIN_PORT", p.config.AdminPort)
+	if err != nil {
+		return err
+	}
+	stop := make(chan os.Signal, 2)
+	signal.Notify(stop, syscall.SIGTERM, os.Interrupt)
+	defer signal.Stop(stop)
+	p.log.Info("listening", "address", listener.Addr().String(), "admin", operator.Addr().String(),
+		"version", version, "revision", revision, "traces", p.tracing.Endpoint(),
+		"gomaxprocs", runtime.GOMAXPROCS(0), "gomemlimit", memory)
 
-// AdminAddr returns the address that operators are served on.
-func (p *program) AdminAddr() string { return p.operator.Addr().String() }
-
-// errSecondSignal ends a stop that somebody did not want to wait for.
-var errSecondSignal = errors.New("a second signal: running requests were cut off")
-
-// run serves until a signal, then drains: for the drain time everything is still served, then the
-// listener closes, and running requests have the shutdown time to finish; of what they leave of it, the last traces are exported.
-// Operators are served to the end. A second signal ends it at once.
-func (p *program) run(stop <-chan os.Signal) error {
-	go p.admin.Serve(p.operator)
-	defer p.admin.Close()
-	served := make(chan error, 1)
-	go func() { served <- p.server.Serve(p.listener) }()
-
+	served := make(chan error, 2)
+	go func() { served <- p.admin.Serve(operator) }()
+	defer func() { _ = p.admin.Close() }()
+	go func() { served <- p.server.Serve(listener) }()
 	select {
 	case err := <-served:
 		return fmt.Errorf("serve: %w", err)
@@ -85,41 +121,57 @@ func (p *program) run(stop <-chan os.Signal) error {
 		p.log.Info("draining", "signal", sig.String(), "drain_time", p.config.DrainTime.String())
 	}
 	p.server.Drain()
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() {
+		<-stop
+		cancel(errors.New("a second signal: running requests were cut off"))
+	}()
 	select {
 	case <-time.After(p.config.DrainTime):
-	case <-stop:
-		return errSecondSignal
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
-
-	ctx, cancel := context.WithTimeout(context.Background(), p.config.ShutdownTimeout)
-	defer cancel()
-	done := make(chan error, 1)
-	go func() { done <- p.server.Shutdown(ctx) }()
-	select {
-	case err := <-done:
-		p.exportRest(ctx, stop)
-		if err != nil {
-			return fmt.Errorf("running requests were cut off after SHUTDOWN_TIMEOUT: %w", err)
-		}
-		return nil
-	case <-stop:
-		return errSecondSignal
+	ctx, done := context.WithTimeoutCause(ctx, p.config.ShutdownTimeout,
+		errors.New("running requests were cut off after SHUTDOWN_TIMEOUT"))
+	defer done()
+	err = p.server.Shutdown(ctx)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
 	}
+	if lost := p.tracing.Shutdown(ctx); lost != nil { // no failure of the API
+		p.log.Warn("traces are lost", "error", lost)
+	}
+	return err
 }
 
-// exportRest exports the traces that are left, until ctx ends or a signal comes. What cannot be exported is no failure of the API.
-func (p *program) exportRest(ctx context.Context, stop <-chan os.Signal) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	done := make(chan error, 1)
-	go func() { done <- p.tracing.Shutdown(ctx) }()
-	select {
-	case err := <-done:
-		if err != nil {
-			p.log.Warn("traces are lost", "error", err)
-		}
-	case <-ctx.Done():
-		p.log.Warn("traces are lost", "error", ctx.Err())
-	case <-stop:
+func listen(ctx context.Context, variable string, port int) (net.Listener, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", ":"+strconv.Itoa(port))
+	if err != nil {
+		return nil, fmt.Errorf("%s=%d: %w", variable, port, err)
 	}
+	return l, nil
+}
+
+const (
+	// memoryShare of a container's memory is GOMEMLIMIT by default. The rest is for what the Go
+	// runtime does not count: the buffers of sockets, and the pages of the program.
+	memoryShare = 0.8
+	// garbagePercent is GOGC by default. With Go's 100 the heap, a few megabytes, is collected tens
+	// of times a second under load, for a third of the processor time.
+	garbagePercent = 400
+	// limitOfRequests times REQUEST_MEMORY is GOMEMLIMIT where there is no container.
+	limitOfRequests = 4
+)
+
+// setMemory sets GOMEMLIMIT and GOGC unless the environment does. It returns GOMEMLIMIT in bytes.
+func (p *program) setMemory() int64 {
+	limit, _ := memlimit.Set(memlimit.WithRatio(memoryShare)) // 0 without cgroups
+	if _, set := os.LookupEnv("GOMEMLIMIT"); !set && (limit == 0 || limit == math.MaxInt64) {
+		limit = limitOfRequests * p.config.RequestMemory
+		debug.SetMemoryLimit(limit)
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbagePercent)
+	}
+	return limit
 }

@@ -18,27 +18,24 @@ import (
 	"prima.internal/app/user"
 )
 
-// runSweep removes the images that no user names. It returns the exit status.
+// runSweep removes the avatars that no user names. It returns the exit status.
 func runSweep(args, environ []string, stdout, stderr io.Writer) int {
-	flags := flag.NewFlagSet("prima-api sweep", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	olderThan := flags.Duration("older-than", time.Hour, "age from which an image is judged")
-	dryRun := flags.Bool("dry-run", false, "say what would be removed, and remove nothing")
+	flags := flag.NewFlagSet("prima-api sweep", flag.ExitOnError)
+	olderThan := flags.Duration("older-than", time.Hour, "least age of the images that are removed")
+	dryRun := flags.Bool("dry-run", false, "list what would be removed, and remove nothing")
 	force := flags.Bool("force", false, "remove them also if they are most of the bucket")
-	if err := flags.Parse(args); err != nil {
-		return parseStatus(err)
-	}
-	if flags.NArg() > 0 {
+	_ = flags.Parse(args) // ends the process if they are wrong
+	settings, _, err := config.Load(environ)
+	least := user.SweepMargin(settings.RequestTimeout)
+	switch {
+	case err != nil:
+		return wrongSettings(stderr, err)
+	case flags.NArg() > 0:
 		_, _ = fmt.Fprintf(stderr, "prima-api sweep: unexpected argument %q\n", flags.Arg(0))
 		return 2
-	}
-	settings, _, err := config.Load(environ)
-	if err != nil {
-		_, _ = fmt.Fprintf(stderr, "prima-api: wrong settings; see prima-api -help\n%v\n", err)
-		return 2
-	}
-	if least := user.SweepMargin(settings.RequestTimeout); *olderThan < least {
-		_, _ = fmt.Fprintf(stderr, "prima-api sweep: -older-than must be at least %s: a younger image may be that of a request which is still running (REQUEST_TIMEOUT=%s)\n", least, settings.RequestTimeout)
+	case *olderThan < least:
+		_, _ = fmt.Fprintf(stderr, "prima-api sweep: -older-than must be at least %s: a younger image "+
+			"may belong to a request that runs (REQUEST_TIMEOUT=%s)\n", least, settings.RequestTimeout)
 		return 2
 	}
 	log := telemetry.NewLogger(stderr, settings)
@@ -49,30 +46,33 @@ func runSweep(args, environ []string, stdout, stderr io.Writer) int {
 		log.Error("not swept", "error", err)
 		return 1
 	}
-	sweeper := &user.Sweeper{Users: dynamo.New(cfg, settings), Avatars: bucket.New(cfg, settings), Log: log}
-
-	before := time.Now().Add(-*olderThan)
+	sweeper := &user.Sweeper{
+		Users: dynamo.New(cfg, settings), Avatars: bucket.New(cfg, settings), Log: log,
+	}
+	var orphans []user.ListedImage
 	var swept user.Swept
-	if *dryRun {
-		var orphans []user.ListedImage
+	if before := time.Now().Add(-*olderThan); *dryRun {
 		orphans, swept, err = sweeper.Find(ctx, before)
-		for _, image := range orphans {
-			_, _ = fmt.Fprintf(stdout, "%s%s/%s %s\n", bucket.Prefix, image.UserID, image.AvatarID, image.Stored.UTC().Format(time.RFC3339))
-		}
 	} else {
 		swept, err = sweeper.Sweep(ctx, before, *force)
 	}
+	for _, image := range orphans {
+		_, _ = fmt.Fprintf(stdout, "%s%s/%s %s\n", bucket.Prefix, image.UserID, image.AvatarID,
+			image.Stored.UTC().Format(time.RFC3339))
+	}
 	if err == nil || swept.Removed > 0 {
-		_, _ = fmt.Fprintf(stdout, "%d images in %s, %d of them younger than %s; %d named by no user, %d removed\n",
+		_, _ = fmt.Fprintf(stdout, "%d images in %s, %d of them younger than %s; "+
+			"%d named by no user, %d removed\n",
 			swept.Seen, settings.Bucket, swept.Young, *olderThan, swept.Orphans, swept.Removed)
 	}
-	if err != nil {
-		if errors.Is(err, user.ErrTooManyOrphans) {
-			_, _ = fmt.Fprintf(stderr, "prima-api sweep: %v. Is DYNAMODB_TABLE=%s the table of these images? -force removes them all the same\n", err, settings.Table)
-			return 1
-		}
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, user.ErrTooManyOrphans):
+		_, _ = fmt.Fprintf(stderr, "prima-api sweep: %v. Is DYNAMODB_TABLE=%s the table of these "+
+			"images? -force removes them all the same\n", err, settings.Table)
+	default:
 		log.Error("not swept to the end", "error", err)
-		return 1
 	}
-	return 0
+	return 1
 }

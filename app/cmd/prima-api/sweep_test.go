@@ -95,9 +95,9 @@ func TestTokenCommand(t *testing.T) {
 	assert.Equal(t, []config.AccessToken{{Name: "ci", Read: true, Write: true, Hash: config.HashToken(token)}}, c.AccessTokens)
 
 	for want, args := range map[string][]string{
-		"usage: prima-api token NAME SCOPE": {"token"},
-		`the scope "admin" must be`:         {"token", "ci", "admin"},
-		`the name "C I" must be`:            {"token", "C I", "read"},
+		`[] must be NAME SCOPE`:             {"token"},
+		`["ci" "admin"] must be NAME SCOPE`: {"token", "ci", "admin"},
+		`["C I" "read"] must be NAME SCOPE`: {"token", "C I", "read"},
 	} {
 		var stdout, stderr bytes.Buffer
 		assert.Equal(t, 2, run(args, nil, &stdout, &stderr))
