@@ -1,14 +1,13 @@
 // Package config is the contract between the API and whatever deploys it: every setting with its
-// environment variable, default and meaning, the key schema of the table, and the paths that
-// probes and services use. The API reads it with [Load]; the infrastructure fills a [Config] with
-// what it has made and hands the API the variables of [Config.Environ]. What one writes the other
-// reads: both are made from the same table of settings, in settings.go.
+// environment variable, default and meaning, the key of the table, the permissions in AWS, and the
+// paths that others rely on. The infrastructure fills a [Config] and gives the API the variables of
+// [Config.Environ]; the API reads them with [Load].
 package config
 
 import "time"
 
-// Config is everything that a deployment tells the API. The zero value is not valid: start from
-// [Default] or [Load]. Each field's variable, default, bounds and meaning stand in [Settings].
+// Config is every setting of the API. The zero value is not valid: start from [Default] or [Load].
+// [Settings] has the variable, default, bounds and meaning of each field.
 type Config struct {
 	Port      int
 	AdminPort int
@@ -20,7 +19,7 @@ type Config struct {
 	Table            string
 	Bucket           string
 
-	PublicURL   string // without a trailing slash; empty: taken from each request
+	PublicURL   string // without a slash at the end; empty: each request's own
 	CORSOrigins []string
 	Pages       bool
 
@@ -54,7 +53,7 @@ func Default() Config {
 	return c
 }
 
-// DynamoDB returns the URL that DynamoDB is called at; empty means AWS itself.
+// DynamoDB returns the URL of DynamoDB; empty means AWS itself.
 func (c Config) DynamoDB() string {
 	if c.DynamoDBEndpoint != "" {
 		return c.DynamoDBEndpoint
@@ -62,7 +61,7 @@ func (c Config) DynamoDB() string {
 	return c.Endpoint
 }
 
-// S3 returns the URL that S3 is called at; empty means AWS itself.
+// S3 returns the URL of S3; empty means AWS itself.
 func (c Config) S3() string {
 	if c.S3Endpoint != "" {
 		return c.S3Endpoint

@@ -50,9 +50,9 @@ func TestLoadReadsEveryVariable(t *testing.T) {
 		value, known := samples[s.Variable]
 		require.True(t, known, "no sample for %s", s.Variable)
 
-		c, deprecations, err := config.Load([]string{s.Variable + "=" + value})
+		c, warnings, err := config.Load([]string{s.Variable + "=" + value})
 		require.NoError(t, err)
-		assert.Empty(t, deprecations)
+		assert.Empty(t, warnings)
 		for _, v := range c.Environ() {
 			want := defaultOf(t, v.Name)
 			if v.Name == s.Variable {
@@ -190,19 +190,19 @@ func TestLoadNormalises(t *testing.T) {
 // Ensure the variables of the earlier chart still work, are reported, and give way to today's.
 func TestLoadAcceptsFormerVariables(t *testing.T) {
 	t.Parallel()
-	c, deprecations, err := config.Load([]string{"LOCALSTACK_URL=http://localstack:4566", "DYNAMODB_ENDPOINT=http://dynamodb:8000"})
+	c, warnings, err := config.Load([]string{"LOCALSTACK_URL=http://localstack:4566", "DYNAMODB_ENDPOINT=http://dynamodb:8000"})
 	require.NoError(t, err)
 	assert.Equal(t, "http://localstack:4566", c.S3())
 	assert.Equal(t, "http://dynamodb:8000", c.DynamoDB())
-	assert.Equal(t, []config.Deprecation{
-		{Variable: "LOCALSTACK_URL", Use: "AWS_ENDPOINT_URL"},
-		{Variable: "DYNAMODB_ENDPOINT", Use: "AWS_ENDPOINT_URL_DYNAMODB"},
-	}, deprecations)
+	assert.Equal(t, []string{
+		"LOCALSTACK_URL is deprecated; set AWS_ENDPOINT_URL instead",
+		"DYNAMODB_ENDPOINT is deprecated; set AWS_ENDPOINT_URL_DYNAMODB instead",
+	}, warnings)
 
-	c, deprecations, err = config.Load([]string{"LOCALSTACK_URL=http://old:4566", "AWS_ENDPOINT_URL=http://new:4566"})
+	c, warnings, err = config.Load([]string{"LOCALSTACK_URL=http://old:4566", "AWS_ENDPOINT_URL=http://new:4566"})
 	require.NoError(t, err)
 	assert.Equal(t, "http://new:4566", c.Endpoint)
-	assert.Equal(t, []config.Deprecation{{Variable: "LOCALSTACK_URL", Use: "AWS_ENDPOINT_URL", Ignored: true}}, deprecations)
+	assert.Equal(t, []string{"LOCALSTACK_URL is ignored because AWS_ENDPOINT_URL is set; delete it"}, warnings)
 
 	_, _, err = config.Load([]string{"LOCALSTACK_URL=localstack"})
 	assert.ErrorContains(t, err, `LOCALSTACK_URL="localstack"`, "the fault names the variable that was set")
@@ -214,14 +214,14 @@ func TestLoadIgnoresRemovedVariables(t *testing.T) {
 	for _, variable := range config.Removed() {
 		assert.NotContains(t, config.Help(), variable)
 		for _, value := range []string{"1", "no such value"} {
-			c, deprecations, err := config.Load([]string{variable + "=" + value})
+			c, warnings, err := config.Load([]string{variable + "=" + value})
 			require.NoError(t, err)
 			assert.Equal(t, config.Default(), c)
-			assert.Equal(t, []config.Deprecation{{Variable: variable, Ignored: true}}, deprecations)
+			assert.Equal(t, []string{variable + " was removed: it has no effect any more; delete it"}, warnings)
 		}
-		_, deprecations, err := config.Load([]string{variable + "="})
+		_, warnings, err := config.Load([]string{variable + "="})
 		require.NoError(t, err)
-		assert.Empty(t, deprecations)
+		assert.Empty(t, warnings)
 	}
 }
 
@@ -244,9 +244,9 @@ func TestEnvironIsWhatLoadReads(t *testing.T) {
 		for _, v := range want.Environ() {
 			environ = append(environ, v.Name+"="+v.Value)
 		}
-		got, deprecations, err := config.Load(environ)
+		got, warnings, err := config.Load(environ)
 		require.NoError(t, err)
-		assert.Empty(t, deprecations)
+		assert.Empty(t, warnings)
 		assert.Equal(t, want, got)
 	})
 }

@@ -13,23 +13,13 @@ type Fault struct {
 	Allowed  string
 }
 
+// String hides the password of a URL.
 func (f Fault) String() string {
-	return fmt.Sprintf("%s=%q must be %s", f.Variable, shown(f.Value), plain(f.Allowed))
-}
-
-func (f field) fault(variable, value string) Fault {
-	if f.Secret {
-		value = "(hidden)"
-	}
-	return Fault{Variable: variable, Value: value, Allowed: f.allowed}
-}
-
-// shown hides the password of a URL.
-func shown(value string) string {
+	value := f.Value
 	if u, err := url.Parse(value); err == nil && u.User != nil {
-		return u.Redacted()
+		value = u.Redacted()
 	}
-	return value
+	return fmt.Sprintf("%s=%q must be %s", f.Variable, value, plain(f.Allowed))
 }
 
 // An Error is every fault of an environment at once.
@@ -45,17 +35,12 @@ func (e *Error) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// A Deprecation is a variable in the environment that nobody should set any more.
-type Deprecation struct {
-	Variable string
-	Use      string // the variable to set instead; empty if the setting was removed
-	Ignored  bool   // Use is set too, and wins, or the setting was removed
-}
-
-// Load reads the contract from an environment in the form of [os.Environ]. An empty variable
-// counts as not set, but for a secret: that one was to be filled by somebody who did not, and to go on as if there were
-// none would let everybody in. The error, if any, is an [*Error] that holds every fault.
-func Load(environ []string) (Config, []Deprecation, error) {
+// Load reads the contract from an environment in the form of [os.Environ]. It warns of variables
+// that nobody should set any more. The error, if any, is an [*Error] with every fault.
+//
+// An empty variable counts as not set, except for a secret: somebody forgot to fill it, and without
+// it everybody would be let in.
+func Load(environ []string) (c Config, warnings []string, err error) {
 	set, empty := map[string]string{}, map[string]bool{}
 	for _, entry := range environ {
 		if name, value, ok := strings.Cut(entry, "="); ok && value != "" {
@@ -64,43 +49,40 @@ func Load(environ []string) (Config, []Deprecation, error) {
 			empty[name] = true
 		}
 	}
-
-	var (
-		c            Config
-		deprecations []Deprecation
-		faults       []Fault
-	)
+	var faults []Fault
 	for _, f := range c.fields() {
 		variable, value := f.Variable, set[f.Variable]
 		for _, former := range f.Formerly {
-			if set[former] == "" {
-				continue
-			}
-			deprecations = append(deprecations, Deprecation{Variable: former, Use: f.Variable, Ignored: value != ""})
-			if value == "" {
+			switch {
+			case set[former] == "":
+			case value != "":
+				warnings = append(warnings, former+" is ignored because "+f.Variable+" is set; delete it")
+			default:
+				warnings = append(warnings, former+" is deprecated; set "+f.Variable+" instead")
 				variable, value = former, set[former]
 			}
 		}
 		if f.Secret && value == "" && empty[variable] {
-			faults = append(faults, Fault{Variable: variable, Allowed: "left out rather than empty, if that is what is meant"})
+			allowed := "left out rather than empty, if that is what is meant"
+			faults = append(faults, Fault{Variable: variable, Allowed: allowed})
 			continue
 		}
 		if value == "" {
 			value = f.Default
 		}
-		if err := f.parse(value); err != nil {
+		if !f.parse(value) {
 			faults = append(faults, f.fault(variable, value))
 		}
 	}
 	for _, variable := range Removed() {
 		if set[variable] != "" {
-			deprecations = append(deprecations, Deprecation{Variable: variable, Ignored: true})
+			warnings = append(warnings, variable+" was removed: it has no effect any more; delete it")
 		}
 	}
 	if len(faults) > 0 {
-		return Config{}, deprecations, &Error{Faults: faults}
+		return Config{}, warnings, &Error{Faults: faults}
 	}
-	return c, deprecations, nil
+	return c, warnings, nil
 }
 
 // A Variable is one entry of an environment.
@@ -110,8 +92,8 @@ type Variable struct {
 	Secret bool // see [Setting]
 }
 
-// Environ returns the variables that [Load] reads as c, in the order of [Settings]. A setting that
-// is empty is left out: for everything that reads these variables, that is the same.
+// Environ returns the variables that [Load] reads as c, in the order of [Settings]. It leaves out
+// settings that are empty, which means the same.
 func (c Config) Environ() []Variable {
 	var variables []Variable
 	for _, f := range c.fields() {
@@ -128,8 +110,8 @@ func (c Config) Validate() error {
 	var scratch Config
 	rules := scratch.fields()
 	for i, f := range c.fields() {
-		if err := rules[i].parse(f.format()); err != nil {
-			faults = append(faults, f.fault(f.Variable, f.format()))
+		if value := f.format(); !rules[i].parse(value) {
+			faults = append(faults, f.fault(f.Variable, value))
 		}
 	}
 	if len(faults) > 0 {

@@ -1,20 +1,19 @@
 package config
 
-// A Role is what one of the programs may do with AWS: what it calls, and nothing that it does not.
-//
-// A test compares it with the calls that the programs make: TestPermissions in app/cmd/prima-api.
+// A Role is what one of the programs may do with AWS. TestPermissions in app/cmd/prima-api compares
+// it with the calls that the program makes.
 type Role string
 
 // The roles.
 const (
-	RoleAPI   Role = "api"   // of prima-api that serves
-	RoleSweep Role = "sweep" // of prima-api sweep
+	RoleAPI   Role = "api"   // prima-api that serves
+	RoleSweep Role = "sweep" // prima-api sweep
 )
 
 // Roles returns every role.
 func Roles() []Role { return []Role{RoleAPI, RoleSweep} }
 
-// A Policy is a policy document of IAM, in the form in which encoding/json writes it.
+// A Policy is a policy document of IAM, for encoding/json.
 //
 // Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements.html.
 type Policy struct {
@@ -22,7 +21,7 @@ type Policy struct {
 	Statement []Statement
 }
 
-// PolicyVersion is the version of the language of policies that a [Policy] is in.
+// PolicyVersion is the version of the policy language.
 const PolicyVersion = "2012-10-17"
 
 // A Statement is a part of a [Policy].
@@ -35,32 +34,34 @@ type Statement struct {
 	Condition map[string]map[string]string `json:",omitempty"` // operator, key, value
 }
 
-// Policy returns what the role may do, on a table and on a bucket by their ARNs.
+// Policy returns what the role may do with a table and a bucket.
 //
-// Sources: "Actions, resources, and condition keys for Amazon DynamoDB" and "… for Amazon S3" in the Service
+// Sources: "Actions, resources, and condition keys" for DynamoDB and for S3 in the Service
 // Authorization Reference; "Required permissions for Amazon S3 API operations" in the S3 user guide.
 func (r Role) Policy(tableARN, bucketARN string) Policy {
 	avatars := bucketARN + "/" + AvatarPrefix + "*"
+	list := allow("Bucket", bucketARN, "s3:ListBucket")
 	switch r {
 	case RoleAPI:
 		return Policy{Version: PolicyVersion, Statement: []Statement{
-			{Sid: "Users", Effect: "Allow", Resource: []string{tableARN}, Action: []string{
-				"dynamodb:DeleteItem", "dynamodb:DescribeTable", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Scan", "dynamodb:UpdateItem",
-			}},
-			{Sid: "Avatars", Effect: "Allow", Resource: []string{avatars}, Action: []string{"s3:DeleteObject", "s3:GetObject", "s3:PutObject"}},
-			// HeadBucket, which readiness asks, is a ListBucket that has no prefix: a condition on that would refuse it. And who may
-			// not list is told AccessDenied of an object that is not there, in place of NoSuchKey.
-			{Sid: "Bucket", Effect: "Allow", Resource: []string{bucketARN}, Action: []string{"s3:ListBucket"}},
+			allow("Users", tableARN, "dynamodb:DeleteItem", "dynamodb:DescribeTable", "dynamodb:GetItem",
+				"dynamodb:PutItem", "dynamodb:Scan", "dynamodb:UpdateItem"),
+			allow("Avatars", avatars, "s3:DeleteObject", "s3:GetObject", "s3:PutObject"),
+			// For HeadBucket, which has no prefix for a condition. Without it, S3 also says AccessDenied
+			// instead of NoSuchKey.
+			list,
 		}}
 	case RoleSweep:
+		list.Condition = map[string]map[string]string{"StringEquals": {"s3:prefix": AvatarPrefix}}
 		return Policy{Version: PolicyVersion, Statement: []Statement{
-			{Sid: "Users", Effect: "Allow", Resource: []string{tableARN}, Action: []string{"dynamodb:BatchGetItem"}},
-			{Sid: "Avatars", Effect: "Allow", Resource: []string{avatars}, Action: []string{"s3:DeleteObject"}},
-			{
-				Sid: "Bucket", Effect: "Allow", Resource: []string{bucketARN}, Action: []string{"s3:ListBucket"},
-				Condition: map[string]map[string]string{"StringEquals": {"s3:prefix": AvatarPrefix}},
-			},
+			allow("Users", tableARN, "dynamodb:BatchGetItem"),
+			allow("Avatars", avatars, "s3:DeleteObject"),
+			list,
 		}}
 	}
 	panic("config: no role " + string(r))
+}
+
+func allow(sid, resource string, actions ...string) Statement {
+	return Statement{Sid: sid, Effect: "Allow", Resource: []string{resource}, Action: actions}
 }

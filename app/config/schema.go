@@ -6,8 +6,7 @@ const KeyAttribute = "id"
 // KeyType is the DynamoDB type of [KeyAttribute]: a string.
 const KeyType = "S"
 
-// AvatarPrefix starts the key of every avatar: avatars/<id of the user>/<id of the image>. Whoever meets
-// an object knows which user's item decides whether it is still in use.
+// AvatarPrefix starts the key of every avatar: avatars/<id of the user>/<id of the image>.
 const AvatarPrefix = "avatars/"
 
 // Paths that somebody outside of the API relies on: the chart, and the tests of a deployed system.

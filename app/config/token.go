@@ -9,16 +9,16 @@ import (
 	"strings"
 )
 
-// An AccessToken is what the API knows of a bearer token that it accepts: everything but the token.
-// A token is 256 random bits, so that its hash needs no salt and cannot be turned back.
+// An AccessToken is what the API knows of a bearer token: everything but the token itself. A token
+// has 256 random bits, so its hash needs no salt.
 type AccessToken struct {
-	Name  string // who has it, for the log: lower-case letters, digits and hyphens
+	Name  string // whose it is, for the log
 	Read  bool   // GET and HEAD
 	Write bool   // every other method
 	Hash  [sha256.Size]byte
 }
 
-// The scopes of a token as they are written.
+// The scopes of a token.
 const (
 	ScopeRead      = "read"
 	ScopeWrite     = "write"
@@ -30,18 +30,18 @@ var (
 	tokenForm = regexp.MustCompile(`^prima_[A-Za-z0-9_-]{43}$`)
 )
 
-// NewToken makes a token: prima_ and 256 random bits in base64url.
+// NewToken returns a token: prima_ and 256 random bits in base64url.
 func NewToken() string {
 	secret := make([]byte, 32)
 	_, _ = rand.Read(secret) // never fails: https://pkg.go.dev/crypto/rand#Read
 	return "prima_" + base64.RawURLEncoding.EncodeToString(secret)
 }
 
-// IsToken reports whether s is in the form that [NewToken] gives. What is not could be a password
-// that somebody chose, which its hash would give away.
+// IsToken reports whether s has the form of [NewToken]. Anything else could be a password that
+// somebody chose, which can be guessed from its hash.
 func IsToken(s string) bool { return tokenForm.MatchString(s) }
 
-// HashToken returns the hash that an [AccessToken] holds of a token.
+// HashToken returns the hash of a token for its [AccessToken].
 func HashToken(token string) [sha256.Size]byte { return sha256.Sum256([]byte(token)) }
 
 // String returns the entry of ACCESS_TOKENS: name:scope:hash.
@@ -56,7 +56,7 @@ func (t AccessToken) String() string {
 	return t.Name + ":" + scope + ":" + hex.EncodeToString(t.Hash[:])
 }
 
-// ParseAccessToken reads what String writes. ok is false for everything else.
+// ParseAccessToken reads an entry of ACCESS_TOKENS.
 func ParseAccessToken(entry string) (t AccessToken, ok bool) {
 	name, rest, _ := strings.Cut(entry, ":")
 	scope, digest, _ := strings.Cut(rest, ":")
@@ -85,13 +85,16 @@ func ParseScope(s string) (read, write, ok bool) {
 	return false, false, false
 }
 
-// tokens is a list of access tokens, separated by commas. No two have one name or one hash: the log
-// would not say who it was, or one who was taken out would still get in.
-func tokens(p *[]AccessToken) value {
-	return value{
-		allowed: "entries `name:scope:hash` separated by commas, with a scope of read, write or read+write and the SHA-256 of a token in hex, as `prima-api token` prints them",
-		parse: func(s string) error {
-			var list []AccessToken
+// tokens is a list of access tokens, separated by commas. Names and hashes are unique: otherwise
+// the log would not say whose token it was, and a token that was taken out could still be valid.
+func tokens(p *[]AccessToken) field {
+	return field{
+		Setting: Setting{
+			Allowed: "entries `name:scope:hash` separated by commas, with a scope of read, write or " +
+				"read+write and the SHA-256 of a token in hex, as `prima-api token` prints them",
+		},
+		parse: func(s string) bool {
+			*p = nil
 			seen := map[any]bool{}
 			for entry := range strings.SplitSeq(s, ",") {
 				if s == "" {
@@ -99,13 +102,12 @@ func tokens(p *[]AccessToken) value {
 				}
 				t, ok := ParseAccessToken(strings.TrimSpace(entry))
 				if !ok || seen[t.Name] || seen[t.Hash] {
-					return errValue
+					return false
 				}
 				seen[t.Name], seen[t.Hash] = true, true
-				list = append(list, t)
+				*p = append(*p, t)
 			}
-			*p = list
-			return nil
+			return true
 		},
 		format: func() string {
 			entries := make([]string, len(*p))

@@ -1,8 +1,6 @@
 package config
 
 import (
-	"cmp"
-	"errors"
 	"fmt"
 	"net/url"
 	"regexp"
@@ -12,76 +10,86 @@ import (
 	"time"
 )
 
-// errValue says only that a value is not allowed; the fault that is made of it says what is.
-var errValue = errors.New("not allowed")
-
-// A value reads and writes one field of a Config as the text of an environment variable.
-// What format writes, parse reads back as the same value.
-type value struct {
-	allowed string
-	choices []string // see Setting
-	pattern string
-	least   int64 // see Setting
-	most    int64
-	parse   func(string) error
-	format  func() string
+// A field is a setting that is tied to its place in one Config.
+type field struct {
+	Setting
+	parse  func(string) (ok bool)
+	format func() string // as text that parse reads back as the same value
 }
 
-// How numbers are written: in one way, which the templates of charts know too.
+// of names a field.
+func (f field) of(variable, defaults, meaning string) field {
+	f.Variable, f.Default, f.Meaning = variable, defaults, meaning
+	return f
+}
+
+func (f field) formerly(variables ...string) field {
+	f.Formerly = variables
+	return f
+}
+
+func (f field) secret() field {
+	f.Secret, f.Pattern = true, ""
+	return f
+}
+
+func (f field) fault(variable, value string) Fault {
+	if f.Secret {
+		value = "(hidden)"
+	}
+	return Fault{Variable: variable, Value: value, Allowed: f.Allowed}
+}
+
+// The forms of numbers. The templates of the charts read durations and sizes too.
 var (
 	wholeNumber = regexp.MustCompile(`^[0-9]+$`)
 	aDuration   = regexp.MustCompile(`^(0|([0-9]+([.][0-9]+)?(ns|us|µs|ms|s|m|h))+)$`)
-	aSize       = regexp.MustCompile(`^[0-9]+(KiB|MiB)?$`)
+	aSize       = regexp.MustCompile(`^([0-9]+)(KiB|MiB)?$`)
 )
 
-func integer[T int | int64](p *T, least, most T) value {
-	return value{
-		allowed: fmt.Sprintf("a whole number from %d to %d", least, most),
-		pattern: "^" + numbers(int64(least), int64(most)) + "$",
-		least:   int64(least),
-		most:    int64(most),
-		parse: func(s string) error {
-			if !wholeNumber.MatchString(s) { // strconv takes a sign
-				return errValue
-			}
+func integer[T int | int64](p *T, least, most T) field {
+	return field{
+		Setting: Setting{
+			Allowed: fmt.Sprintf("a whole number from %d to %d", least, most),
+			Pattern: wholeNumber.String(), Least: int64(least), Most: int64(most),
+		},
+		parse: func(s string) bool {
 			n, err := strconv.ParseInt(s, 10, 64)
-			return assign(p, T(n), err, least, most)
+			// ParseInt takes a sign.
+			return wholeNumber.MatchString(s) && err == nil && assign(p, T(n), least, most)
 		},
 		format: func() string { return strconv.FormatInt(int64(*p), 10) },
 	}
 }
 
-func boolean(p *bool) value {
-	return value{
-		allowed: "true or false",
-		choices: []string{"true", "false"},
-		parse: func(s string) error {
-			if s != "true" && s != "false" {
-				return errValue
-			}
+func boolean(p *bool) field {
+	return field{
+		Setting: Setting{Allowed: "true or false", Choices: []string{"true", "false"}},
+		parse: func(s string) bool {
 			*p = s == "true"
-			return nil
+			return *p || s == "false"
 		},
 		format: func() string { return strconv.FormatBool(*p) },
 	}
 }
 
-func duration(p *time.Duration, least, most time.Duration) value {
-	return value{
-		allowed: fmt.Sprintf("a duration from %s to %s, such as 500ms, 10s or 1m30s", brief(least), brief(most)),
-		pattern: aDuration.String(),
-		parse: func(s string) error {
-			if !aDuration.MatchString(s) { // time takes a sign, and half a number
-				return errValue
-			}
+func duration(p *time.Duration, least, most time.Duration) field {
+	return field{
+		Setting: Setting{
+			Allowed: fmt.Sprintf("a duration from %s to %s, such as 500ms, 10s or 1m30s",
+				brief(least), brief(most)),
+			Pattern: aDuration.String(),
+		},
+		parse: func(s string) bool {
 			d, err := time.ParseDuration(s)
-			return assign(p, d, err, least, most)
+			// ParseDuration takes a sign, and numbers such as "1.".
+			return aDuration.MatchString(s) && err == nil && assign(p, d, least, most)
 		},
 		format: func() string { return brief(*p) },
 	}
 }
 
-// brief writes a duration without the zero units that its String ends with.
+// brief writes a duration without the zeros at its end.
 func brief(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
@@ -93,27 +101,21 @@ func brief(d time.Duration) string {
 	return s
 }
 
-func size(p *int64, least, most int64) value {
-	return value{
-		allowed: fmt.Sprintf("a number of bytes from %s to %s, plain or with KiB or MiB", units(least), units(most)),
-		pattern: "^" + sizes(least, most) + "$",
-		least:   least,
-		most:    most,
-		parse: func(s string) error {
-			if !aSize.MatchString(s) {
-				return errValue
+func size(p *int64, least, most int64) field {
+	return field{
+		Setting: Setting{
+			Allowed: fmt.Sprintf("a number of bytes from %s to %s, plain or with KiB or MiB",
+				units(least), units(most)),
+			Pattern: aSize.String(), Least: least, Most: most,
+		},
+		parse: func(s string) bool {
+			parts := aSize.FindStringSubmatch(s)
+			if parts == nil {
+				return false
 			}
-			number, unit := s, int64(1)
-			if n, ok := strings.CutSuffix(s, "KiB"); ok {
-				number, unit = n, 1<<10
-			} else if n, ok := strings.CutSuffix(s, "MiB"); ok {
-				number, unit = n, 1<<20
-			}
-			n, err := strconv.ParseInt(number, 10, 64)
-			if n > most { // before the product can overflow
-				return errValue
-			}
-			return assign(p, n*unit, err, least, most)
+			unit := map[string]int64{"": 1, "KiB": 1 << 10, "MiB": 1 << 20}[parts[2]]
+			n, err := strconv.ParseInt(parts[1], 10, 64)
+			return err == nil && n <= most/unit && assign(p, n*unit, least, most)
 		},
 		format: func() string { return units(*p) },
 	}
@@ -129,192 +131,104 @@ func units(n int64) string {
 	return strconv.FormatInt(n, 10)
 }
 
-// sizes returns the pattern of the sizes that are no less than least and no more than most, in bytes.
-func sizes(least, most int64) string {
-	alternatives := []string{numbers(least, most)}
-	for _, unit := range []struct {
-		name  string
-		bytes int64
-	}{{"KiB", 1 << 10}, {"MiB", 1 << 20}} {
-		if low, high := (least+unit.bytes-1)/unit.bytes, most/unit.bytes; low <= high {
-			alternatives = append(alternatives, numbers(low, high)+unit.name)
-		}
+func assign[T int | int64 | time.Duration](p *T, v, least, most T) bool {
+	if v < least || v > most {
+		return false
 	}
-	return anyOf(alternatives)
+	*p = v
+	return true
 }
 
-// numbers returns the pattern of the whole numbers from least, which is not negative, to most, which is no less. They may begin with zeros.
-func numbers(least, most int64) string {
-	low, high := strconv.FormatInt(least, 10), strconv.FormatInt(most, 10)
-	var alternatives []string
-	for ; len(low) < len(high); low = "1" + strings.Repeat("0", len(low)) {
-		alternatives = append(alternatives, between(low, strings.Repeat("9", len(low))))
-	}
-	return "0*" + anyOf(append(alternatives, between(low, high)))
-}
-
-// between returns the pattern of the numbers from low to high, which have as many digits.
-func between(low, high string) string {
-	if low == "" {
-		return ""
-	}
-	first, last, rest := low[0], high[0], len(low)-1
-	if first == last {
-		return low[:1] + between(low[1:], high[1:])
-	}
-	zeros, nines := strings.Repeat("0", rest), strings.Repeat("9", rest)
-	var alternatives []string
-	if low[1:] != zeros {
-		alternatives = append(alternatives, low[:1]+between(low[1:], nines))
-		first++
-	}
-	end := ""
-	if high[1:] != nines {
-		end = high[:1] + between(zeros, high[1:])
-		last--
-	}
-	if first <= last {
-		alternatives = append(alternatives, digits(first, last, 1)+digits('0', '9', rest))
-	}
-	if end != "" {
-		alternatives = append(alternatives, end)
-	}
-	return anyOf(alternatives)
-}
-
-// digits returns the pattern of so many digits, each from first to last.
-func digits(first, last byte, n int) string {
-	pattern := string(first)
-	if first < last {
-		pattern = fmt.Sprintf("[%c-%c]", first, last)
-	}
-	switch n {
-	case 0:
-		return ""
-	case 1:
-		return pattern
-	}
-	return fmt.Sprintf("%s{%d}", pattern, n)
-}
-
-func anyOf(alternatives []string) string {
-	if len(alternatives) == 1 {
-		return alternatives[0]
-	}
-	return "(" + strings.Join(alternatives, "|") + ")"
-}
-
-func text(p *string, pattern, allowed string) value {
+func text(p *string, pattern, allowed string) field {
 	expression := regexp.MustCompile(pattern)
-	return value{
-		allowed: allowed,
-		pattern: pattern,
-		parse: func(s string) error {
-			if !expression.MatchString(s) {
-				return errValue
-			}
+	return field{
+		Setting: Setting{Allowed: allowed, Pattern: pattern},
+		parse: func(s string) bool {
 			*p = s
-			return nil
+			return expression.MatchString(s)
 		},
 		format: func() string { return *p },
 	}
 }
 
-func oneOf(p *string, choices ...string) value {
-	return value{
-		allowed: strings.Join(choices[:len(choices)-1], ", ") + " or " + choices[len(choices)-1],
-		choices: choices,
-		parse: func(s string) error {
-			if !slices.Contains(choices, s) {
-				return errValue
-			}
+func oneOf(p *string, choices ...string) field {
+	last := len(choices) - 1
+	return field{
+		Setting: Setting{
+			Allowed: strings.Join(choices[:last], ", ") + " or " + choices[last], Choices: choices,
+		},
+		parse: func(s string) bool {
 			*p = s
-			return nil
+			return slices.Contains(choices, s)
 		},
 		format: func() string { return *p },
 	}
 }
 
-// address is an optional http or https URL with nothing behind its path. A slash at its end is dropped.
-func address(p *string) value {
-	return value{
-		allowed: "an http or https URL without user, query or fragment, or empty",
-		pattern: `^([Hh][Tt][Tt][Pp][Ss]?://[^/?#@ ]+(/[^?#]*)?)?$`,
-		parse: func(s string) error {
-			if s == "" {
-				*p = ""
-				return nil
+// address is an optional URL with nothing behind its path. It drops a slash at the end.
+func address(p *string) field {
+	return field{
+		Setting: Setting{
+			Allowed: "an http or https URL without user, query or fragment, or empty",
+			Pattern: `^([Hh][Tt][Tt][Pp][Ss]?://[^/?#@ ]+(/[^?#]*)?)?$`,
+		},
+		parse: func(s string) bool {
+			u, ok := httpURL(s)
+			if ok {
+				u.Path, u.RawPath = strings.TrimRight(u.Path, "/"), ""
+				*p = u.String()
 			}
-			u, err := httpURL(s)
-			if err != nil {
-				return err
-			}
-			u.Path = strings.TrimRight(u.Path, "/")
-			u.RawPath = ""
-			*p = u.String()
-			return nil
+			return ok || s == ""
 		},
 		format: func() string { return *p },
 	}
 }
 
 // origins is a list of web origins, separated by commas, or a single *.
-func origins(p *[]string) value {
-	return value{
-		allowed: "origins such as https://example.com, separated by commas, or `*` for all, or empty",
-		// Between a comma and an origin there may be any white space, which the two languages do not agree about.
-		pattern: `^([^!-~]*([*]|[Hh][Tt][Tt][Pp][Ss]?://[^/?#,]+)[^!-~]*(,|$))*$`,
-		parse: func(s string) error {
+func origins(p *[]string) field {
+	return field{
+		Setting: Setting{
+			Allowed: "origins such as https://example.com, separated by commas, or `*` for all, or empty",
+			// White space is whatever is not printable ASCII: Go and JavaScript differ about it.
+			Pattern: `^([^!-~]*([*]|[Hh][Tt][Tt][Pp][Ss]?://[^/?#,]+)[^!-~]*(,|$))*$`,
+		},
+		parse: func(s string) bool {
+			*p = nil
 			if s == "" {
-				*p = nil
-				return nil
+				return true
 			}
-			var list []string
 			for origin := range strings.SplitSeq(s, ",") {
-				origin = strings.TrimSpace(origin)
-				if origin == "*" && strings.TrimSpace(s) == "*" {
-					list = append(list, origin)
-					continue
+				u, ok := httpURL(strings.TrimSpace(origin))
+				switch {
+				case strings.TrimSpace(s) == "*":
+					*p = []string{"*"}
+				case ok && u.Path == "":
+					*p = append(*p, u.String())
+				default:
+					return false
 				}
-				u, err := httpURL(origin)
-				if err != nil || u.Path != "" {
-					return errValue
-				}
-				list = append(list, u.String())
 			}
-			*p = list
-			return nil
+			return true
 		},
 		format: func() string { return strings.Join(*p, ",") },
 	}
 }
 
-func httpURL(s string) (*url.URL, error) {
+// httpURL parses an http or https URL without user, query and fragment.
+func httpURL(s string) (u *url.URL, ok bool) {
 	u, err := url.Parse(s)
 	if err != nil {
-		return nil, errValue
+		return nil, false
 	}
 	u.Host = strings.ToLower(u.Host)
-	port := u.Port()
-	if port != "" {
+	if port := u.Port(); port != "" {
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			return nil, errValue
+			return nil, false
 		}
 	}
-	// A comma would read as the end of an entry in a list, and is in no host's name.
+	// No host has a comma, which would end an entry of a list.
 	wrong := (u.Scheme != "http" && u.Scheme != "https") || u.Opaque != "" || u.Hostname() == "" ||
-		u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.ContainsAny(u.Host, ", \t*") ||
-		strings.HasSuffix(s, "#") || strings.HasSuffix(u.Host, ":")
-	if wrong {
-		return nil, errValue
-	}
-	return u, nil
-}
-
-func assign[T cmp.Ordered](p *T, v T, err error, least, most T) error {
-	if err != nil || v < least || v > most {
-		return errValue
-	}
-	*p = v
-	return nil
+		u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" ||
+		strings.ContainsAny(u.Host, ", \t*") || strings.HasSuffix(u.Host, ":") || strings.HasSuffix(s, "#")
+	return u, !wrong
 }

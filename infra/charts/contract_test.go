@@ -113,9 +113,9 @@ func TestEnvironmentIsTheContract(t *testing.T) {
 			}
 			assert.Equal(t, test.beside, beside)
 
-			loaded, deprecations, err := config.Load(environ)
+			loaded, warnings, err := config.Load(environ)
 			require.NoError(t, err)
-			assert.Empty(t, deprecations)
+			assert.Empty(t, warnings)
 			assert.Equal(t, test.values.Config, charts.ConfigValues(loaded))
 			assert.Equal(t, test.tokens, charts.AccessTokens(loaded))
 		})

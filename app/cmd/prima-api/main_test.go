@@ -135,7 +135,7 @@ func TestRemovedSettings(t *testing.T) {
 	}
 	p := start(t, environ...)
 	for _, variable := range config.Removed() {
-		line := `"level":"WARN","msg":"` + variable + ` was removed: it has no effect any more"`
+		line := `"level":"WARN","msg":"` + variable + ` was removed: it has no effect any more; delete it"`
 		assert.Equal(t, 1, strings.Count(p.log.String(), line), p.log)
 	}
 }
@@ -168,7 +168,7 @@ func TestProgram(t *testing.T) {
 
 	p.signal(t, os.Interrupt)
 	assert.Equal(t, 0, p.wait(t))
-	assert.Contains(t, p.log.String(), `"msg":"deprecated variable","variable":"LOCALSTACK_URL","use":"AWS_ENDPOINT_URL"`)
+	assert.Contains(t, p.log.String(), "LOCALSTACK_URL is deprecated; set AWS_ENDPOINT_URL instead")
 }
 
 // Ensure that a stop under load cuts nothing off: while it drains, everything is served and the

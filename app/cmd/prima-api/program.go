@@ -39,20 +39,16 @@ type program struct {
 
 // serve serves until a signal. It returns the exit status.
 func serve(environ []string, stderr io.Writer) int {
-	c, deprecations, err := config.Load(environ)
+	c, warnings, err := config.Load(environ)
 	if err != nil {
 		return wrongSettings(stderr, err)
 	}
 	p := &program{config: c, log: telemetry.NewLogger(stderr, c)}
-	for _, d := range deprecations {
-		if d.Use == "" {
-			p.log.Warn(d.Variable + " was removed: it has no effect any more")
-			continue
-		}
-		p.log.Warn("deprecated variable", "variable", d.Variable, "use", d.Use, "ignored", d.Ignored)
-	}
 	if len(c.AccessTokens) == 0 {
-		p.log.Warn("everybody may read and write: ACCESS_TOKENS is empty")
+		warnings = append(warnings, "everybody may read and write: ACCESS_TOKENS is empty")
+	}
+	for _, warning := range warnings {
+		p.log.Warn(warning)
 	}
 	build := telemetry.Build{Version: version, Revision: revision}
 	if p.tracing, err = telemetry.NewTracing(environ, build, p.log); err != nil {
