@@ -104,13 +104,11 @@ func mediaType(c *fiber.Ctx) (string, map[string]string, error) {
 	return mediaType, parameters, nil
 }
 
-var errParameters = errors.New("too many parameters")
-
 // parseMediaType is [mime.ParseMediaType] for a bounded number of parameters: it makes a map for
 // each of them.
 func parseMediaType(header string) (string, map[string]string, error) {
 	if strings.Count(header, ";") > maxParameters {
-		return "", nil, errParameters
+		return "", nil, errors.New("too many parameters")
 	}
 	return mime.ParseMediaType(header)
 }

@@ -25,32 +25,28 @@ func (s *Server) health(c *fiber.Ctx) error {
 
 // ready handles GET /readyz: whether this replica should get requests.
 func (s *Server) ready(c *fiber.Ctx) error {
-	body, p := s.readyBody()
-	if p != nil {
+	if p := s.notReady(); p != nil {
 		return p
 	}
-	return sendJSON(c, body)
+	return sendJSON(c, s.readyBody())
 }
 
 // Ready returns a handler that responds as GET /readyz does, for another port.
 func (s *Server) Ready() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		body, p := s.readyBody()
-		if p != nil {
-			w.Header().Set(fiber.HeaderContentType, problemType)
+		status, contentType, body := http.StatusOK, fiber.MIMEApplicationJSON, s.readyBody()
+		if p := s.notReady(); p != nil {
+			status, contentType, body = p.status, problemType, p.body()
 			w.Header().Set(fiber.HeaderRetryAfter, retryAfter)
-			w.WriteHeader(p.status)
-			_, _ = w.Write(p.body())
-			return
 		}
-		w.Header().Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
+		w.Header().Set(fiber.HeaderContentType, contentType)
+		w.WriteHeader(status)
 		_, _ = w.Write(body)
 	})
 }
 
-// readyBody returns the body of a response that says the replica is ready, or the problem that says
-// it is not.
-func (s *Server) readyBody() ([]byte, *problem) {
+// notReady returns why the replica is not ready, nil if it is.
+func (s *Server) notReady() *problem {
 	ready, states := s.readiness.report()
 	p := &problem{status: http.StatusServiceUnavailable, error: "Not ready", dependencies: states}
 	switch {
@@ -59,13 +55,15 @@ func (s *Server) readyBody() ([]byte, *problem) {
 	case !ready:
 		p.detail = "a dependency has not answered yet or does not exist"
 	default:
-		body, _ := json.Marshal(struct { // strings, which cannot fail
-			Status       string                     `json:"status"`
-			Dependencies map[string]dependencyState `json:"dependencies"`
-		}{"ready", states})
-		return body, nil
+		return nil
 	}
-	return nil, p
+	return p
+}
+
+func (s *Server) readyBody() []byte {
+	_, states := s.readiness.report()
+	body, _ := json.Marshal(map[string]any{"status": "ready", "dependencies": states}) // cannot fail
+	return body
 }
 
 // A Dependency is something that requests need.

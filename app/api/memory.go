@@ -19,7 +19,10 @@ type memory struct {
 
 // newMemory divides size bytes. Requests wait for up to wait.
 func newMemory(size int64, wait time.Duration) memory {
-	return memory{bodies: newShare(size/8*3, wait), pages: newShare(size/8*5, wait)}
+	part := func(size int64) *share {
+		return &share{size: size, wait: wait, semaphore: semaphore.NewWeighted(size), arriving: map[*bodyReader]struct{}{}}
+	}
+	return memory{bodies: part(size / 8 * 3), pages: part(size / 8 * 5)}
 }
 
 // A share is a part of the memory, in bytes.
@@ -32,10 +35,6 @@ type share struct {
 
 	mu       sync.Mutex
 	arriving map[*bodyReader]struct{} // bodies that hold memory and are still being received
-}
-
-func newShare(size int64, wait time.Duration) *share {
-	return &share{size: size, wait: wait, semaphore: semaphore.NewWeighted(size), arriving: map[*bodyReader]struct{}{}}
 }
 
 // reserve sets n bytes aside until release is called, or all of the share if n is more than that.

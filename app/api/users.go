@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"regexp"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
@@ -12,8 +13,7 @@ import (
 
 const headerIdempotencyKey = "Idempotency-Key"
 
-// maxIdempotencyKey is in bytes.
-const maxIdempotencyKey = 255
+var idempotencyKeyPattern = regexp.MustCompile(`^[ -~]{1,255}$`)
 
 // createUser handles POST /user and POST /users.
 func (s *Server) createUser(c *fiber.Ctx) error {
@@ -52,11 +52,7 @@ func idempotencyKey(c *fiber.Ctx) (string, error) {
 	if len(keys) == 0 {
 		return "", nil
 	}
-	valid := len(keys) == 1 && len(keys[0]) >= 1 && len(keys[0]) <= maxIdempotencyKey
-	for _, b := range keys[0] {
-		valid = valid && b >= ' ' && b <= '~'
-	}
-	if !valid {
+	if len(keys) > 1 || !idempotencyKeyPattern.Match(keys[0]) {
 		return "", &problem{status: http.StatusBadRequest, error: "Invalid 'Idempotency-Key'", detail: "a key is 1 to 255 printable ASCII characters, sent once"}
 	}
 	return string(keys[0]), nil

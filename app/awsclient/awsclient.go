@@ -3,7 +3,9 @@
 package awsclient
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -77,15 +79,27 @@ func backoff(attempt int, _ error) (time.Duration, error) {
 // httpClient sends requests without an [http.Client]: AWS neither redirects nor sets cookies.
 type httpClient struct{ *http.Transport }
 
+// smallBody is the largest body of a request, in bytes, that is copied.
+const smallBody = 64 << 10
+
 // Do implements [aws.HTTPClient]. It adds the span of the call, as W3C Trace Context, behind the
 // signature: a proxy may change it.
 //
-// It hides the WriteTo of a request's body. smithy-go (v1.28.8) closes the body as soon as it has
-// the header of the response. If net/http looks for the end of the body only then, WriteTo returns
-// io.EOF, which net/http takes for a failed write, and it closes the connection before the
-// response has been read. Read returns the same io.EOF without harm.
+// smithy-go (v1.28.8) closes the body of a request as soon as it has the header of the response. If
+// net/http looks for the end of the body only then, WriteTo returns io.EOF, which net/http takes for
+// a failed write, and it closes the connection before the response has been read. So net/http gets a
+// copy of a small body, which it sends in one piece with the header, and a large one without its
+// WriteTo: Read returns the same io.EOF without harm.
 func (c httpClient) Do(r *http.Request) (*http.Response, error) {
-	if r.Body != nil && r.Body != http.NoBody {
+	switch {
+	case r.Body == nil || r.Body == http.NoBody:
+	case r.ContentLength >= 0 && r.ContentLength <= smallBody:
+		data, err := io.ReadAll(io.LimitReader(r.Body, r.ContentLength+1)) // one more, to tell what is wrong
+		if err = errors.Join(err, r.Body.Close()); err != nil {
+			return nil, err
+		}
+		r.Body = io.NopCloser(bytes.NewReader(data))
+	default:
 		r.Body = struct{ io.ReadCloser }{r.Body}
 	}
 	propagation.TraceContext{}.Inject(r.Context(), propagation.HeaderCarrier(r.Header))
