@@ -24,6 +24,7 @@ const (
 	maxPartHeader    = 8 << 10 // bytes of the headers of a part
 	maxParameters    = 64      // of a Content-Type or a Content-Disposition
 	maxTextBytes     = 8 << 10
+	maxMembers       = 16 << 10  // of a JSON object, nested ones included: as many as 64 KiB hold
 	maxFormFields    = 10_000    // of a urlencoded form
 	maxFormOverhead  = 256 << 10 // bytes of a multipart body beside the avatar
 	multipartReadBuf = 8 << 10   // bytes that mime/multipart reads ahead, at most
@@ -133,29 +134,27 @@ func (s *Server) readObject(c *fiber.Ctx) (texts map[string]*string, members int
 }
 
 func parseObject(body []byte) (texts map[string]*string, members int, err error) {
+	if bytes.Count(body, []byte{':'}) > maxMembers {
+		return nil, 0, errInvalidJSON.with("there are too many members", nil)
+	}
 	if !utf8.Valid(body) { // encoding/json would replace what is not
 		return nil, 0, errInvalidJSON.with("the body is not UTF-8", nil)
 	}
-	decoder := json.NewDecoder(bytes.NewReader(body))
-	if begin, _ := decoder.Token(); begin != json.Delim('{') || !json.Valid(body) {
-		return nil, 0, errInvalidJSON.with("the body is not a JSON object", nil)
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal(body, &object); err != nil || object == nil {
+		return nil, 0, errInvalidJSON.with("the body is not a JSON object", err)
 	}
-	// No call fails from here on, since the body is valid.
 	texts = map[string]*string{}
-	for ; decoder.More(); members++ {
-		name, _ := decoder.Token()
-		var value json.RawMessage
-		_ = decoder.Decode(&value)
-		if text, ok := name.(string); !ok || !isText(text) {
-			continue
+	for _, name := range []string{"name", "email"} {
+		if value, given := object[name]; given {
+			var text *string
+			if json.Unmarshal(value, &text) != nil {
+				text = nil
+			}
+			texts[name] = text
 		}
-		var text *string
-		if json.Unmarshal(value, &text) != nil {
-			text = nil
-		}
-		texts[name.(string)] = text //nolint:forcetypeassert // it equals a string
 	}
-	return texts, members, nil
+	return texts, len(object), nil
 }
 
 // parseForm reads a urlencoded form. It keeps nothing but the two fields.

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 
 	"prima.internal/app/user"
@@ -77,13 +78,26 @@ func (s *reads) run(key string, r *read) {
 		s.metrics.reads.WithLabelValues("failed").Inc()
 	}
 	close(r.done)
-	next := s.queue[key]
-	if next == nil || next.readers == 0 {
+	if s.queue[key] == nil {
 		delete(s.queue, key)
 		return
 	}
+	go s.runNext(key)
+}
+
+// runNext runs the next read of a page, if anybody waits for it still.
+func (s *reads) runNext(key string) {
+	runtime.Gosched() // requests that are ready to run may join
+	s.mu.Lock()
+	next := s.queue[key]
+	if next.readers == 0 {
+		delete(s.queue, key)
+		s.mu.Unlock()
+		return
+	}
 	s.queue[key] = nil
-	go s.run(key, next)
+	s.mu.Unlock()
+	s.run(key, next)
 }
 
 // recovered returns a panic as an error: the requests that wait must hear of it.

@@ -30,14 +30,11 @@ func (s *Server) Trace(tracer trace.Tracer) { s.tracer = tracer }
 // traced returns the context of a request with the caller's trace or, if requests are traced, with a
 // span of its own.
 func (s *Server) traced(ctx context.Context, c *fiber.Ctx, r *request) context.Context {
-	carrier := propagation.MapCarrier{}
-	for _, name := range []string{headerTraceParent, headerTraceState} {
-		if values := c.Request().Header.PeekAll(name); len(values) == 1 || name == headerTraceState { // two parents are none
-			carrier[name] = string(bytes.Join(values, []byte{','}))
-		}
-	}
-	if carrier[headerTraceParent] != "" {
-		ctx = propagation.TraceContext{}.Extract(ctx, carrier)
+	if parents := c.Request().Header.PeekAll(headerTraceParent); len(parents) == 1 { // two parents are none
+		ctx = propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{
+			headerTraceParent: string(parents[0]),
+			headerTraceState:  string(bytes.Join(c.Request().Header.PeekAll(headerTraceState), []byte{','})),
+		})
 	}
 	if s.tracer == nil {
 		return ctx
