@@ -40,7 +40,7 @@ func TestReadsAreShared(t *testing.T) {
 	s := newReads()
 	var calls, freed atomic.Int64
 	begun, release := make(chan struct{}, 2), make(chan struct{})
-	slow := func() (*page, error) {
+	slow := func() (*page, error) { //nolint:unparam // the type is that of reads
 		calls.Add(1)
 		begun <- struct{}{}
 		<-release

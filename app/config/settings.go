@@ -69,9 +69,9 @@ func (c *Config) fields() []field {
 		size(&c.MaxJSONBytes, 1<<10, 16<<20).of("MAX_JSON_BYTES", "64KiB",
 			"largest request body that is not an upload: JSON or a urlencoded form"),
 		size(&c.RequestMemory, 1<<20, 16<<30).of("REQUEST_MEMORY", "64MiB",
-			"memory for the bodies of requests and for lists: three eighths for uploads, as much for "+
-				"lists that are being sent, the rest for other bodies and for reading lists. Requests that "+
-				"do not fit wait up to a fifth of `REQUEST_TIMEOUT`, then get a 503"),
+			"memory for what requests hold: three eighths for their bodies, five eighths for the users "+
+				"that they list. Requests that do not fit wait up to a fifth of `REQUEST_TIMEOUT`, then "+
+				"get a 503"),
 		integer(&c.MaxConnections, 16, 1<<18).of("MAX_CONNECTIONS", "2048",
 			"most connections that are open at once; another one gets a 503 and is closed"),
 		boolean(&c.ListConsistentReads).of("LIST_CONSISTENT_READS", "false",

@@ -53,12 +53,18 @@ func hostileBodies() []hostileBody {
 		{name: "one long header of a part", contentType: form, want: http.StatusBadRequest, body: part("X: " + strings.Repeat("x", 4<<20))},
 		{name: "text before the first part", contentType: form, want: http.StatusBadRequest, body: append(bytes.Repeat([]byte("x\r\n"), 1<<20), part("Content-Disposition: form-data; name=name")...)},
 		{name: "empty avatars", contentType: form, want: http.StatusBadRequest, body: append(bytes.Repeat(avatars, 7), "--x--\r\n"...)},
-		{name: "members of an object", contentType: "application/json", want: http.StatusBadRequest, environ: []string{"MAX_JSON_BYTES=16MiB"},
-			body: []byte("{" + repeat(15<<20, func(i int) string { return fmt.Sprintf(`"%d":0,`, i) }) + `"name":""}`)},
-		{name: "depth of an object", contentType: "application/json", want: http.StatusBadRequest, environ: []string{"MAX_JSON_BYTES=16MiB"},
-			body: []byte(strings.Repeat(`{"a":[`, 2<<20))},
-		{name: "fields of a form", contentType: "application/x-www-form-urlencoded", want: http.StatusBadRequest, environ: []string{"MAX_JSON_BYTES=16MiB"},
-			body: []byte(repeat(15<<20, func(i int) string { return fmt.Sprintf("%d&", i) }))},
+		{
+			name: "members of an object", contentType: "application/json", want: http.StatusBadRequest, environ: []string{"MAX_JSON_BYTES=16MiB"},
+			body: []byte("{" + repeat(15<<20, func(i int) string { return fmt.Sprintf(`"%d":0,`, i) }) + `"name":""}`),
+		},
+		{
+			name: "depth of an object", contentType: "application/json", want: http.StatusBadRequest, environ: []string{"MAX_JSON_BYTES=16MiB"},
+			body: []byte(strings.Repeat(`{"a":[`, 2<<20)),
+		},
+		{
+			name: "fields of a form", contentType: "application/x-www-form-urlencoded", want: http.StatusBadRequest, environ: []string{"MAX_JSON_BYTES=16MiB"},
+			body: []byte(repeat(15<<20, func(i int) string { return fmt.Sprintf("%d&", i) })),
+		},
 	}
 }
 
