@@ -9,6 +9,7 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -37,16 +38,10 @@ type fields struct {
 	avatar []byte // nil: none
 }
 
-func isText(name string) bool { return name == "name" || name == "email" }
+// textFields are the names of texts.
+var textFields = []string{"name", "email"}
 
-// addText adds a field of a form.
-func (f fields) addText(name, value string) error {
-	if _, given := f.texts[name]; given {
-		return errInvalidForm.with("a field is there twice", nil)
-	}
-	f.texts[name] = &value
-	return nil
-}
+var errTwice = errInvalidForm.with("a field is there twice", nil)
 
 // draft checks fields that must make a user.
 func (f fields) draft(limits user.Limits) (d user.Draft, err error) {
@@ -73,23 +68,25 @@ func (s *Server) readFields(c *fiber.Ctx) (fields, error) {
 	if err != nil {
 		return fields{}, err
 	}
+	isJSON := mediaType == fiber.MIMEApplicationJSON || strings.HasSuffix(mediaType, "+json")
 	switch {
 	case mediaType == fiber.MIMEMultipartForm:
 		return s.readMultipart(c, parameters["boundary"])
-	case mediaType == fiber.MIMEApplicationForm:
-		body, err := s.readBody(c)
-		if err != nil {
-			return fields{}, err
-		}
-		return parseForm(body)
-	case mediaType == fiber.MIMEApplicationJSON || strings.HasSuffix(mediaType, "+json"):
-		texts, members, err := s.readObject(c)
-		if err == nil && members == 0 {
-			err = errInvalidJSON.with("the object is empty", nil)
-		}
-		return fields{texts: texts}, err
+	case !isJSON && mediaType != fiber.MIMEApplicationForm:
+		return fields{}, errMediaType.with("a user is application/json, multipart/form-data or application/x-www-form-urlencoded", nil)
 	}
-	return fields{}, errMediaType.with("a user is application/json, multipart/form-data or application/x-www-form-urlencoded", nil)
+	body, err := s.readBody(c)
+	if err != nil {
+		return fields{}, err
+	}
+	if !isJSON {
+		return parseForm(body)
+	}
+	texts, members, err := parseObject(body)
+	if err == nil && members == 0 {
+		err = errInvalidJSON.with("the object is empty", nil)
+	}
+	return fields{texts: texts}, err
 }
 
 // mediaType returns the type of the body and its parameters; JSON if there is no Content-Type.
@@ -123,16 +120,8 @@ func (s *Server) readBody(c *fiber.Ctx) ([]byte, error) {
 	return io.ReadAll(body)
 }
 
-// readObject reads the members name and email of a JSON object. A member that is not a string is
-// nil. Names are case-sensitive; of two members with one name the last counts.
-func (s *Server) readObject(c *fiber.Ctx) (texts map[string]*string, members int, err error) {
-	body, err := s.readBody(c)
-	if err != nil {
-		return nil, 0, err
-	}
-	return parseObject(body)
-}
-
+// parseObject reads the members name and email of a JSON object, and how many it has in all. A member
+// that is not a string is nil. Names are case-sensitive; of two members with one name the last counts.
 func parseObject(body []byte) (texts map[string]*string, members int, err error) {
 	if bytes.Count(body, []byte{':'}) > maxMembers {
 		return nil, 0, errInvalidJSON.with("there are too many members", nil)
@@ -145,7 +134,7 @@ func parseObject(body []byte) (texts map[string]*string, members int, err error)
 		return nil, 0, errInvalidJSON.with("the body is not a JSON object", err)
 	}
 	texts = map[string]*string{}
-	for _, name := range []string{"name", "email"} {
+	for _, name := range textFields {
 		if value, given := object[name]; given {
 			var text *string
 			if json.Unmarshal(value, &text) != nil {
@@ -157,23 +146,23 @@ func parseObject(body []byte) (texts map[string]*string, members int, err error)
 	return texts, len(object), nil
 }
 
-// parseForm reads a urlencoded form. It keeps nothing but the two fields.
+// parseForm reads a urlencoded form.
 func parseForm(body []byte) (fields, error) {
 	f := fields{texts: map[string]*string{}}
 	if bytes.Count(body, []byte{'&'}) >= maxFormFields {
 		return f, errInvalidForm.with("there are too many fields", nil)
 	}
-	for pair := range strings.SplitSeq(string(body), "&") {
-		rawName, rawValue, _ := strings.Cut(pair, "=")
-		name, nameErr := url.QueryUnescape(rawName)
-		value, valueErr := url.QueryUnescape(rawValue)
-		if err := errors.Join(nameErr, valueErr); err != nil || strings.Contains(pair, ";") {
-			return f, errInvalidForm.with("", err)
-		}
-		if isText(name) {
-			if err := f.addText(name, value); err != nil {
-				return f, err
-			}
+	values, err := url.ParseQuery(string(body))
+	if err != nil {
+		return f, errInvalidForm.with("", err)
+	}
+	for _, name := range textFields {
+		switch given := values[name]; len(given) {
+		case 0:
+		case 1:
+			f.texts[name] = &given[0]
+		default:
+			return f, errTwice
 		}
 	}
 	return f, nil
@@ -255,14 +244,18 @@ func (f *form) readPart(part *multipart.Part, limits user.Limits, expected int64
 		return nil
 	case name == "avatar":
 		return f.readAvatar(part, parameters["filename"], limits, expected)
-	case !isText(name):
+	case !slices.Contains(textFields, name):
 		return nil
+	case f.texts[name] != nil:
+		return errTwice
 	}
 	data, err := io.ReadAll(io.LimitReader(part, maxTextBytes))
 	if err != nil {
 		return errInvalidForm.with("", err)
 	}
-	return f.addText(name, string(data))
+	text := string(data)
+	f.texts[name] = &text
+	return nil
 }
 
 func (f *form) readAvatar(part io.Reader, filename string, limits user.Limits, expected int64) error {

@@ -58,8 +58,8 @@ func (l *listener) Accept() (net.Conn, error) {
 		}
 		s.connections.open.Add(-1)
 		s.metrics.refused.Inc()
-		accepted.of, accepted.refused, accepted.end = &s.connections.refused, true, time.Now().Add(refusalTime)
-		if s.connections.refused.Add(1) <= maxRefusals {
+		accepted.of, accepted.refused = &s.connections.refused, true
+		if s.connections.refused.Add(1) <= maxRefusals && c.SetDeadline(time.Now().Add(refusalTime)) == nil {
 			return accepted, nil
 		}
 		_ = accepted.Close()
@@ -74,7 +74,6 @@ type connection struct {
 	server   *Server
 	of       *atomic.Int64 // the number that the connection is counted in
 	refused  bool          // there are too many connections
-	end      time.Time     // of a refused connection
 	ended    atomic.Bool
 	unread   atomic.Bool
 	received atomic.Int64 // bytes since the last response
@@ -99,17 +98,20 @@ func (c *connection) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// SetReadDeadline implements [net.Conn]. A refused connection ends soon, whatever its client does.
-func (c *connection) SetReadDeadline(t time.Time) error { return c.Conn.SetReadDeadline(c.within(t)) }
-
-// SetWriteDeadline implements [net.Conn].
-func (c *connection) SetWriteDeadline(t time.Time) error { return c.Conn.SetWriteDeadline(c.within(t)) }
-
-func (c *connection) within(t time.Time) time.Time {
-	if c.refused && (t.IsZero() || t.After(c.end)) {
-		return c.end
+// SetReadDeadline implements [net.Conn]. A refused connection keeps the deadline of its refusal.
+func (c *connection) SetReadDeadline(t time.Time) error {
+	if c.refused {
+		return nil
 	}
-	return t
+	return c.Conn.SetReadDeadline(t)
+}
+
+// SetWriteDeadline is as SetReadDeadline.
+func (c *connection) SetWriteDeadline(t time.Time) error {
+	if c.refused {
+		return nil
+	}
+	return c.Conn.SetWriteDeadline(t)
 }
 
 // Close implements [net.Conn]. If the client still sends the body of a request that was refused, it

@@ -91,7 +91,11 @@ func (s *Server) updateUser(c *fiber.Ctx) error {
 	if mediaType != fiber.MIMEApplicationJSON && mediaType != "application/merge-patch+json" {
 		return errMediaType.with("a change is application/merge-patch+json or application/json", nil)
 	}
-	texts, _, err := s.readObject(c)
+	body, err := s.readBody(c)
+	if err != nil {
+		return err
+	}
+	texts, _, err := parseObject(body)
 	if err != nil {
 		return err
 	}
