@@ -23,47 +23,28 @@ func (s *Server) health(c *fiber.Ctx) error {
 	return sendJSON(c, []byte(healthy))
 }
 
-// ready handles GET /readyz: whether this replica should get requests.
-func (s *Server) ready(c *fiber.Ctx) error {
-	if p := s.notReady(); p != nil {
-		return p
-	}
-	return sendJSON(c, s.readyBody())
-}
-
-// Ready returns a handler that responds as GET /readyz does, for another port.
+// Ready returns the handler of GET /readyz, of this port and another: whether the replica should get
+// requests.
 func (s *Server) Ready() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		status, contentType, body := http.StatusOK, fiber.MIMEApplicationJSON, s.readyBody()
-		if p := s.notReady(); p != nil {
-			status, contentType, body = p.status, problemType, p.body()
-			w.Header().Set(fiber.HeaderRetryAfter, retryAfter)
+		ready, states := s.readiness.report()
+		p := &problem{status: http.StatusServiceUnavailable, error: "Not ready", dependencies: states}
+		switch {
+		case s.draining.Load():
+			p.detail = "the replica is shutting down"
+		case !ready:
+			p.detail = "a dependency has not answered yet or does not exist"
+		default:
+			w.Header().Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
+			body, _ := json.Marshal(map[string]any{"status": "ready", "dependencies": states}) // cannot fail
+			_, _ = w.Write(body)
+			return
 		}
-		w.Header().Set(fiber.HeaderContentType, contentType)
-		w.WriteHeader(status)
-		_, _ = w.Write(body)
+		w.Header().Set(fiber.HeaderContentType, problemType)
+		w.Header().Set(fiber.HeaderRetryAfter, retryAfter)
+		w.WriteHeader(p.status)
+		_, _ = w.Write(p.body())
 	})
-}
-
-// notReady returns why the replica is not ready, nil if it is.
-func (s *Server) notReady() *problem {
-	ready, states := s.readiness.report()
-	p := &problem{status: http.StatusServiceUnavailable, error: "Not ready", dependencies: states}
-	switch {
-	case s.draining.Load():
-		p.detail = "the replica is shutting down"
-	case !ready:
-		p.detail = "a dependency has not answered yet or does not exist"
-	default:
-		return nil
-	}
-	return p
-}
-
-func (s *Server) readyBody() []byte {
-	_, states := s.readiness.report()
-	body, _ := json.Marshal(map[string]any{"status": "ready", "dependencies": states}) // cannot fail
-	return body
 }
 
 // A Dependency is something that requests need.
@@ -96,22 +77,24 @@ const (
 // is slow or away is so for every replica, and to take out all of them would turn some errors into
 // no service at all.
 type readiness struct {
-	dependencies []Dependency
-	log          *slog.Logger
-	metrics      *metrics
+	log     *slog.Logger
+	metrics *metrics
 
-	mu     sync.Mutex
-	states []state
-	causes []string // why the last check failed; "" if it succeeded
+	mu           sync.Mutex
+	dependencies []*watched
+}
+
+type watched struct {
+	Dependency
+
+	state  state
+	failed bool // the last check
 }
 
 func newReadiness(dependencies []Dependency, log *slog.Logger, m *metrics) *readiness {
-	r := &readiness{
-		dependencies: dependencies, log: log, metrics: m,
-		states: make([]state, len(dependencies)), causes: make([]string, len(dependencies)),
-	}
-	for i := range r.states {
-		r.states[i] = pending
+	r := &readiness{log: log, metrics: m}
+	for _, d := range dependencies {
+		r.dependencies = append(r.dependencies, &watched{Dependency: d, state: pending})
 	}
 	return r
 }
@@ -120,8 +103,8 @@ func newReadiness(dependencies []Dependency, log *slog.Logger, m *metrics) *read
 func (r *readiness) watch(ctx context.Context) {
 	for {
 		var checks sync.WaitGroup
-		for i := range r.dependencies {
-			checks.Go(func() { r.update(ctx, i, r.check(ctx, i)) })
+		for _, d := range r.dependencies {
+			checks.Go(func() { r.update(ctx, d, r.check(ctx, d)) })
 		}
 		checks.Wait()
 		wait := checkLater
@@ -137,40 +120,36 @@ func (r *readiness) watch(ctx context.Context) {
 }
 
 // check calls a dependency. It returns a panic as an error.
-func (r *readiness) check(ctx context.Context, i int) (err error) {
+func (r *readiness) check(ctx context.Context, d *watched) (err error) {
 	defer r.metrics.recoverTo(&err)
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	return r.dependencies[i].Check(ctx)
+	return d.Check(ctx)
 }
 
-// update keeps the result of a check, and logs it if the state or the cause has changed.
-func (r *readiness) update(ctx context.Context, i int, err error) {
+// update keeps the result of a check, and logs a change.
+func (r *readiness) update(ctx context.Context, d *watched, err error) {
 	if ctx.Err() != nil {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	state, cause := r.states[i], ""
+	state, failed := d.state, d.failed
+	d.failed = err != nil
 	switch {
 	case err == nil:
-		state = available
+		d.state = available
 	case errors.Is(err, user.ErrResourceMissing):
-		state = missing
-	case state == available:
-		state = unreachable
+		d.state = missing
+	case d.state == available:
+		d.state = unreachable
 	}
-	if err != nil {
-		cause = err.Error()
-	}
-	changed := state != r.states[i] || (cause == "") != (r.causes[i] == "")
-	r.states[i], r.causes[i] = state, cause
-	if !changed {
+	if d.state == state && d.failed == failed {
 		return
 	}
-	level, attrs := slog.LevelInfo, []slog.Attr{slog.String("dependency", r.dependencies[i].Name), slog.String("state", string(state))}
+	level, attrs := slog.LevelInfo, []slog.Attr{slog.String("dependency", d.Name), slog.String("state", string(d.state))}
 	if err != nil {
-		level, attrs = slog.LevelWarn, append(attrs, slog.String("error", cause))
+		level, attrs = slog.LevelWarn, append(attrs, slog.String("error", err.Error()))
 	}
 	r.log.LogAttrs(ctx, level, "dependency", attrs...)
 }
@@ -185,9 +164,9 @@ func (r *readiness) report() (ready bool, states map[string]dependencyState) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	ready, states = true, map[string]dependencyState{}
-	for i, d := range r.dependencies {
-		states[d.Name] = dependencyState{r.states[i]}
-		ready = ready && (r.states[i] == available || r.states[i] == unreachable)
+	for _, d := range r.dependencies {
+		states[d.Name] = dependencyState{d.state}
+		ready = ready && (d.state == available || d.state == unreachable)
 	}
 	return ready, states
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/gofiber/fiber/v2/middleware/adaptor"
 	"github.com/gofiber/fiber/v2/middleware/cors"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
@@ -99,7 +100,7 @@ func New(c config.Config, service *user.Service, dependencies []Dependency, log 
 		}))
 	}
 	s.app.Get(config.PathHealth, s.health)
-	s.app.Get(config.PathReady, s.ready)
+	s.app.Get(config.PathReady, adaptor.HTTPHandler(s.Ready()))
 	s.app.Get(config.PathDescription, s.describe)
 	s.app.Get(config.PathUsers+"/:id/avatar", s.getAvatar) // asks for permission itself
 	if c.Pages {

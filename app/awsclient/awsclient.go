@@ -79,27 +79,22 @@ func backoff(attempt int, _ error) (time.Duration, error) {
 // httpClient sends requests without an [http.Client]: AWS neither redirects nor sets cookies.
 type httpClient struct{ *http.Transport }
 
-// smallBody is the largest body of a request, in bytes, that is copied.
-const smallBody = 64 << 10
-
 // Do implements [aws.HTTPClient]. It adds the span of the call, as W3C Trace Context, behind the
 // signature: a proxy may change it.
 //
-// smithy-go (v1.28.8) closes the body of a request as soon as it has the header of the response. If
-// net/http looks for the end of the body only then, WriteTo returns io.EOF, which net/http takes for
-// a failed write, and it closes the connection before the response has been read. So net/http gets a
-// copy of a small body, which it sends in one piece with the header, and a large one without its
-// WriteTo: Read returns the same io.EOF without harm.
+// smithy-go (v1.28.8) closes the body of a request when it has the header of the response. If
+// net/http looks for the end of the body after that, WriteTo returns io.EOF, which net/http takes
+// for a failed write, and it closes the connection. So a small body is copied, which net/http sends
+// in one piece with the header, and a large one loses its WriteTo: Read returns io.EOF without harm.
 func (c httpClient) Do(r *http.Request) (*http.Response, error) {
-	switch {
-	case r.Body == nil || r.Body == http.NoBody:
-	case r.ContentLength >= 0 && r.ContentLength <= smallBody:
-		data, err := io.ReadAll(io.LimitReader(r.Body, r.ContentLength+1)) // one more, to tell what is wrong
+	const smallBody = 64 << 10
+	if r.ContentLength > 0 && r.ContentLength <= smallBody {
+		data, err := io.ReadAll(r.Body)
 		if err = errors.Join(err, r.Body.Close()); err != nil {
 			return nil, err
 		}
 		r.Body = io.NopCloser(bytes.NewReader(data))
-	default:
+	} else if r.Body != nil && r.Body != http.NoBody {
 		r.Body = struct{ io.ReadCloser }{r.Body}
 	}
 	propagation.TraceContext{}.Inject(r.Context(), propagation.HeaderCarrier(r.Header))

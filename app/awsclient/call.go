@@ -98,8 +98,10 @@ func Observe(cfg *aws.Config) prometheus.Collector {
 		start := time.Now()
 		out, metadata, err := next.HandleInitialize(ctx, in)
 		took, call := time.Since(start), callOf(ctx)
-		span.SetAttributes(semconv.RPCSystemNameKey.String("aws-api"), semconv.RPCMethod(service+"/"+operation))
-		describe(span, call, metadata, err)
+		if span.IsRecording() {
+			span.SetAttributes(semconv.RPCSystemNameKey.String("aws-api"), semconv.RPCMethod(service+"/"+operation))
+			describe(span, call, metadata, err)
+		}
 		durations.WithLabelValues(service, operation, outcomeOf(err)).Observe(took.Seconds())
 		for _, err := range call.attempts {
 			attempts.WithLabelValues(service, operation, outcomeOf(err)).Inc()
