@@ -272,12 +272,27 @@ func (r *reader) skip() {
 
 // appendText appends a string without its quotes, as [user.AppendString] writes it.
 func (r *reader) appendText(dst []byte, s str) []byte {
-	special := func(r rune) bool { return r < ' ' || r == '\\' }
-	if s.plain || utf8.Valid(s.raw) && !bytes.ContainsFunc(s.raw, special) {
+	if s.plain || canonical(s.raw) {
 		return append(dst, s.raw...)
 	}
 	quoted := user.AppendString(nil, r.decode(s))
 	return append(dst, quoted[1:len(quoted)-1]...)
+}
+
+// canonical reports whether a string stands between its quotes as [user.AppendString] writes it. To
+// decode and encode names with accents or quotes one by one would double the time of a list.
+func canonical(raw []byte) bool {
+	for i := 0; i < len(raw); i++ {
+		if raw[i] == '\\' {
+			i++
+			if bytes.IndexByte([]byte(`"\nrt`), raw[i]) < 0 {
+				return false
+			}
+		} else if raw[i] < ' ' {
+			return false
+		}
+	}
+	return utf8.Valid(raw)
 }
 
 // decode returns the value of a string.
