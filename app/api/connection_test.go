@@ -207,6 +207,7 @@ func TestMaxConnections(t *testing.T) {
 	status, body, header := ask(s.dial(t), "/users")
 	assert.Equal(t, http.StatusServiceUnavailable, status)
 	assert.JSONEq(t, `{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"there is no memory for the request now","error":"Server is busy"}`, body)
+	assert.Equal(t, "close", header.Get("Connection"))
 	assert.Equal(t, "1", header.Get("Retry-After"))
 	assert.Equal(t, "application/problem+json", header.Get("Content-Type"))
 	assert.Equal(t, "nosniff", header.Get("X-Content-Type-Options"))

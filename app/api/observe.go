@@ -106,8 +106,11 @@ func (s *Server) begin(c *fiber.Ctx) *request {
 // recovered runs the handlers and returns a panic as an error.
 func (s *Server) recovered(c *fiber.Ctx) (err error) {
 	defer s.metrics.recoverTo(&err)
-	if conn, ok := c.Context().Conn().(*connection); ok && conn.refused && !isProbe(c.Path()) {
-		return errBusy
+	if conn, ok := c.Context().Conn().(*connection); ok && conn.refused {
+		c.Context().SetConnectionClose()
+		if !isProbe(c.Path()) {
+			return errBusy
+		}
 	}
 	return c.Next()
 }

@@ -25,15 +25,11 @@ var ErrResourceMissing = errors.New("the resource does not exist")
 
 // An Error is a failure that callers tell apart by its code.
 type Error struct {
-	Code Code
-	// Message is a fixed sentence for clients; it never holds the text of a cause.
-	Message string
-	// Detail says what would have been accepted, for clients; may be empty.
-	Detail string
-	// Uncertain is set where a write may have taken effect all the same: its answer never came.
-	Uncertain bool
-	// Err is the cause, for operators.
-	Err error
+	Code      Code
+	Message   string // a fixed sentence for clients
+	Detail    string // for clients: what would have been accepted; may be empty
+	Uncertain bool   // a write failed, but may have taken effect
+	Err       error  // the cause, for operators
 }
 
 func (e *Error) Error() string {
