@@ -36,7 +36,10 @@ func (s *Server) Ready() http.Handler {
 			p.detail = "a dependency has not answered yet or does not exist"
 		default:
 			w.Header().Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
-			body, _ := json.Marshal(map[string]any{"status": "ready", "dependencies": states}) // cannot fail
+			body, _ := json.Marshal(struct { // strings, which cannot fail
+				Status       string                     `json:"status"`
+				Dependencies map[string]dependencyState `json:"dependencies"`
+			}{"ready", states})
 			_, _ = w.Write(body)
 			return
 		}
