@@ -74,16 +74,16 @@ func Observe(cfg *aws.Config) prometheus.Collector {
 	registry, labels := prometheus.NewRegistry(), []string{"service", "operation", "outcome"}
 	durations := promauto.With(registry).NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "aws_call_duration_seconds",
-		Help:    "Time that calls of AWS took, their repetitions included, until the header of the answer was there.",
+		Help:    "Time that calls of AWS took, with their retries, until the header of the response was there.",
 		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 15},
 	}, labels)
 	attempts := promauto.With(registry).NewCounterVec(prometheus.CounterOpts{
 		Name: "aws_call_attempts_total",
-		Help: "Attempts that were made of calls of AWS: what is more than calls are repetitions.",
+		Help: "Attempts of calls of AWS. Those beyond the number of calls are retries.",
 	}, labels)
 	active := promauto.With(registry).NewGaugeVec(prometheus.GaugeOpts{
 		Name: "aws_active_calls",
-		Help: "Calls of AWS that wait for an answer.",
+		Help: "Calls of AWS that wait for a response.",
 	}, []string{"service"})
 
 	step := middleware.InitializeMiddlewareFunc("prima.Observe", func(

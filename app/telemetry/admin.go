@@ -25,7 +25,7 @@ const adminIndex = `prima-api, for operators
 `
 
 // NewAdmin returns the server for operators and the kubelet, on a port that clients do not reach.
-// ready answers GET /readyz.
+// ready handles GET /readyz.
 func NewAdmin(m prometheus.Gatherer, b Build, ready http.Handler, log *slog.Logger) *http.Server {
 	mux := http.NewServeMux()
 	serve := func(path, contentType string, body []byte) {

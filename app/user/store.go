@@ -13,7 +13,7 @@ type Record struct {
 	// idempotency key came with it.
 	Fingerprint string
 	// FirstAvatarID is the AvatarID that the user was created with, so that a repeated request gets
-	// the first answer also when the image has been replaced since.
+	// the first response also if the image has been replaced since.
 	FirstAvatarID string
 }
 

@@ -18,7 +18,7 @@ type User struct {
 	ForeignAvatarURL string
 }
 
-// HasAvatar reports whether there is anything to remove: an image of ours or a foreign link.
+// HasAvatar reports whether there is an image or a foreign link to remove.
 func (u User) HasAvatar() bool { return u.AvatarID != "" || u.ForeignAvatarURL != "" }
 
 // AvatarURL returns the absolute URL of the user's image, or "" if there is none. The id of the
