@@ -52,7 +52,7 @@ func TestRefusalIsSeen(t *testing.T) {
 		{"no token", guarded, http.MethodPost, "/users", "application/json", http.StatusUnauthorized},
 		{"no room", busy, http.MethodPost, "/users", "multipart/form-data; boundary=x", http.StatusServiceUnavailable},
 	} {
-		// What finds no room is refused for that, not for its size.
+		// This one is within the limit, so that only the lack of room can refuse it.
 		sent := body
 		if refusal.want == http.StatusServiceUnavailable {
 			sent = body[:config.Default().MaxAvatarBytes]

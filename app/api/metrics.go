@@ -72,8 +72,8 @@ func methodLabel(method string) string {
 	return otherMethod
 }
 
-// recoverTo, deferred, counts a panic and makes it the error of its function. Every goroutine of the
-// API has it.
+// recoverTo, deferred, counts a panic and makes it the error of its function. What a goroutine of the
+// API calls defers it, so that a panic does not end the process.
 func (m *metrics) recoverTo(err *error) {
 	if r := recover(); r != nil {
 		m.panics.Inc()

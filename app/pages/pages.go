@@ -91,7 +91,7 @@ func (f *File) Gzipped() []byte { return f.read().packed }
 // Plain returns the file. The caller must not change it.
 func (f *File) Plain() []byte { return f.read().plain }
 
-// plain reads a file of ours.
+// plain reads an embedded file of this package.
 func plain(name string) func() contents {
 	return sync.OnceValue(func() contents {
 		data, err := own.ReadFile(name)
