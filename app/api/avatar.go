@@ -2,13 +2,11 @@ package api
 
 import (
 	"bufio"
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -37,12 +35,12 @@ func (s *Server) getAvatar(c *fiber.Ctx) error {
 		cancel()
 	})
 
-	conditions := c.Request().Header.PeekAll(fiber.HeaderIfNoneMatch)
+	head, asked := c.Method() == http.MethodHead, conditionOf(c)
 	var current string
-	stored, err := s.service.Avatar(ctx, id, func(avatarID string) bool {
+	stored, err := s.service.Avatar(ctx, id, head, func(avatarID string) bool {
 		current = avatarID
-		allowed := refused == nil || version == avatarID
-		return allowed && !matches(conditions, `"`+avatarID+`"`)
+		etag := avatarTag(avatarID)
+		return (refused == nil || version == avatarID) && asked.unchanged(etag) && asked.changed(etag)
 	})
 	if refused != nil && version != current && (err == nil || user.CodeOf(err) == user.NotFound) {
 		return refused // the same whether the user exists or not
@@ -52,21 +50,19 @@ func (s *Server) getAvatar(c *fiber.Ctx) error {
 		requestOf(c).onEnd(func() { _ = stored.Close() })
 		// The first bytes are read before the status is sent, which their failure decides.
 		body = bufio.NewReaderSize(stored, writeBufferBytes)
-		if _, err = body.Peek(int(min(stored.Size, writeBufferBytes))); err != nil {
-			err = &user.Error{Code: user.Unavailable, Err: err}
+		if _, cause := body.Peek(int(min(stored.Size, writeBufferBytes))); cause != nil && !head {
+			err = &user.Error{Code: user.Unavailable, Err: cause}
 		}
 	}
 	if err != nil {
 		return failed("Failed to read avatar", err)
 	}
-	c.Set(fiber.HeaderETag, `"`+current+`"`)
-	c.Set(fiber.HeaderCacheControl, "no-cache")
+	c.Set(fiber.HeaderCacheControl, revalidate)
 	if version == current {
 		c.Set(fiber.HeaderCacheControl, "public, max-age=31536000, immutable")
 	}
-	if stored == nil {
-		c.Status(http.StatusNotModified)
-		return nil
+	if done, err := notModified(c, avatarTag(current)); done || err != nil {
+		return err
 	}
 	timeout.Reset(s.config.WriteTimeout)
 	c.Set(fiber.HeaderContentType, stored.ContentType)
@@ -83,17 +79,8 @@ func (s *Server) getAvatar(c *fiber.Ctx) error {
 	})
 }
 
-// matches reports whether If-None-Match headers name an entity tag. The comparison is weak: RFC 9110
-// §13.1.2.
-func matches(conditions [][]byte, etag string) bool {
-	for condition := range strings.SplitSeq(string(bytes.Join(conditions, []byte{','})), ",") {
-		condition = strings.TrimSpace(condition)
-		if condition == "*" || strings.TrimPrefix(condition, "W/") == strings.TrimPrefix(etag, "W/") {
-			return true
-		}
-	}
-	return false
-}
+// avatarTag returns the entity tag of an image.
+func avatarTag(avatarID string) string { return `"` + avatarID + `"` }
 
 // putAvatar handles PUT /users/{id}/avatar: an image as it is, or the part avatar of a form.
 func (s *Server) putAvatar(c *fiber.Ctx) error {
@@ -109,14 +96,20 @@ func (s *Server) putAvatar(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	return s.sendUser(c, "Failed to save avatar", func(ctx context.Context) (user.User, error) { return s.service.SetAvatar(ctx, id, image) })
+	return s.sendUser(c, "Failed to save avatar", func(ctx context.Context) (user.User, error) {
+		return s.service.SetAvatar(ctx, id, image, conditionOf(c).ofAvatar())
+	})
 }
 
 // readUpload returns the image in the body of a request. A Content-Type that is not one of a form
 // does not matter.
 func (s *Server) readUpload(c *fiber.Ctx) ([]byte, error) {
-	if mediaType, parameters, err := mediaType(c); err == nil && mediaType == fiber.MIMEMultipartForm {
-		f, err := s.readMultipart(c, parameters["boundary"])
+	mediaType, boundary, err := mediaType(c)
+	if err != nil {
+		return nil, err
+	}
+	if mediaType == fiber.MIMEMultipartForm {
+		f, err := s.readMultipart(c, boundary)
 		if err == nil && f.avatar == nil {
 			err = errInvalidForm.with("the part avatar is missing", nil)
 		}
@@ -134,5 +127,7 @@ func (s *Server) readUpload(c *fiber.Ctx) ([]byte, error) {
 
 // deleteAvatar handles DELETE /users/{id}/avatar.
 func (s *Server) deleteAvatar(c *fiber.Ctx) error {
-	return s.remove(c, "Failed to delete avatar", s.service.RemoveAvatar)
+	return s.remove(c, "Failed to delete avatar", func(ctx context.Context, id string) error {
+		return s.service.RemoveAvatar(ctx, id, conditionOf(c).ofAvatar())
+	})
 }

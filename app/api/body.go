@@ -52,6 +52,9 @@ func (s *Server) openBody(c *fiber.Ctx, limit int64) (*bodyReader, error) {
 	if b.length > limit {
 		return nil, errBodyTooLarge
 	}
+	if requestOf(c).expects {
+		return nil, errContinue
+	}
 	r := requestOf(c)
 	r.body = b
 	if b.size() <= freeBody {

@@ -9,6 +9,7 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -64,14 +65,14 @@ func (f fields) draft(limits user.Limits) (d user.Draft, err error) {
 
 // readFields reads a user from a body of any accepted type.
 func (s *Server) readFields(c *fiber.Ctx) (fields, error) {
-	mediaType, parameters, err := mediaType(c)
+	mediaType, boundary, err := mediaType(c)
 	if err != nil {
 		return fields{}, err
 	}
-	isJSON := mediaType == fiber.MIMEApplicationJSON || strings.HasSuffix(mediaType, "+json")
+	isJSON := mediaType == fiber.MIMEApplicationJSON || jsonSuffix.MatchString(mediaType)
 	switch {
 	case mediaType == fiber.MIMEMultipartForm:
-		return s.readMultipart(c, parameters["boundary"])
+		return s.readMultipart(c, boundary)
 	case !isJSON && mediaType != fiber.MIMEApplicationForm:
 		return fields{}, errMediaType.with("a user is application/json, multipart/form-data or application/x-www-form-urlencoded", nil)
 	}
@@ -89,18 +90,52 @@ func (s *Server) readFields(c *fiber.Ctx) (fields, error) {
 	return fields{texts: texts}, err
 }
 
-// mediaType returns the type of the body and its parameters; JSON if there is no Content-Type.
-func mediaType(c *fiber.Ctx) (string, map[string]string, error) {
+// mediaType returns the type of the body, in lower case, and its boundary; JSON if there is no
+// Content-Type. Nothing else in the header matters, also if it is broken.
+func mediaType(c *fiber.Ctx) (mediaType, boundary string, err error) {
 	header := c.Get(fiber.HeaderContentType)
 	if header == "" {
-		return fiber.MIMEApplicationJSON, nil, nil
+		return fiber.MIMEApplicationJSON, "", nil
 	}
-	mediaType, parameters, err := parseMediaType(header)
-	if err != nil {
-		return "", nil, errMediaType.with("", err)
+	if sentTwice(c, fiber.HeaderContentType) {
+		return "", "", errMediaType.with("Content-Type is there twice", nil)
 	}
-	return mediaType, parameters, nil
+	mediaType, _, _ = strings.Cut(header, ";")
+	mediaType = strings.ToLower(strings.TrimSpace(mediaType))
+	if mediaType != fiber.MIMEMultipartForm {
+		return mediaType, "", nil
+	}
+	_, parameters, err := parseMediaType(header)
+	if err == nil {
+		return mediaType, parameters["boundary"], nil
+	}
+	// Clients of the earlier service send boundaries that need quotes without them.
+	found := unquotedBoundary.FindStringSubmatch(header)
+	if found == nil || len(boundaryName.FindAllString(header, 2)) > 1 {
+		return "", "", errMediaType.with("the boundary cannot be read", err)
+	}
+	return mediaType, found[1] + found[2], nil
 }
+
+// sentTwice reports whether a request has a header more than once. The parser keeps only the last
+// Content-Type.
+func sentTwice(c *fiber.Ctx, name string) bool {
+	n := 0
+	for line := range bytes.Lines(c.Request().Header.RawHeaders()) {
+		if field, _, ok := bytes.Cut(line, []byte{':'}); ok && bytes.EqualFold(field, []byte(name)) {
+			n++
+		}
+	}
+	return n > 1
+}
+
+var (
+	boundaryName     = regexp.MustCompile(`(?i)boundary=`)
+	unquotedBoundary = regexp.MustCompile(`(?i);[ \t]*boundary=(?:([0-9A-Za-z'()+_./:=?-]+)|"([^"\\]+)")[ \t]*(?:;|$)`)
+)
+
+// jsonSuffix matches the types that are built on JSON: RFC 6839 §3.1.
+var jsonSuffix = regexp.MustCompile(`^[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+\+json$`)
 
 // parseMediaType is [mime.ParseMediaType] for a bounded number of parameters: it makes a map for
 // each of them.
@@ -129,6 +164,7 @@ func parseObject(body []byte) (texts map[string]*string, members int, err error)
 	if !utf8.Valid(body) { // encoding/json would replace what is not
 		return nil, 0, errInvalidJSON.with("the body is not UTF-8", nil)
 	}
+	body = bytes.TrimPrefix(body, []byte("\ufeff")) // a byte order mark: RFC 8259 §8.1
 	var object map[string]json.RawMessage
 	if err := json.Unmarshal(body, &object); err != nil || object == nil {
 		return nil, 0, errInvalidJSON.with("the body is not a JSON object", err)

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"net/http"
 	"strconv"
 	"sync"
 
@@ -12,13 +11,17 @@ import (
 	"prima.internal/app/pages"
 )
 
+// revalidate is the Cache-Control of what the next version of the API may change under the same name.
+const revalidate = "no-cache"
+
 // descriptionTag is the entity tag of the description, without quotes.
 var descriptionTag = sync.OnceValue(func() string { return strconv.FormatUint(xxhash.Sum64(openapi.JSON), 16) })
 
 // describe handles GET /openapi.json.
 func (s *Server) describe(c *fiber.Ctx) error {
-	if notModified(c, `"`+descriptionTag()+`"`) {
-		return nil
+	c.Set(fiber.HeaderCacheControl, revalidate)
+	if done, err := notModified(c, `"`+descriptionTag()+`"`); done || err != nil {
+		return err
 	}
 	return sendJSON(c, openapi.JSON)
 }
@@ -37,8 +40,9 @@ func sendFile(c *fiber.Ctx, f *pages.File) error {
 	c.Vary(fiber.HeaderAcceptEncoding)
 	c.Set("Cross-Origin-Opener-Policy", "same-origin")
 	c.Set("Cross-Origin-Resource-Policy", "same-origin")
-	if notModified(c, `W/"`+f.ETag()+`"`) {
-		return nil
+	c.Set(fiber.HeaderCacheControl, revalidate)
+	if done, err := notModified(c, `W/"`+f.ETag()+`"`); done || err != nil {
+		return err
 	}
 	c.Set(fiber.HeaderContentType, f.ContentType)
 	body := f.Plain()
@@ -48,16 +52,4 @@ func sendFile(c *fiber.Ctx, f *pages.File) error {
 	}
 	c.Response().SetBodyRaw(body)
 	return nil
-}
-
-// notModified sets the entity tag of a file, and 304 if the client has it. Copies must be
-// revalidated, because the next version of the API may change a file under the same name.
-func notModified(c *fiber.Ctx, etag string) bool {
-	c.Set(fiber.HeaderETag, etag)
-	c.Set(fiber.HeaderCacheControl, "no-cache")
-	if !matches(c.Request().Header.PeekAll(fiber.HeaderIfNoneMatch), etag) {
-		return false
-	}
-	c.Status(http.StatusNotModified)
-	return true
 }

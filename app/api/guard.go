@@ -23,8 +23,11 @@ func refusal(status int, text, detail, parameters string) *problem {
 	return &problem{status: status, error: text, detail: detail, challenge: `Bearer realm="prima-api"` + parameters}
 }
 
-// guard is a middleware that refuses what permit refuses.
+// guard is a middleware that refuses what checkOrigin and permit refuse.
 func (s *Server) guard(c *fiber.Ctx) error {
+	if err := s.checkOrigin(c); err != nil {
+		return err
+	}
 	if err := s.permit(c); err != nil {
 		return err
 	}

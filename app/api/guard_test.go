@@ -32,23 +32,6 @@ func contractGuarded(t *testing.T, coverage *apitest.Coverage) {
 	}
 }
 
-// Ensure a page of an origin that is allowed can ask what it may send, which a browser does without a token.
-func TestGuardLetsPreflightsPass(t *testing.T) {
-	t.Parallel()
-	s := start(t, func(c *config.Config) {
-		c.CORSOrigins = []string{"https://app.example.com"}
-		c.AccessTokens = []config.AccessToken{{Name: "a", Read: true, Hash: config.HashToken("a")}}
-	})
-	got := s.do(t, http.MethodOptions, "/users", "", "Origin", "https://app.example.com", "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization")
-	assert.Equal(t, http.StatusNoContent, got.StatusCode)
-	assert.Contains(t, got.Header.Get("Access-Control-Allow-Headers"), "Authorization")
-	got = s.do(t, http.MethodGet, "/users", "", "Origin", "https://app.example.com")
-	assert.Equal(t, http.StatusUnauthorized, got.StatusCode)
-	assert.Equal(t, "https://app.example.com", got.Header.Get("Access-Control-Allow-Origin"), "a page can read the refusal")
-	got = s.do(t, http.MethodOptions, "/users", "", "Origin", "https://evil.example.com", "Access-Control-Request-Method", "POST")
-	assert.Empty(t, got.Header.Get("Access-Control-Allow-Origin"))
-}
-
 // Ensure a token in a request that cannot be read does not reach the log with what the parser says of it.
 func TestNoTokenInTheLog(t *testing.T) {
 	t.Parallel()
@@ -129,4 +112,27 @@ func TestStaleAvatarURL(t *testing.T) {
 	assert.NotContains(t, got.body, string(second))
 	assert.Equal(t, http.StatusUnauthorized, s.do(t, http.MethodGet, url, "").StatusCode)
 	assert.Equal(t, string(second), s.do(t, http.MethodGet, url, "", "Authorization", bearer).body, "with a token it is the current image")
+}
+
+// Ensure an idempotency key is its caller's own: equal keys of two tokens are two keys, and equal keys
+// of one token are one, whatever the token may be after it was replaced.
+func TestKeysAreTheCallersOwn(t *testing.T) {
+	t.Parallel()
+	tokens := []string{config.NewToken(), config.NewToken()}
+	s := start(t, func(c *config.Config) {
+		for i, token := range tokens {
+			c.AccessTokens = append(c.AccessTokens, config.AccessToken{Name: string(rune('a' + i)), Read: true, Write: true, Hash: config.HashToken(token)})
+		}
+	})
+	create := func(token, body string) answer {
+		return s.do(t, http.MethodPost, "/users", body, "Authorization", "Bearer "+token, "Idempotency-Key", "1")
+	}
+	ada, bob := `{"name":"Ada","email":"ada@example.com"}`, `{"name":"Bob","email":"bob@example.com"}`
+	first, second := create(tokens[0], ada), create(tokens[1], bob)
+	require.Equal(t, http.StatusCreated, first.StatusCode, first.body)
+	require.Equal(t, http.StatusCreated, second.StatusCode, second.body)
+	assert.NotEqual(t, first.body, second.body)
+	assert.NotEqual(t, first.body, create(tokens[1], bob).body)
+	assert.Equal(t, first.body, create(tokens[0], ada).body)
+	assert.Equal(t, http.StatusUnprocessableEntity, create(tokens[0], bob).StatusCode)
 }

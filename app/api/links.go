@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"net/netip"
 	"regexp"
 	"strconv"
@@ -19,10 +20,11 @@ func (s *Server) baseURL(c *fiber.Ctx) string {
 		return s.config.PublicURL
 	}
 	host := string(c.Request().Host())
-	if !validHost(host) { // HTTP/1.0 has none
+	if host == "" { // of HTTP/1.0
 		host = c.Context().LocalAddr().String()
 	}
-	return scheme(c) + "://" + host
+	name, port, _ := splitHost(host)
+	return scheme(c) + "://" + name + port
 }
 
 // scheme returns http or https, as a proxy in front says. A client that lies changes the links in its
@@ -35,29 +37,47 @@ func scheme(c *fiber.Ctx) string {
 }
 
 // hostPattern is a name or an IPv4 address, or an IPv6 address in brackets, and a port or none. Names
-// of containers have underscores.
-var hostPattern = regexp.MustCompile(`^(?:[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*|\[([0-9A-Fa-f:.]+)\])(?::([0-9]{1,5}))?$`)
+// of containers have underscores, and absolute names a dot at their end.
+var hostPattern = regexp.MustCompile(`^([A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*|\[([0-9A-Fa-f:.]+)\])\.?(?::([0-9]{0,5}))?$`)
 
 // maxHost is the longest name that the DNS has, and a port.
 const maxHost = 253 + len(":65535")
 
-// validHost reports whether a host, with or without a port, can stand in a URL and in a header.
-func validHost(host string) bool {
-	if len(host) > maxHost {
-		return false
-	}
+// splitHost returns the name or address of a host, without a dot at its end, and its port with the
+// colon. ok is false for what can be no host.
+func splitHost(host string) (name, port string, ok bool) {
 	parts := hostPattern.FindStringSubmatch(host)
-	if parts == nil {
-		return false
+	if parts == nil || len(host) > maxHost {
+		return "", "", false
 	}
-	if parts[1] != "" {
-		if _, err := netip.ParseAddr(parts[1]); err != nil {
-			return false
+	if address := parts[2]; address != "" {
+		if _, err := netip.ParseAddr(address); err != nil {
+			return "", "", false
 		}
 	}
-	if parts[2] != "" {
-		port, err := strconv.ParseUint(parts[2], 10, 16)
-		return err == nil && port > 0
+	if parts[3] == "" {
+		return parts[1], "", true
 	}
-	return true
+	n, err := strconv.ParseUint(parts[3], 10, 16)
+	return parts[1], ":" + parts[3], err == nil && n > 0
+}
+
+// checkHost refuses a request whose target is on no host (RFC 9112 §3.2), or that is not HTTP/1.
+func checkHost(c *fiber.Ctx) error {
+	header := &c.Request().Header
+	if !bytes.HasPrefix(header.Protocol(), []byte("HTTP/1.")) {
+		return errVersion
+	}
+	hosts := [][]byte{header.Host()}
+	// The parser takes a user out of Host, and a host out of a target that is a whole URL.
+	if host := c.Request().Host(); !bytes.EqualFold(host, hosts[0]) {
+		hosts = append(hosts, host)
+	}
+	for _, host := range hosts {
+		_, _, ok := splitHost(string(host))
+		if none := len(host) == 0 && !header.IsHTTP11(); !ok && !none {
+			return errHost
+		}
+	}
+	return nil
 }

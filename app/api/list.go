@@ -146,10 +146,9 @@ func etag(json []byte, next string) string {
 
 // sendPage sends a whole list, or 304 if the client has it.
 func (s *Server) sendPage(c *fiber.Ctx, p *page) error {
-	fresh := notModified(c, `"`+p.etag+`"`)
 	c.Set(fiber.HeaderCacheControl, "private, no-cache")
-	if fresh {
-		return nil
+	if done, err := notModified(c, `"`+p.etag+`"`); done || err != nil {
+		return err
 	}
 	if len(p.json) <= smallBody {
 		return sendJSON(c, p.json)

@@ -29,6 +29,7 @@ type request struct {
 	span    trace.Span      // nil if nothing is traced
 	route   string
 	body    *bodyReader // nil if it was not opened
+	expects bool        // the client waits for 100 Continue before it sends the body
 	// streamed is set if the response is written after the handler has returned. The stream then
 	// ends the request.
 	streamed bool
@@ -50,10 +51,14 @@ func requestOf(c *fiber.Ctx) *request {
 func (s *Server) observe(c *fiber.Ctx) error {
 	r := s.begin(c)
 	err := s.recovered(c)
+	if errors.Is(err, errContinue) {
+		r.expects = false
+		return nil
+	}
 	if err != nil {
 		asProblem(err).send(c.Response())
 	}
-	if c.Context().RequestBodyStream() != nil && (r.body == nil || !r.body.whole) {
+	if r.expects || c.Context().RequestBodyStream() != nil && (r.body == nil || !r.body.whole) {
 		leaveUnread(c)
 	}
 	s.finish(c, r, err)
@@ -85,6 +90,9 @@ func leaveUnread(c *fiber.Ctx) {
 }
 
 func (s *Server) begin(c *fiber.Ctx) *request {
+	if r, ok := c.Locals(requestKey).(*request); ok { // see expect
+		return r
+	}
 	id := string([]byte(c.Get(fiber.HeaderXRequestID)))
 	if !requestIDPattern.MatchString(id) {
 		id = uuid.NewString()
@@ -95,6 +103,8 @@ func (s *Server) begin(c *fiber.Ctx) *request {
 		method: string(c.Request().Header.Method()),
 		path:   string(c.Request().URI().PathOriginal()),
 		remote: c.Context().RemoteAddr().String(),
+		// HTTP/1.0 and bodies without a length have no part in it.
+		expects: c.Request().MayContinue() && c.Context().RequestBodyStream() == nil && hasBody(&c.Request().Header),
 	}
 	r.route = s.routes.of(r.path)
 	s.metrics.active.WithLabelValues(r.route).Inc()
@@ -106,6 +116,9 @@ func (s *Server) begin(c *fiber.Ctx) *request {
 // recovered runs the handlers and returns a panic as an error.
 func (s *Server) recovered(c *fiber.Ctx) (err error) {
 	defer s.metrics.recoverTo(&err)
+	if err := checkHost(c); err != nil {
+		return err
+	}
 	if conn, ok := c.Context().Conn().(*connection); ok && conn.refused {
 		c.Context().SetConnectionClose()
 		if !isProbe(c.Path()) {
@@ -122,6 +135,7 @@ var securityHeaders = map[string]string{
 	fiber.HeaderXContentTypeOptions:   "nosniff",
 	fiber.HeaderContentSecurityPolicy: "default-src 'none'; frame-ancestors 'none'; sandbox",
 	fiber.HeaderReferrerPolicy:        "no-referrer",
+	fiber.HeaderCacheControl:          "no-store",
 }
 
 // finish completes the headers of the response.
@@ -133,6 +147,7 @@ func (s *Server) finish(c *fiber.Ctx, r *request, err error) {
 			header.Set(name, value)
 		}
 	}
+	s.allowOrigin(c)
 	if s.draining.Load() {
 		header.SetConnectionClose()
 	}

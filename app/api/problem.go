@@ -49,6 +49,12 @@ var (
 	errTimeout          = &problem{status: http.StatusRequestTimeout, error: "Request timed out"}
 	errBusy             = &problem{status: http.StatusServiceUnavailable, error: "Server is busy", detail: "there is no memory for the request now"}
 	errIncomplete       = &problem{status: http.StatusBadRequest, error: "Request body is incomplete"}
+	errHost             = &problem{status: http.StatusBadRequest, error: "Bad Request", detail: "Host is a name or an IP address, with or without a port"}
+	errVersion          = &problem{status: http.StatusHTTPVersionNotSupported, error: "HTTP version not supported", detail: "this is HTTP/1"}
+	errCrossSite        = &problem{status: http.StatusForbidden, error: "Cross-site request", detail: "only pages of this origin, and of those in CORS_ALLOWED_ORIGINS, can change anything"}
+
+	// errContinue is no response: the handler needs a body that the client has not sent yet.
+	errContinue = &problem{status: http.StatusContinue, error: http.StatusText(http.StatusContinue)}
 )
 
 // with returns a copy of p that says more.
@@ -79,6 +85,7 @@ var statuses = map[user.Code]int{
 	user.Invalid:     http.StatusBadRequest,
 	user.NotFound:    http.StatusNotFound,
 	user.KeyReused:   http.StatusUnprocessableEntity,
+	user.Changed:     http.StatusPreconditionFailed,
 	user.TooLarge:    http.StatusRequestEntityTooLarge,
 	user.NotAnImage:  http.StatusUnsupportedMediaType,
 	user.Unavailable: http.StatusServiceUnavailable,
@@ -127,6 +134,7 @@ func (p *problem) send(r *fasthttp.Response) {
 	r.ResetBody()
 	r.SetStatusCode(p.status)
 	r.Header.SetContentType(problemType)
+	r.Header.Set(fiber.HeaderCacheControl, "no-store")
 	if p.status == http.StatusServiceUnavailable {
 		r.Header.Set(fiber.HeaderRetryAfter, retryAfter)
 	}

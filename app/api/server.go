@@ -10,13 +10,12 @@ import (
 	"math"
 	"net"
 	"slices"
-	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/gofiber/fiber/v2/middleware/adaptor"
-	"github.com/gofiber/fiber/v2/middleware/cors"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 	"go.opentelemetry.io/otel/trace"
@@ -26,7 +25,7 @@ import (
 )
 
 // maxHeaderBytes bounds the request line and the headers of a request; more is a 431.
-const maxHeaderBytes = 8 << 10
+const maxHeaderBytes = 16 << 10
 
 // writeBufferBytes is the size of the buffer in front of each connection.
 const writeBufferBytes = 4 << 10
@@ -40,6 +39,7 @@ type Server struct {
 	reads       reads
 	metrics     *metrics
 	routes      routes
+	origins     sync.Map     // of requests, by their header: see keepOrigin
 	tracer      trace.Tracer // nil: nothing is traced
 	log         *slog.Logger
 	app         *fiber.App
@@ -91,13 +91,8 @@ func New(c config.Config, service *user.Service, dependencies []Dependency, log 
 
 	s.app.Use(s.observe)
 	if len(c.CORSOrigins) > 0 {
-		s.app.Use(cors.New(cors.Config{
-			AllowOrigins:  strings.Join(c.CORSOrigins, ","),
-			AllowMethods:  "GET,HEAD,POST,PUT,PATCH,DELETE",
-			AllowHeaders:  "Authorization,Content-Type,If-None-Match," + headerIdempotencyKey + "," + headerTraceParent + "," + headerTraceState + "," + fiber.HeaderXRequestID,
-			ExposeHeaders: "ETag,Link,Location,Retry-After,WWW-Authenticate," + headerTraceResponse + "," + fiber.HeaderXRequestID,
-			MaxAge:        600,
-		}))
+		s.app.Use(preflight)
+		server.HeaderReceived = s.keepOrigin
 	}
 	s.app.Get(config.PathHealth, s.health)
 	s.app.Get(config.PathReady, adaptor.HTTPHandler(s.Ready()))
@@ -131,6 +126,7 @@ func New(c config.Config, service *user.Service, dependencies []Dependency, log 
 		defer s.app.ReleaseCtx(c)
 		_ = s.onParseError(c, fiber.ErrNotImplemented)
 	}
+	server.ExpectHandler = s.expect
 	return s
 }
 

@@ -46,22 +46,6 @@ func TestLinks(t *testing.T) {
 	assert.True(t, strings.HasPrefix(got.Header.Get("Location"), "https://api.example.com/v1/users/"), got.Header.Get("Location"))
 }
 
-// Ensure pages of an allowed origin may call the API, and those of others may not.
-func TestCORS(t *testing.T) {
-	t.Parallel()
-	s := start(t, func(c *config.Config) { c.CORSOrigins = []string{"https://app.example.com"} })
-	allowed := s.do(t, http.MethodGet, "/users", "", "Origin", "https://app.example.com")
-	assert.Equal(t, "https://app.example.com", allowed.Header.Get("Access-Control-Allow-Origin"))
-	assert.Contains(t, allowed.Header.Get("Access-Control-Expose-Headers"), "Link")
-	assert.Contains(t, allowed.Header.Get("Vary"), "Origin")
-	assert.Empty(t, s.do(t, http.MethodGet, "/users", "", "Origin", "https://evil.example.com").Header.Get("Access-Control-Allow-Origin"))
-
-	preflight := s.do(t, http.MethodOptions, "/users", "", "Origin", "https://app.example.com", "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type,idempotency-key")
-	assert.Equal(t, http.StatusNoContent, preflight.StatusCode)
-	assert.Contains(t, preflight.Header.Get("Access-Control-Allow-Headers"), "Idempotency-Key")
-	assert.Contains(t, preflight.Header.Get("Access-Control-Allow-Methods"), "PATCH")
-}
-
 // Ensure the limits are those of the configuration.
 func TestLimits(t *testing.T) {
 	t.Parallel()

@@ -17,6 +17,9 @@ var idempotencyKeyPattern = regexp.MustCompile(`^[ -~]{1,255}$`)
 
 // createUser handles POST /user and POST /users.
 func (s *Server) createUser(c *fiber.Ctx) error {
+	if err := unversioned(c); err != nil {
+		return err
+	}
 	key, err := idempotencyKey(c)
 	if err != nil {
 		return err
@@ -29,7 +32,7 @@ func (s *Server) createUser(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	draft.IdempotencyKey = key
+	draft.IdempotencyKey, draft.Caller = key, requestOf(c).token
 
 	ctx, cancel := s.work(c)
 	defer cancel()
@@ -84,6 +87,9 @@ func (s *Server) updateUser(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
+	if err := unversioned(c); err != nil {
+		return err
+	}
 	mediaType, _, err := mediaType(c)
 	if err != nil {
 		return err
@@ -125,6 +131,9 @@ func patched(texts map[string]*string, name string, rule func(string) (string, e
 
 // deleteUser handles DELETE /users/{id}.
 func (s *Server) deleteUser(c *fiber.Ctx) error {
+	if err := unversioned(c); err != nil {
+		return err
+	}
 	return s.remove(c, "Failed to delete user", s.service.Delete)
 }
 

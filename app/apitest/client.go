@@ -265,6 +265,7 @@ func (c *Client) check(t *testing.T, r *Response) {
 
 	assert.NoError(t, r.fault, r)
 	assert.Equal(t, []string{"nosniff"}, r.Header.Values("X-Content-Type-Options"), r)
+	assert.Len(t, r.Header.Values("Cache-Control"), 1, r)
 	assert.Empty(t, r.Header.Values(injected), r)
 	assert.Len(t, r.Header.Values("X-Request-Id"), 1, r)
 	assert.Regexp(t, requestID, r.Header.Get("X-Request-Id"), r)

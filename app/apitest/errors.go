@@ -152,7 +152,8 @@ func (s *suite) everyAnswer(t *testing.T) {
 
 	// Ensure a browser keeps pages of other origins out: CORS is off unless it is set.
 	t.Run("no other origin is let in", func(t *testing.T) {
-		for _, r := range all(t, "Origin: https://other.example") {
+		for _, path := range []string{"/health", "/users", "/users/" + created.ID, "/nothing"} {
+			r := s.Do(t, "GET", path, nil, "Origin: https://other.example")
 			for name := range r.Header {
 				assert.False(t, strings.HasPrefix(name, "Access-Control-"), r)
 			}

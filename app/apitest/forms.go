@@ -327,3 +327,64 @@ func (s *suite) urlencodedAt(t *testing.T, path string) {
 		s.requireNotStored(t, marker)
 	})
 }
+
+// contentTypes is about how leniently a Content-Type is read.
+func (s *suite) contentTypes(t *testing.T) {
+	// Ensure a broken parameter beside a type that is understood does no harm.
+	for _, contentType := range []string{
+		"application/json; charset", "application/json; charset=", "application/json;", "application/json; =", "Application/JSON ; charset=utf-8",
+		`application/json; charset="utf-8`, "application/json; charset=a; charset=b",
+	} {
+		t.Run(contentType, func(t *testing.T) {
+			s.Do(t, "POST", "/users", strings.NewReader(object("name", "Ann", "email", Email())), "Content-Type: "+contentType).Created(t)
+		})
+	}
+	t.Run("a form", func(t *testing.T) {
+		s.Do(t, "POST", "/users", strings.NewReader("name=Ann&email="+Email()), urlencoded+"; charset").Created(t)
+	})
+
+	// Ensure boundaries are read that ought to be in quotes, as the earlier service did.
+	for _, parameters := range []string{
+		"boundary=----=_Part_1_2.3", "boundary=a:b", "boundary=a/b?c(d)'e'", "charset; boundary=abc", "Boundary=----=_Part_1; charset=utf-8", `x; boundary="a b"`,
+	} {
+		t.Run(parameters, func(t *testing.T) {
+			_, value, _ := strings.Cut(parameters, "oundary=")
+			value, _, _ = strings.Cut(value, ";")
+			value = strings.Trim(value, `"`)
+			for path, method := range map[string]string{"/users": "POST", "/users/" + s.CreateJSON(t, "Ann", Email()).ID + "/avatar": "PUT"} {
+				_, form := Form(Field("name", "Ann"), Field("email", Email()), File("avatar", "a.png", PNG(3, 3)))
+				body := strings.ReplaceAll(string(form), boundary, value)
+				r := s.Do(t, method, path, strings.NewReader(body), "Content-Type: multipart/form-data; "+parameters, Beyond)
+				require.Less(t, r.Status, 300, r)
+			}
+		})
+	}
+
+	// Ensure two readers of a request do not find two types in it.
+	t.Run("two of them are refused", func(t *testing.T) {
+		_, form := Form(Field("name", "Ann"), Field("email", Email()))
+		for _, header := range [][]string{
+			{"Content-Type: application/json", "Content-Type: application/json"},
+			{"Content-Type: text/plain", "Content-Type: application/json"},
+			{"Content-Type: application/json", "content-type: text/plain"},
+		} {
+			s.Do(t, "POST", "/users", strings.NewReader(object("name", "Ann", "email", Email())), header...).Problem(t, http.StatusUnsupportedMediaType, "Unsupported media type")
+			s.Do(t, "PUT", "/users/"+unknownID()+"/avatar", bytes.NewReader(form), header...).Problem(t, http.StatusUnsupportedMediaType, "Unsupported media type")
+		}
+	})
+
+	// Ensure what is no type is not taken for one.
+	for _, contentType := range []string{"application/json, text/plain", "application/jsonp", "json", "text/json", "application/ json", "x y+json", "+json", "multipart/form-data, text/plain; boundary=x"} {
+		t.Run(contentType+" is refused", func(t *testing.T) {
+			s.Do(t, "POST", "/users", strings.NewReader(object("name", "Ann", "email", Email())), "Content-Type: "+contentType).
+				Problem(t, http.StatusUnsupportedMediaType, "Unsupported media type")
+		})
+	}
+
+	// Ensure a byte order mark, which some editors and libraries write, does no harm: RFC 8259 §8.1.
+	t.Run("a byte order mark is skipped", func(t *testing.T) {
+		created := s.PostJSON(t, "/users", "\ufeff"+object("name", "Ann", "email", Email()), Beyond).Created(t)
+		r := s.Do(t, "PATCH", "/users/"+created.ID, strings.NewReader("\ufeff"+`{"name":"Bob"}`), mergePatch, Beyond)
+		assert.Equal(t, "Bob", r.User(t).Name)
+	})
+}

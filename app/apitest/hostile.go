@@ -68,7 +68,7 @@ func (s *suite) hostileJSON(t *testing.T) {
 		{"a member of arrays nested 15,000 deep", with(email, `,"more":`+nested("[", "]", 15_000))},
 		{"a member of objects nested 10,001 deep", with(email, `,"more":`+nested(`{"":`, "}", 10_001))},
 		{"a name of arrays nested 15,000 deep", `{"email":"` + email + `","name":` + nested("[", "]", 15_000) + `}`},
-		{"a byte order mark", "\ufeff" + valid},
+		{"two byte order marks", "\ufeff\ufeff" + valid},
 		{"UTF-16", encoded(binary.BigEndian, true)},
 		{"UTF-16, little end first", encoded(binary.LittleEndian, true)},
 		{"UTF-16 without a mark", encoded(binary.LittleEndian, false)},
@@ -364,8 +364,8 @@ func (s *suite) hostileForms(t *testing.T) {
 
 	if !s.Proxied { // which has a bound of its own
 		// Ensure the header of a request bounds a boundary.
-		s.attack(t, "a boundary of 10 KB is too long", func(t *testing.T) {
-			long := strings.Repeat("b", 10_000)
+		s.attack(t, "a boundary of 17 KB is too long", func(t *testing.T) {
+			long := strings.Repeat("b", 17_000)
 			r := s.Do(t, "POST", "/users", strings.NewReader(strings.ReplaceAll(string(whole), boundary, long)), "Content-Type: multipart/form-data; boundary="+long)
 			r.Problem(t, http.StatusRequestHeaderFieldsTooLarge, "Request Header Fields Too Large")
 		})
@@ -382,7 +382,7 @@ func (s *suite) hostileForms(t *testing.T) {
 
 	// Ensure two readers of a header do not find two boundaries in it.
 	s.attack(t, "a boundary that is not well formed is refused", func(t *testing.T) {
-		for _, parameters := range []string{"; boundary=a; boundary=b", `; boundary="a`, "; boundary=a b", "; =a", ", text/plain; boundary=a", `; boundary="a"b`, "; boundary=a,b"} {
+		for _, parameters := range []string{"; boundary=a; boundary=b", "; boundary=a; boundary=a?b", "; x; boundary=a; boundary=a", `; boundary="a`, "; boundary=a b", "; =a", ", text/plain; boundary=a", `; boundary="a"b`, "; boundary=a,b"} {
 			s.Do(t, "POST", "/users", bytes.NewReader(whole), "Content-Type: multipart/form-data"+parameters).Problem(t, http.StatusUnsupportedMediaType, "Unsupported media type")
 		}
 	})
@@ -805,7 +805,7 @@ func (s *suite) hostileHeaders(t *testing.T) {
 	// Ensure a condition costs what its bytes cost.
 	s.attack(t, "a condition of 1,500 ETags is read", func(t *testing.T) {
 		many := strings.Repeat(`"x",`, 1500)
-		for condition, status := range map[string]int{many: 200, many + etag: 304, etag + "," + many: 304, many + `W/` + etag: 304, many + "*": 304, strings.Repeat(",", 6000): 200, strings.Repeat(`"`, 6000): 200} {
+		for condition, status := range map[string]int{many: 200, many + etag: 304, etag + "," + many: 304, many + `W/` + etag: 304, many + "*": 200, `"a,*,b"`: 200, `"a` + etag: 200, strings.Repeat(",", 6000): 200, strings.Repeat(`"`, 6000): 200} {
 			r := s.Do(t, "GET", path, nil, "If-None-Match: "+condition)
 			require.Equal(t, status, r.Status, r)
 			if status == http.StatusOK {
@@ -1068,6 +1068,8 @@ func (s *suite) targets(t *testing.T) {
 		{"a carriage return in a path", "GET /users/\rX-Injected: 1 HTTP/1.1\r\n" + headers, "Bad Request", 400},
 		{"a line feed in a path", "GET /users/\nX-Injected: 1 HTTP/1.1\r\n" + headers, "Bad Request", 400},
 		{"a URL with a port that is none", "GET http://other.example:x/users HTTP/1.1\r\n" + headers, "Bad Request", 400},
+		{"a URL without a host", "GET http:///users HTTP/1.1\r\n" + headers, "Bad Request", 400},
+		{"a URL of what is no host", "GET http://a..b/users HTTP/1.1\r\n" + headers, "Bad Request", 400},
 		{"a URL of another host", "GET http://other.example/nothing HTTP/1.1\r\n" + headers, "Not found", 404},
 		{"a URL of what is not there", "GET http://169.254.169.254/latest/meta-data/ HTTP/1.1\r\n" + headers, "Not found", 404},
 		{"the preface of HTTP/2", "PRI * HTTP/2.0\r\n", "Bad Request", 400},
@@ -1091,7 +1093,7 @@ func (s *suite) targets(t *testing.T) {
 	s.attack(t, "a whole URL is read as its path", func(t *testing.T) {
 		for _, target := range []string{
 			"http://" + s.host() + "/users/" + id, "http://other.example/users/" + id, "HTTP://OTHER.EXAMPLE:80/users/" + id, "https://other.example/users/" + id, "http://user:password@other.example/users/" + id,
-			"http:///users/" + id, "ftp://other.example/users/" + id, "http://[::1]/users/" + id,
+			"ftp://other.example/users/" + id, "http://[::1]/users/" + id,
 		} {
 			answers, _ := s.converse(t, "GET "+target+" HTTP/1.1\r\n"+headers+"\r\n")
 			require.Len(t, answers, 1, target)
@@ -1132,6 +1134,8 @@ func (s *suite) hosts(t *testing.T) {
 	for _, host := range []string{
 		"other.example/path", "other.example?x", "other.example#x", "a b", "other.example:port", "other.example:-1", "other.example:80:80", "a:b:c", "::1", "[::1", "[::1]x", "[nonsense]:80", "[]", "[fe80::1%en0]", `other\example`,
 		"%0d%0aX-Injected:%201", "other.example\x00", "other\x01example", "other\rexample", "other.example\rX-Injected: 1", "\x7f", "{other}", "%6Fther.example", "http://other.example", "",
+		"user@other.example", "user:password@other.example", ":80", ":", "other.example:0", "other.example:99999", "other.example:65536", "other.example:" + strings.Repeat("9", 100), strings.Repeat("a", 1000), strings.Repeat("a.", 500) + "example",
+		strings.Repeat("a", 64) + ".example", "..", ".", "other..example", ".other.example", "other.example,127.0.0.1", "<script>", `"other"`, "'other'", "other.example;x", "other.example=x", "óther.example", "\xff", "\u202eexample", "*", "[fe80::1%25en0]:80", "[::1]:99999",
 	} {
 		s.attack(t, fmt.Sprintf("the host %q is refused", host), func(t *testing.T) {
 			answers := create(t, "Host: "+host+"\r\n")
@@ -1140,35 +1144,27 @@ func (s *suite) hosts(t *testing.T) {
 		})
 	}
 
-	// Ensure a link leads to a host and nothing else, where the parser lets pass what is none.
-	for _, host := range []string{
-		"user@other.example", "user:password@other.example", "other.example:", ":80", ":", "other.example:0", "other.example:99999", "other.example:65536", "other.example:" + strings.Repeat("9", 100), strings.Repeat("a", 1000), strings.Repeat("a.", 500) + "example",
-		strings.Repeat("a", 64) + ".example", "..", ".", "other..example", ".other.example", "other.example,127.0.0.1", "<script>", `"other"`, "'other'", "other.example;x", "other.example=x", "óther.example", "\xff", "\u202eexample", "*", "[fe80::1%25en0]:80", "[::1]:99999", "[::1]:",
-	} {
-		s.attack(t, fmt.Sprintf("the host %.40q is in no link", host), func(t *testing.T) {
+	// Ensure a host is taken for what it is: a dot at its end makes it no other, and neither does a port that is not there.
+	s.attack(t, "a host with a dot at its end is the same host", func(t *testing.T) {
+		for host, link := range map[string]string{
+			"other.example.": "http://other.example", "other.example.:8080": "http://other.example:8080", "other.example:": "http://other.example",
+			"OTHER_1.example": "http://other_1.example", "[2001:DB8::1]:80": "http://[2001:db8::1]:80", "192.0.2.1": "http://192.0.2.1", "[::1]:": "http://[::1]",
+		} {
 			answers := create(t, "Host: "+host+"\r\n")
 			require.Len(t, answers, 1)
 			created := answers[0].Created(t)
-			s.requirePlainLink(t, created.Location, answers[0])
-			s.requirePlainLink(t, created.AvatarURL, answers[0])
-			assert.NotContains(t, created.Location, "//"+host+"/")
-
-			get := func(path string) *Response {
-				answers, _ := s.converse(t, "GET "+path+" HTTP/1.1\r\n"+s.headersOf("Host: "+host+"\r\n")+"\r\n")
-				require.Len(t, answers, 1)
-				return answers[0]
+			if s.PublicURL != "" {
+				link = s.PublicURL
 			}
-			r := get("/users/" + created.ID)
-			s.requirePlainLink(t, r.User(t).AvatarURL, r)
-			s.requirePlainNext(t, get("/users?limit=1"))
-		})
-	}
+			assert.Equal(t, link+"/users/"+created.ID, created.Location)
+		}
+	})
 
 	// Ensure nobody but the host of the request decides where links lead.
 	s.attack(t, "other headers are in no link", func(t *testing.T) {
 		for _, header := range []string{
 			"X-Forwarded-Host: other.example", "X-Forwarded-Server: other.example", "X-Host: other.example", "X-Original-Host: other.example", "Forwarded: host=other.example;proto=javascript", "X-Forwarded-Port: 99999", "X-Forwarded-Prefix: //other.example",
-			"X-Forwarded-Proto: javascript", "X-Forwarded-Proto: https://other.example/?", "X-Forwarded-Proto: http\r\nX-Forwarded-Proto: javascript", "X-Forwarded-Scheme: javascript", "X-Url-Scheme: javascript", "Origin: http://other.example", "Referer: http://other.example/",
+			"X-Forwarded-Proto: javascript", "X-Forwarded-Proto: https://other.example/?", "X-Forwarded-Proto: http\r\nX-Forwarded-Proto: javascript", "X-Forwarded-Scheme: javascript", "X-Url-Scheme: javascript", "Referer: http://other.example/",
 		} {
 			answers := create(t, "Host: "+s.host()+"\r\n"+header+"\r\n")
 			require.Len(t, answers, 1)

@@ -8,6 +8,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+	"io"
+	"net/http"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -62,6 +64,20 @@ func (a *Avatars) Put(ctx context.Context, userID, avatarID string, image *user.
 	return call.Fault(err, bucketMissing)
 }
 
+// Head implements [user.Avatars].
+func (a *Avatars) Head(ctx context.Context, userID, avatarID string) (*user.StoredImage, error) {
+	tracked, call := awsclient.Track(ctx)
+	out, err := a.client.HeadObject(tracked, &s3.HeadObjectInput{Bucket: a.bucket, Key: key(userID, avatarID)})
+	if _, ok := errors.AsType[*types.NotFound](err); ok {
+		// Only a response with a body says whether the object or the bucket is missing.
+		return a.Get(ctx, userID, avatarID)
+	}
+	if err != nil {
+		return nil, call.Fault(err)
+	}
+	return opened(call, http.NoBody, out.ContentLength, out.ContentType)
+}
+
 // Get implements [user.Avatars]. Closing the image, or the end of ctx, ends the transfer.
 func (a *Avatars) Get(ctx context.Context, userID, avatarID string) (*user.StoredImage, error) {
 	ctx, call := awsclient.Track(ctx)
@@ -72,13 +88,15 @@ func (a *Avatars) Get(ctx context.Context, userID, avatarID string) (*user.Store
 	if err != nil {
 		return nil, call.Fault(err, bucketMissing)
 	}
-	if out.ContentLength == nil {
-		_ = out.Body.Close()
+	return opened(call, out.Body, out.ContentLength, out.ContentType)
+}
+
+func opened(call *awsclient.Call, body io.ReadCloser, size *int64, contentType *string) (*user.StoredImage, error) {
+	if size == nil {
+		_ = body.Close()
 		return nil, call.Incomplete("the length of the image")
 	}
-	image := &user.StoredImage{ReadCloser: out.Body, Size: *out.ContentLength}
-	image.ContentType = aws.ToString(out.ContentType)
-	return image, nil
+	return &user.StoredImage{ReadCloser: body, Size: *size, ContentType: aws.ToString(contentType)}, nil
 }
 
 // Delete implements [user.Avatars].

@@ -73,7 +73,7 @@ func TestIncomplete(t *testing.T) {
 		return err
 	}
 	setAvatar := func(ctx context.Context, u *dynamo.Users) error {
-		_, err := u.SetAvatar(ctx, "id", "avatar")
+		_, err := u.SetAvatar(ctx, "id", "avatar", nil)
 		return err
 	}
 	remove := func(ctx context.Context, u *dynamo.Users) error {

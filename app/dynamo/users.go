@@ -105,24 +105,53 @@ func (u *Users) Update(ctx context.Context, id string, p user.Patch) (user.User,
 		ExpressionAttributeNames:  names,
 		ExpressionAttributeValues: values,
 		ReturnValues:              types.ReturnValueAllNew,
+		ConditionExpression:       aws.String(exists),
 	})
 }
 
 // SetAvatar implements [user.Store].
-func (u *Users) SetAvatar(ctx context.Context, id, avatarID string) (user.User, error) {
-	in := &dynamodb.UpdateItemInput{ReturnValues: types.ReturnValueAllOld}
+func (u *Users) SetAvatar(ctx context.Context, id, avatarID string, expected *string) (user.User, error) {
+	in := &dynamodb.UpdateItemInput{ReturnValues: types.ReturnValueAllOld, ConditionExpression: aws.String(exists)}
+	values := map[string]types.AttributeValue{}
 	if avatarID == "" {
 		in.UpdateExpression = aws.String("REMOVE " + avatarAttribute + ", " + foreignAttribute)
 	} else {
 		in.UpdateExpression = aws.String("SET " + avatarAttribute + " = :avatar REMOVE " + foreignAttribute)
-		in.ExpressionAttributeValues = map[string]types.AttributeValue{":avatar": text(avatarID)}
+		values[":avatar"] = text(avatarID)
 	}
-	return u.update(ctx, id, in)
+	switch {
+	case expected == nil:
+	case *expected == "":
+		in.ConditionExpression = aws.String(exists + " AND attribute_not_exists(" + avatarAttribute + ")")
+	default:
+		in.ConditionExpression = aws.String(exists + " AND " + avatarAttribute + " = :expected")
+		values[":expected"] = text(*expected)
+	}
+	if len(values) > 0 { // DynamoDB refuses an empty map
+		in.ExpressionAttributeValues = values
+	}
+	before, err := u.update(ctx, id, in)
+	if expected == nil || user.CodeOf(err) != user.NotFound {
+		return before, err
+	}
+	// The user has another image, unless that is this one, which an earlier attempt has set.
+	now, failure := u.Get(ctx, id)
+	switch {
+	case failure != nil:
+		return user.User{}, &user.Error{Code: user.Unavailable, Uncertain: true, Err: failure}
+	case now == nil:
+		return user.User{}, err
+	case now.AvatarID != avatarID:
+		return user.User{}, user.ErrChanged
+	}
+	return now.User, nil
 }
+
+// exists is the condition that the user exists.
+const exists = "attribute_exists(" + config.KeyAttribute + ")"
 
 func (u *Users) update(ctx context.Context, id string, in *dynamodb.UpdateItemInput) (user.User, error) {
 	in.TableName, in.Key = u.table, key(id)
-	in.ConditionExpression = aws.String("attribute_exists(" + config.KeyAttribute + ")")
 	ctx, call := awsclient.Track(ctx)
 	out, err := u.client.UpdateItem(ctx, in)
 	if err != nil {
@@ -136,7 +165,7 @@ func (u *Users) Delete(ctx context.Context, id string) (before user.User, again 
 	ctx, call := awsclient.Track(ctx)
 	out, err := u.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
 		TableName: u.table, Key: key(id), ReturnValues: types.ReturnValueAllOld,
-		ConditionExpression: aws.String("attribute_exists(" + config.KeyAttribute + ")"),
+		ConditionExpression: aws.String(exists),
 	})
 	if err != nil {
 		return user.User{}, call.Again(), writeError(call, err)

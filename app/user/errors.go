@@ -14,6 +14,7 @@ const (
 	Invalid     Code = "invalid"     // a field breaks its rule
 	NotFound    Code = "not_found"   // no such user, or no such image
 	KeyReused   Code = "key_reused"  // an idempotency key came back with other content
+	Changed     Code = "changed"     // the image is not the one that a [Condition] asks for
 	TooLarge    Code = "too_large"   // the image has too many bytes
 	NotAnImage  Code = "not_image"   // the image is none of the accepted formats
 	Unavailable Code = "unavailable" // a dependency did not do its part; the same call may succeed later
@@ -66,6 +67,7 @@ var (
 	ErrMissing  error = &Error{Code: Missing, Message: "Missing 'name' or 'email'"}
 	ErrNoUser   error = &Error{Code: NotFound, Message: "User not found"}
 	ErrNoAvatar error = &Error{Code: NotFound, Message: "Avatar not found"}
+	ErrChanged  error = &Error{Code: Changed, Message: "Precondition failed", Detail: "If-Match or If-None-Match asks for another version"}
 )
 
 var (

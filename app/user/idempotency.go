@@ -11,9 +11,12 @@ import (
 // keyedIDs separates ids that are derived from idempotency keys from everything else that is hashed.
 var keyedIDs = uuid.MustParse("5b0a4f0e-6a3c-4b57-9d86-1f6d6c1a4f0d")
 
-// keyedID derives a user's id from an idempotency key, so that every replica that meets the key
-// writes the same item. The form is a UUID of version 8 (RFC 9562 §5.8).
-func keyedID(key string) string {
+// keyedID derives a user's id from an idempotency key and whose it is, so that every replica that
+// meets the key writes the same item. The form is a UUID of version 8 (RFC 9562 §5.8).
+func keyedID(caller, key string) string {
+	if caller != "" {
+		key = caller + "\n" + key // no key has a line break
+	}
 	return uuid.NewHash(sha256.New(), keyedIDs, []byte(key), 8).String()
 }
 

@@ -30,9 +30,14 @@ type Draft struct {
 	Name   string
 	Email  string
 	Avatar *Image // nil: none
-	// IdempotencyKey, unless empty, makes the same draft with the same key one user.
-	IdempotencyKey string
+	// IdempotencyKey, unless empty, makes the same draft with the same key one user. Keys of
+	// different callers are different keys.
+	IdempotencyKey, Caller string
 }
+
+// A Condition decides from the id of the user's image, "" if there is none, whether a request may
+// be carried out. If it is nil, the request may.
+type Condition func(avatarID string) bool
 
 // A Patch changes what is not nil.
 type Patch struct {
@@ -47,7 +52,7 @@ func (s *Service) Create(ctx context.Context, draft Draft) (User, error) {
 	if draft.IdempotencyKey == "" {
 		record.ID = uuid.NewString()
 	} else {
-		record.ID = keyedID(draft.IdempotencyKey)
+		record.ID = keyedID(draft.Caller, draft.IdempotencyKey)
 		record.Fingerprint = fingerprint(draft)
 		// A repeated request must leave nothing in the bucket.
 		existing, err := s.Users.Get(ctx, record.ID)
@@ -80,8 +85,9 @@ func (s *Service) Create(ctx context.Context, draft Draft) (User, error) {
 			s.discard(ctx, record.ID, record.AvatarID)
 		}
 		return User{}, err
-	case existing == nil || *existing == record:
-		// The second is the write of an earlier attempt whose response was lost.
+	case existing == nil || *existing == record || draft.IdempotencyKey == "":
+		// If it exists, it is the write of an earlier attempt whose response was lost: without a
+		// key nobody else has the id.
 		return record.User, nil
 	default:
 		// Another request with the same key was faster.
@@ -111,7 +117,7 @@ func (s *Service) resolve(ctx context.Context, record Record, cause error) (*Rec
 
 // replay returns what the first of equal creates returned.
 func replay(existing *Record, asked Record) (User, error) {
-	if existing.Fingerprint != asked.Fingerprint || asked.Fingerprint == "" {
+	if existing.Fingerprint != asked.Fingerprint {
 		return User{}, errKeyReused
 	}
 	first := asked.User
@@ -162,10 +168,11 @@ func (s *Service) Delete(ctx context.Context, id string) error {
 	return nil
 }
 
-// SetAvatar replaces the user's image and returns the user. NotFound.
-func (s *Service) SetAvatar(ctx context.Context, id string, image *Image) (User, error) {
+// SetAvatar replaces the user's image and returns the user. NotFound; Changed also if the image
+// changes meanwhile.
+func (s *Service) SetAvatar(ctx context.Context, id string, image *Image, may Condition) (User, error) {
 	// Nothing is stored for a user who does not exist.
-	seen, err := s.Get(ctx, id)
+	seen, expected, err := s.expect(ctx, id, may)
 	if err != nil {
 		return User{}, err
 	}
@@ -174,7 +181,7 @@ func (s *Service) SetAvatar(ctx context.Context, id string, image *Image) (User,
 		s.discardAfter(ctx, err, id, avatarID)
 		return User{}, err
 	}
-	before, err := s.Users.SetAvatar(ctx, id, avatarID)
+	before, err := s.Users.SetAvatar(ctx, id, avatarID, expected)
 	if err != nil && uncertain(err) {
 		before, err = s.resolveAvatar(ctx, id, avatarID, seen, err)
 	}
@@ -190,6 +197,19 @@ func (s *Service) SetAvatar(ctx context.Context, id string, image *Image) (User,
 	s.discard(ctx, id, before.AvatarID)
 	before.AvatarID, before.ForeignAvatarURL = avatarID, ""
 	return before, nil
+}
+
+// expect returns the user, and the image that the user must still have when it is changed; nil if
+// any will do. NotFound, Changed.
+func (s *Service) expect(ctx context.Context, id string, may Condition) (seen User, avatarID *string, err error) {
+	seen, err = s.Get(ctx, id)
+	if err != nil || may == nil {
+		return seen, nil, err
+	}
+	if !may(seen.AvatarID) {
+		err = ErrChanged
+	}
+	return seen, &seen.AvatarID, err
 }
 
 // resolveAvatar is resolve for SetAvatar.
@@ -210,16 +230,17 @@ func (s *Service) resolveAvatar(ctx context.Context, id, avatarID string, seen U
 	return seen, nil
 }
 
-// RemoveAvatar removes the user's image or foreign link. NotFound, also if there is none.
-func (s *Service) RemoveAvatar(ctx context.Context, id string) error {
-	seen, err := s.Get(ctx, id)
+// RemoveAvatar removes the user's image or foreign link. NotFound, also if there is none; Changed
+// as SetAvatar.
+func (s *Service) RemoveAvatar(ctx context.Context, id string, may Condition) error {
+	seen, expected, err := s.expect(ctx, id, may)
+	if (err == nil || CodeOf(err) == Changed) && !seen.HasAvatar() {
+		return ErrNoAvatar
+	}
 	if err != nil {
 		return err
 	}
-	if !seen.HasAvatar() {
-		return ErrNoAvatar
-	}
-	before, err := s.Users.SetAvatar(ctx, id, "")
+	before, err := s.Users.SetAvatar(ctx, id, "", expected)
 	if err != nil {
 		return err
 	}
@@ -230,10 +251,13 @@ func (s *Service) RemoveAvatar(ctx context.Context, id string) error {
 	return nil
 }
 
-// Avatar opens the user's image, which the caller closes. current gets the id of the image first; if
-// it returns false, as for a client that has the image, nil is returned. NotFound.
-func (s *Service) Avatar(ctx context.Context, id string, current func(avatarID string) (open bool)) (*StoredImage, error) {
-	missing := ""
+// Avatar opens the user's image, which the caller closes. With head it has no content. If may
+// returns false, as for a client that has the image, nil is returned. NotFound.
+func (s *Service) Avatar(ctx context.Context, id string, head bool, may Condition) (*StoredImage, error) {
+	open, missing := s.Avatars.Get, ""
+	if head {
+		open = s.Avatars.Head
+	}
 	for {
 		u, err := s.Get(ctx, id)
 		if err != nil {
@@ -246,10 +270,10 @@ func (s *Service) Avatar(ctx context.Context, id string, current func(avatarID s
 			s.Log.ErrorContext(ctx, "the image that a user names is not in the bucket", "user", id, "avatar", missing)
 			return nil, ErrNoAvatar
 		}
-		if !current(u.AvatarID) {
+		if !may(u.AvatarID) {
 			return nil, nil
 		}
-		stored, err := s.Avatars.Get(ctx, id, u.AvatarID)
+		stored, err := open(ctx, id, u.AvatarID)
 		if CodeOf(err) == NotFound {
 			// It was replaced between the two reads, unless the user still names it.
 			missing = u.AvatarID

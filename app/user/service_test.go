@@ -66,7 +66,7 @@ func TestLife(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, u, got)
 
-	replaced, err := d.SetAvatar(t.Context(), u.ID, face(t))
+	replaced, err := d.SetAvatar(t.Context(), u.ID, face(t), nil)
 	require.NoError(t, err)
 	assert.NotEqual(t, u.AvatarID, replaced.AvatarID, "a new image has a new URL")
 	assert.Equal(t, []string{object(replaced)}, a.Objects(t))
@@ -79,11 +79,11 @@ func TestLife(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, changed, same)
 
-	require.NoError(t, d.RemoveAvatar(t.Context(), u.ID))
+	require.NoError(t, d.RemoveAvatar(t.Context(), u.ID, nil))
 	assert.Empty(t, a.Objects(t))
-	assert.Equal(t, user.NotFound, user.CodeOf(d.RemoveAvatar(t.Context(), u.ID)))
+	assert.Equal(t, user.NotFound, user.CodeOf(d.RemoveAvatar(t.Context(), u.ID, nil)))
 
-	_, err = d.SetAvatar(t.Context(), u.ID, face(t))
+	_, err = d.SetAvatar(t.Context(), u.ID, face(t), nil)
 	require.NoError(t, err)
 	require.NoError(t, d.Delete(t.Context(), u.ID))
 	assert.Empty(t, a.Objects(t))
@@ -102,11 +102,11 @@ func TestForeignAvatar(t *testing.T) {
 	}})
 	require.NoError(t, err)
 
-	_, err = d.Avatar(t.Context(), id, func(string) bool { return true })
+	_, err = d.Avatar(t.Context(), id, false, func(string) bool { return true })
 	assert.Equal(t, user.NotFound, user.CodeOf(err), "%v", err)
 	assert.Zero(t, a.Calls("S3.GetObject"))
 
-	u, err := d.SetAvatar(t.Context(), id, face(t))
+	u, err := d.SetAvatar(t.Context(), id, face(t), nil)
 	require.NoError(t, err)
 	assert.Empty(t, u.ForeignAvatarURL)
 	got, err := d.Get(t.Context(), id)
@@ -208,7 +208,7 @@ func TestIdempotency(t *testing.T) {
 	name := "Grace"
 	_, err = d.Update(t.Context(), u.ID, user.Patch{Name: &name})
 	require.NoError(t, err)
-	replaced, err := d.SetAvatar(t.Context(), u.ID, face(t))
+	replaced, err := d.SetAvatar(t.Context(), u.ID, face(t), nil)
 	require.NoError(t, err)
 
 	again, err := d.Create(t.Context(), first)
@@ -286,7 +286,7 @@ func TestSetAvatarFails(t *testing.T) {
 				u, err := d.Create(t.Context(), draft(t))
 				require.NoError(t, err)
 				fail(a)
-				_, err = d.SetAvatar(t.Context(), u.ID, face(t))
+				_, err = d.SetAvatar(t.Context(), u.ID, face(t), nil)
 				require.Error(t, err)
 				a.Heal(operation)
 				got, err := d.Get(t.Context(), u.ID)
@@ -328,7 +328,7 @@ func TestLateWrite(t *testing.T) {
 		if id == "" {
 			_, err = d.Create(t.Context(), draft(t))
 		} else {
-			_, err = d.SetAvatar(t.Context(), id, face(t))
+			_, err = d.SetAvatar(t.Context(), id, face(t), nil)
 		}
 		require.Equal(t, user.Unavailable, user.CodeOf(err), "%v", err)
 		(*held.Load())()
@@ -337,7 +337,7 @@ func TestLateWrite(t *testing.T) {
 		require.Len(t, written, 1)
 		sweep(t, a)
 		u := written[0]["id"].(*types.AttributeValueMemberS).Value
-		stored, err := d.Avatar(t.Context(), u, func(string) bool { return true })
+		stored, err := d.Avatar(t.Context(), u, false, func(string) bool { return true })
 		require.NoError(t, err, "%s: the user's image", operation)
 		assert.NoError(t, stored.Close())
 		assert.Len(t, a.Objects(t), 1)
@@ -362,7 +362,7 @@ func TestSetAvatarLostReply(t *testing.T) {
 			u, err := d.Create(t.Context(), draft(t))
 			require.NoError(t, err)
 			a.LoseReply("DynamoDB.UpdateItem", times)
-			replaced, err := d.SetAvatar(t.Context(), u.ID, face(t))
+			replaced, err := d.SetAvatar(t.Context(), u.ID, face(t), nil)
 			require.NoError(t, err)
 			assert.Equal(t, []string{object(replaced)}, a.Objects(t))
 		})
@@ -388,7 +388,7 @@ func TestRemoveAvatarLostReply(t *testing.T) {
 	u, err := d.Create(t.Context(), draft(t))
 	require.NoError(t, err)
 	a.LoseReply("DynamoDB.UpdateItem", 1)
-	require.NoError(t, d.RemoveAvatar(t.Context(), u.ID))
+	require.NoError(t, d.RemoveAvatar(t.Context(), u.ID, nil))
 	assert.Empty(t, a.Objects(t))
 }
 
@@ -396,7 +396,7 @@ func TestRemoveAvatarLostReply(t *testing.T) {
 func TestSetAvatarOfNobody(t *testing.T) {
 	t.Parallel()
 	a, d := start(t)
-	_, err := d.SetAvatar(t.Context(), uuid.NewString(), face(t))
+	_, err := d.SetAvatar(t.Context(), uuid.NewString(), face(t), nil)
 	assert.Equal(t, user.NotFound, user.CodeOf(err), "%v", err)
 	assert.Zero(t, a.Calls("S3.PutObject"))
 
@@ -406,7 +406,7 @@ func TestSetAvatarOfNobody(t *testing.T) {
 		assert.NoError(t, d.Delete(t.Context(), u.ID))
 		next.ServeHTTP(w, r)
 	})
-	_, err = d.SetAvatar(t.Context(), u.ID, face(t))
+	_, err = d.SetAvatar(t.Context(), u.ID, face(t), nil)
 	assert.Equal(t, user.NotFound, user.CodeOf(err), "%v", err)
 	assert.Empty(t, a.Objects(t))
 	assert.Empty(t, items(t, a))
@@ -421,13 +421,13 @@ func TestAvatarReplacedMeanwhile(t *testing.T) {
 	var once sync.Once
 	a.Intercede("S3.GetObject", func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		once.Do(func() {
-			_, err := d.SetAvatar(t.Context(), u.ID, face(t))
+			_, err := d.SetAvatar(t.Context(), u.ID, face(t), nil)
 			assert.NoError(t, err)
 		})
 		next.ServeHTTP(w, r)
 	})
 	var asked []string
-	stored, err := d.Avatar(t.Context(), u.ID, func(avatarID string) bool {
+	stored, err := d.Avatar(t.Context(), u.ID, false, func(avatarID string) bool {
 		asked = append(asked, avatarID)
 		return true
 	})
@@ -448,7 +448,7 @@ func TestAvatarLost(t *testing.T) {
 	u, err := d.Create(t.Context(), draft(t))
 	require.NoError(t, err)
 	require.NoError(t, d.Avatars.Delete(t.Context(), u.ID, u.AvatarID))
-	_, err = d.Avatar(t.Context(), u.ID, func(string) bool { return true })
+	_, err = d.Avatar(t.Context(), u.ID, false, func(string) bool { return true })
 	assert.Equal(t, user.NotFound, user.CodeOf(err), "%v", err)
 	assert.Contains(t, log.String(), u.AvatarID)
 }
@@ -465,4 +465,108 @@ func TestDiscardFails(t *testing.T) {
 	require.NoError(t, d.Delete(t.Context(), u.ID))
 	assert.Contains(t, log.String(), u.AvatarID)
 	assert.Empty(t, items(t, a))
+}
+
+// Ensure a change on a condition that took effect is a success, however lost its answer, and that
+// where nobody can tell the image that the user may name is kept.
+func TestConditionLostReply(t *testing.T) {
+	t.Parallel()
+	for _, times := range []int{1, awstest.Always} {
+		for _, known := range []bool{true, false} {
+			t.Run(fmt.Sprint(times, " ", known), func(t *testing.T) {
+				t.Parallel()
+				a, d := start(t)
+				u, err := d.Create(t.Context(), draft(t))
+				require.NoError(t, err)
+				same := func(avatarID string) bool { return avatarID == u.AvatarID }
+				a.LoseReply("DynamoDB.UpdateItem", times)
+				if !known {
+					asked := 0
+					a.Intercede("DynamoDB.GetItem", func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+						if asked++; asked > 1 { // the first is before the write
+							w.WriteHeader(http.StatusInternalServerError)
+							return
+						}
+						next.ServeHTTP(w, r)
+					})
+				}
+				replaced, err := d.SetAvatar(t.Context(), u.ID, face(t), same)
+				if !known {
+					require.Equal(t, user.Unavailable, user.CodeOf(err), "%v", err)
+					a.Heal("DynamoDB.GetItem")
+					now, err := d.Get(t.Context(), u.ID)
+					require.NoError(t, err)
+					assert.Contains(t, a.Objects(t), object(now))
+					return
+				}
+				require.NoError(t, err)
+				assert.Equal(t, []string{object(replaced)}, a.Objects(t))
+
+				a.LoseReply("DynamoDB.UpdateItem", times)
+				err = d.RemoveAvatar(t.Context(), u.ID, func(avatarID string) bool { return avatarID == replaced.AvatarID })
+				if times == 1 {
+					require.NoError(t, err)
+					assert.Empty(t, a.Objects(t))
+				}
+			})
+		}
+	}
+}
+
+// Ensure an image that changes between the reading and the writing is not replaced on a condition.
+func TestConditionMeanwhile(t *testing.T) {
+	t.Parallel()
+	a, d := start(t)
+	u, err := d.Create(t.Context(), draft(t))
+	require.NoError(t, err)
+	same := func(avatarID string) bool { return avatarID == u.AvatarID }
+	var other user.User
+	meanwhile := func(change func()) {
+		once := false
+		a.Intercede("S3.PutObject", func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			if !once {
+				once = true
+				change()
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+	meanwhile(func() {
+		other, err = d.SetAvatar(t.Context(), u.ID, face(t), nil)
+		assert.NoError(t, err)
+	})
+	_, err = d.SetAvatar(t.Context(), u.ID, face(t), same)
+	assert.Equal(t, user.Changed, user.CodeOf(err), "%v", err)
+	assert.Equal(t, []string{object(other)}, a.Objects(t))
+	assert.Equal(t, user.Changed, user.CodeOf(d.RemoveAvatar(t.Context(), u.ID, same)))
+
+	u = other
+	meanwhile(func() { assert.NoError(t, d.Delete(t.Context(), u.ID)) })
+	_, err = d.SetAvatar(t.Context(), u.ID, face(t), same)
+	assert.Equal(t, user.NotFound, user.CodeOf(err), "%v", err)
+	assert.Empty(t, a.Objects(t))
+}
+
+// Ensure a create without a key is never told of one: if the id is taken, it is its own write that
+// took effect, also if another request has changed the user since.
+func TestCreateFindsItsOwnWrite(t *testing.T) {
+	t.Parallel()
+	a, d := start(t)
+	first := true
+	a.Intercede("DynamoDB.PutItem", func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if !first {
+			next.ServeHTTP(w, r)
+			return
+		}
+		first = false
+		next.ServeHTTP(httptest.NewRecorder(), r)
+		name := "Grace"
+		_, err := d.Update(t.Context(), items(t, a)[0]["id"].(*types.AttributeValueMemberS).Value, user.Patch{Name: &name})
+		assert.NoError(t, err)
+		w.WriteHeader(http.StatusInternalServerError)
+	})
+	u, err := d.Create(t.Context(), draft(t))
+	require.NoError(t, err)
+	assert.Len(t, items(t, a), 1)
+	assert.Equal(t, []string{object(u)}, a.Objects(t))
 }

@@ -29,8 +29,8 @@ type Store interface {
 	// Update changes the fields that are not nil and returns the user as it then is. NotFound.
 	Update(ctx context.Context, id string, p Patch) (User, error)
 	// SetAvatar makes avatarID the user's image, "" none, drops a foreign link, and returns the
-	// user as it was before. NotFound.
-	SetAvatar(ctx context.Context, id, avatarID string) (before User, err error)
+	// user as it was before. NotFound; Changed unless the image is *expected, if that is not nil.
+	SetAvatar(ctx context.Context, id, avatarID string, expected *string) (before User, err error)
 	// Delete removes the user and returns it as it was. NotFound. again is set where the call was
 	// repeated on the way, so that NotFound may be the echo of its own success.
 	Delete(ctx context.Context, id string) (before User, again bool, err error)
@@ -58,6 +58,8 @@ type Avatars interface {
 	Put(ctx context.Context, userID, avatarID string, image *Image) error
 	// Get opens an image; the caller closes it. NotFound.
 	Get(ctx context.Context, userID, avatarID string) (*StoredImage, error)
+	// Head is Get without the content of the image.
+	Head(ctx context.Context, userID, avatarID string) (*StoredImage, error)
 	// Delete removes an image; one that is not there is no error.
 	Delete(ctx context.Context, userID, avatarID string) error
 }

@@ -51,11 +51,11 @@ func TestSweep(t *testing.T) {
 	require.NoError(t, err)
 	a.Fail("S3.DeleteObject", awstest.Always, http.StatusForbidden, "AccessDenied")
 	orphans := []string{object(replaced), object(gone), object(removed)}
-	replaced, err = d.SetAvatar(t.Context(), replaced.ID, face(t))
+	replaced, err = d.SetAvatar(t.Context(), replaced.ID, face(t), nil)
 	require.NoError(t, err)
 	want = append(want, object(replaced))
 	require.NoError(t, d.Delete(t.Context(), gone.ID))
-	require.NoError(t, d.RemoveAvatar(t.Context(), removed.ID))
+	require.NoError(t, d.RemoveAvatar(t.Context(), removed.ID, nil))
 	a.Heal("S3.DeleteObject")
 	require.NoError(t, d.Avatars.Put(t.Context(), uuid.NewString(), uuid.NewString(), face(t)))
 	require.Len(t, a.Objects(t), len(want)+len(orphans)+1)
@@ -230,7 +230,7 @@ func TestSweepAmongUploads(t *testing.T) {
 					}
 					switch i % 3 {
 					case 1:
-						u, err = crashing.SetAvatar(t.Context(), u.ID, face(t))
+						u, err = crashing.SetAvatar(t.Context(), u.ID, face(t), nil)
 						assert.NoError(t, err)
 					case 2:
 						assert.NoError(t, crashing.Delete(t.Context(), u.ID))
@@ -255,7 +255,7 @@ func TestSweepAmongUploads(t *testing.T) {
 	var want []string
 	for _, u := range users {
 		want = append(want, object(u))
-		stored, err := d.Avatar(t.Context(), u.ID, func(string) bool { return true })
+		stored, err := d.Avatar(t.Context(), u.ID, false, func(string) bool { return true })
 		if assert.NoError(t, err, "a user whose image was swept") {
 			assert.NoError(t, stored.Close())
 		}

@@ -1,0 +1,106 @@
+package api
+
+import (
+	"bytes"
+	"net/http"
+	"regexp"
+	"slices"
+
+	"github.com/gofiber/fiber/v2"
+
+	"prima.internal/app/user"
+)
+
+// A condition is what If-Match and If-None-Match ask of a resource (RFC 9110 §13).
+type condition struct {
+	match, noneMatch entityTags
+}
+
+// entityTags are the values of If-Match or of If-None-Match.
+type entityTags struct {
+	given bool
+	any   bool // *
+	tags  []string
+	wrong bool // neither * nor a list of entity tags
+}
+
+var (
+	entityTag     = regexp.MustCompile(`(?:W/)?"[^\x00-\x20"\x7f]*"`)
+	entityTagList = regexp.MustCompile(`^(?:[ \t]*(?:` + entityTag.String() + `)?[ \t]*(?:,|$))*$`)
+)
+
+func conditionOf(c *fiber.Ctx) condition {
+	header := &c.Request().Header
+	return condition{
+		match:     parseEntityTags(header.PeekAll(fiber.HeaderIfMatch)),
+		noneMatch: parseEntityTags(header.PeekAll(fiber.HeaderIfNoneMatch)),
+	}
+}
+
+func parseEntityTags(headers [][]byte) entityTags {
+	list := bytes.Trim(bytes.Join(headers, []byte{','}), " \t")
+	t := entityTags{given: len(headers) > 0, any: string(list) == "*"}
+	if t.wrong = !t.any && !entityTagList.Match(list); !t.wrong {
+		t.tags = entityTag.FindAllString(string(list), -1)
+	}
+	return t
+}
+
+// unchanged reports whether If-Match allows the request. etag is that of the resource, "" if there is
+// none. The comparison is strong: a weak tag matches nothing.
+func (c condition) unchanged(etag string) bool {
+	return !c.match.given || etag != "" && (c.match.any || slices.Contains(c.match.tags, etag))
+}
+
+// changed reports whether If-None-Match allows the request. The comparison is weak.
+func (c condition) changed(etag string) bool {
+	opaque := trimWeak(etag)
+	return !c.noneMatch.given || etag == "" ||
+		!c.noneMatch.any && !slices.ContainsFunc(c.noneMatch.tags, func(tag string) bool { return trimWeak(tag) == opaque })
+}
+
+func trimWeak(etag string) string {
+	if len(etag) > 2 && etag[:2] == "W/" {
+		return etag[2:]
+	}
+	return etag
+}
+
+// notModified sets the entity tag of a response to GET or HEAD, and its status to 304 if the client
+// has it. It returns an error if If-Match asks for another.
+func notModified(c *fiber.Ctx, etag string) (bool, error) {
+	asked := conditionOf(c)
+	if !asked.unchanged(etag) {
+		return false, user.ErrChanged
+	}
+	c.Set(fiber.HeaderETag, etag)
+	if asked.changed(etag) {
+		return false, nil
+	}
+	c.Status(http.StatusNotModified)
+	return true, nil
+}
+
+// ofAvatar returns the condition on the avatar of a user; nil if there is none. One that cannot be
+// read does not hold.
+func (c condition) ofAvatar() user.Condition {
+	if !c.match.given && !c.noneMatch.given {
+		return nil
+	}
+	return func(avatarID string) bool {
+		etag := ""
+		if avatarID != "" {
+			etag = avatarTag(avatarID)
+		}
+		return c.unchanged(etag) && c.changed(etag) && !c.noneMatch.wrong
+	}
+}
+
+// unversioned refuses a change of a user, who has no entity tag, on the condition of one.
+func unversioned(c *fiber.Ctx) error {
+	asked := conditionOf(c)
+	if asked.match.given && !asked.match.any || asked.noneMatch.any || asked.noneMatch.wrong {
+		return user.ErrChanged
+	}
+	return nil
+}

@@ -1,0 +1,89 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+)
+
+// What pages of other origins may send and read.
+var (
+	corsMethods = "GET,HEAD,POST,PUT,PATCH,DELETE"
+	corsHeaders = strings.Join([]string{
+		fiber.HeaderAuthorization, fiber.HeaderContentType, fiber.HeaderIfMatch, fiber.HeaderIfNoneMatch,
+		headerIdempotencyKey, headerTraceParent, headerTraceState, fiber.HeaderXRequestID,
+	}, ",")
+	corsExposed = strings.Join([]string{
+		fiber.HeaderETag, fiber.HeaderLink, fiber.HeaderLocation, fiber.HeaderRetryAfter,
+		fiber.HeaderWWWAuthenticate, headerTraceResponse, fiber.HeaderXRequestID,
+	}, ",")
+)
+
+const (
+	preflightSeconds = "600"
+	everyOrigin      = "*"
+)
+
+// allowOrigin lets a page of an allowed origin read the response.
+func (s *Server) allowOrigin(c *fiber.Ctx) {
+	if len(s.config.CORSOrigins) == 0 {
+		return
+	}
+	allowed := everyOrigin
+	if s.config.CORSOrigins[0] != everyOrigin {
+		c.Vary(fiber.HeaderOrigin)
+		allowed = c.Get(fiber.HeaderOrigin)
+		if kept, ok := s.origins.LoadAndDelete(&c.Request().Header); ok {
+			allowed = kept.(string) //nolint:forcetypeassert // keepOrigin stores nothing else
+		}
+		if !slices.Contains(s.config.CORSOrigins, allowed) {
+			return
+		}
+	}
+	c.Set(fiber.HeaderAccessControlAllowOrigin, allowed)
+	c.Set(fiber.HeaderAccessControlExposeHeaders, corsExposed)
+}
+
+// keepOrigin keeps the Origin of a request: fasthttp forgets the header if it cannot read the body.
+func (s *Server) keepOrigin(header *fasthttp.RequestHeader) (config fasthttp.RequestConfig) {
+	s.origins.Store(header, string(header.Peek(fiber.HeaderOrigin)))
+	return config
+}
+
+// preflight is a middleware that tells browsers what pages of other origins may send.
+func preflight(c *fiber.Ctx) error {
+	if c.Method() != http.MethodOptions || c.Get(fiber.HeaderOrigin) == "" || c.Get(fiber.HeaderAccessControlRequestMethod) == "" {
+		return c.Next()
+	}
+	c.Vary(fiber.HeaderAccessControlRequestMethod, fiber.HeaderAccessControlRequestHeaders)
+	c.Set(fiber.HeaderAccessControlAllowMethods, corsMethods)
+	c.Set(fiber.HeaderAccessControlAllowHeaders, corsHeaders)
+	c.Set(fiber.HeaderAccessControlMaxAge, preflightSeconds)
+	c.Status(http.StatusNoContent)
+	return nil
+}
+
+// checkOrigin refuses a change that a page of another site asks for, because browsers send some
+// requests without a preflight. Clients that are no browsers send neither Origin nor Sec-Fetch-Site.
+func (s *Server) checkOrigin(c *fiber.Ctx) error {
+	origin := c.Get(fiber.HeaderOrigin)
+	r := http.Request{Method: c.Method(), Host: string(c.Request().Host()), Header: http.Header{}}
+	r.Header.Set(fiber.HeaderOrigin, origin)
+	r.Header.Set("Sec-Fetch-Site", c.Get("Sec-Fetch-Site"))
+	var protection http.CrossOriginProtection
+	err := protection.Check(&r)
+	trusted := s.config.CORSOrigins
+	if err == nil || slices.Contains(trusted, origin) || slices.Contains(trusted, everyOrigin) || s.isPublic(origin) {
+		return nil
+	}
+	return errCrossSite.with(errCrossSite.detail, err)
+}
+
+// isPublic reports whether an origin is that of PUBLIC_BASE_URL, which a proxy may not pass on.
+func (s *Server) isPublic(origin string) bool {
+	rest, ok := strings.CutPrefix(s.config.PublicURL, origin)
+	return ok && origin != "" && (rest == "" || rest[0] == '/')
+}

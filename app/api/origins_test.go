@@ -1,0 +1,130 @@
+package api_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"prima.internal/app/config"
+)
+
+const allowedOrigin = "https://app.example.com"
+
+// Ensure a page of an origin that is allowed may ask what it can send, and read every response.
+func TestCORS(t *testing.T) {
+	t.Parallel()
+	token := config.NewToken()
+	s := start(t, func(c *config.Config) {
+		c.CORSOrigins = []string{"https://other.example.com", allowedOrigin}
+		c.AccessTokens = []config.AccessToken{{Name: "a", Read: true, Write: true, Hash: config.HashToken(token)}}
+		c.ReadTimeout = 500 * time.Millisecond
+	})
+	preflight := s.do(t, http.MethodOptions, "/users", "", "Origin", allowedOrigin,
+		"Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type,idempotency-key,if-match")
+	assert.Equal(t, http.StatusNoContent, preflight.StatusCode)
+	for _, name := range []string{"Idempotency-Key", "If-Match", "Authorization"} {
+		assert.Contains(t, preflight.Header.Get("Access-Control-Allow-Headers"), name)
+	}
+	assert.Contains(t, preflight.Header.Get("Access-Control-Allow-Methods"), "PATCH")
+	assert.Equal(t, allowedOrigin, preflight.Header.Get("Access-Control-Allow-Origin"))
+	assert.NotEmpty(t, preflight.Header.Get("X-Request-Id"))
+
+	// read sends a request as it is written and returns the response.
+	read := func(t *testing.T, request string) *http.Response {
+		t.Helper()
+		c := s.dial(t)
+		_, err := io.WriteString(c, strings.ReplaceAll(request, "\n", "\r\n"))
+		require.NoError(t, err)
+		response, err := http.ReadResponse(bufio.NewReader(c), nil)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		return response
+	}
+	headers := " HTTP/1.1\nHost: a\nOrigin: " + allowedOrigin + "\nAuthorization: Bearer " + token + "\n"
+	for want, requests := range map[int][]string{
+		200: {"GET /users" + headers + "\n", "GET /health" + headers + "\n"},
+		201: {"POST /users" + headers + "Content-Length: 40\n\n" + `{"name":"Ada","email":"ada@example.com"}`},
+		400: {"GET /users?limit=0" + headers + "\n", "POST /users" + headers + "Transfer-Encoding: chunked\n\nx\n",
+			strings.Replace("GET /users"+headers+"\n", "Host: a", "Host: a..b", 1)},
+		401: {strings.Replace("GET /users"+headers+"\n", token, "x", 1)},
+		404: {"GET /nothing" + headers + "\n"},
+		405: {"PUT /users" + headers + "\n"},
+		408: {"POST /users" + headers + "Content-Length: 40\n\n{"},
+		412: {"GET /openapi.json" + headers + "If-Match: \"x\"\n\n"},
+		413: {"POST /users" + headers + "Content-Length: 99999999\nExpect: 100-continue\n\n"},
+		415: {"POST /users" + headers + "Content-Type: text/plain\nContent-Length: 1\n\nx", "POST /users" + headers + "Content-Type: text/plain\nContent-Length: 1\nExpect: 100-continue\n\n"},
+		501: {"BREW /users" + headers + "\n"},
+		505: {strings.Replace("GET /users"+headers+"\n", "HTTP/1.1", "HTTP/9.9", 1)},
+	} {
+		for _, request := range requests {
+			response := read(t, request)
+			assert.Equal(t, want, response.StatusCode, request)
+			assert.Equal(t, []string{allowedOrigin}, response.Header.Values("Access-Control-Allow-Origin"), request)
+			assert.Contains(t, response.Header.Get("Access-Control-Expose-Headers"), "Link", request)
+			assert.Contains(t, response.Header.Get("Vary"), "Origin", request)
+			for _, origin := range []string{"https://evil.example.com", allowedOrigin + ".evil.example", "null"} {
+				response := read(t, strings.Replace(request, allowedOrigin, origin, 1))
+				assert.Empty(t, response.Header.Values("Access-Control-Allow-Origin"), "%s %s", origin, request)
+				assert.Contains(t, response.Header.Get("Vary"), "Origin", "caches keep them apart")
+			}
+		}
+	}
+
+	// And what the listener refuses.
+	s = start(t, func(c *config.Config) { c.CORSOrigins, c.MaxConnections = []string{allowedOrigin}, 16 })
+	require.Eventually(t, func() bool {
+		c := s.dial(t)
+		_, err := fmt.Fprintf(c, "GET /users%s\r\n", strings.ReplaceAll(headers, "\n", "\r\n"))
+		require.NoError(t, err)
+		response, err := http.ReadResponse(bufio.NewReader(c), nil)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		assert.Equal(t, []string{allowedOrigin}, response.Header.Values("Access-Control-Allow-Origin"))
+		return response.StatusCode == http.StatusServiceUnavailable && response.Header.Get("Retry-After") != ""
+	}, time.Minute, time.Millisecond)
+}
+
+// Ensure that where every origin is allowed each response says so, also to what is no request.
+func TestCORSForEverybody(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(c *config.Config) { c.CORSOrigins = []string{"*"} })
+	got := s.do(t, http.MethodPost, "/users", `{"name":"Ada","email":"ada@example.com"}`, "Origin", "https://any.example", "Sec-Fetch-Site", "cross-site")
+	assert.Equal(t, http.StatusCreated, got.StatusCode, got.body)
+	assert.Equal(t, "*", got.Header.Get("Access-Control-Allow-Origin"))
+	got = s.do(t, http.MethodGet, "/users", "", "Origin", "https://any.example", "X", strings.Repeat("x", 17<<10))
+	assert.Equal(t, http.StatusRequestHeaderFieldsTooLarge, got.StatusCode)
+	assert.Equal(t, "*", got.Header.Get("Access-Control-Allow-Origin"))
+}
+
+// Ensure pages of allowed origins, and of the address that the API is published under, change users.
+func TestTrustedOrigins(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(c *config.Config) {
+		c.CORSOrigins, c.PublicURL = []string{allowedOrigin}, "https://api.example.com/v1"
+	})
+	for origin, want := range map[string]int{
+		allowedOrigin:                  http.StatusCreated,
+		"https://api.example.com":      http.StatusCreated,
+		s.url:                          http.StatusCreated,
+		"http://api.example.com":       http.StatusForbidden,
+		"https://api.example":          http.StatusForbidden,
+		"https://api.example.com:8443": http.StatusForbidden,
+		"https://api.example.com.evil": http.StatusForbidden,
+		"https":                        http.StatusForbidden,
+	} {
+		for _, site := range []string{"", "cross-site", "same-site"} {
+			if origin == s.url && site != "" {
+				continue // a browser says same-origin
+			}
+			got := s.do(t, http.MethodPost, "/users", `{"name":"Ada","email":"ada@example.com"}`, "Origin", origin, "Sec-Fetch-Site", site)
+			assert.Equal(t, want, got.StatusCode, "%s %s", origin, site)
+		}
+	}
+}
