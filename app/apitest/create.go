@@ -271,8 +271,10 @@ func (s *suite) refuseJSONAt(t *testing.T, path string) {
 }
 
 func unacceptableNames(marker string) []string {
-	names := []string{" ", "\t", "\r\n", "\u00a0", "\u3000\u2003", strings.Repeat("n", 201), strings.Repeat("😀", 201), marker + strings.Repeat(" n", 100),
-		"\u0301" + marker, marker + "\u200d", "\u200c" + marker, "क" + marker + "\u200d", "👩\u200d\u200d💻", "👩\ufe0f\ufe0f", "1\ufe0f", "🏴\U000e0067", "🏴\U000e007f"}
+	names := []string{
+		" ", "\t", "\r\n", "\u00a0", "\u3000\u2003", strings.Repeat("n", 201), strings.Repeat("😀", 201), marker + strings.Repeat(" n", 100),
+		"\u0301" + marker, marker + "\u200d", "\u200c" + marker, "क" + marker + "\u200d", "👩\u200d\u200d💻", "👩\ufe0f\ufe0f", "1\ufe0f", "🏴\U000e0067", "🏴\U000e007f",
+	}
 	for _, r := range "\x00\x01\a\b\t\n\v\f\r\x1b\x1f\x7f\u0080\u0085\u009f" + // control characters
 		"\u2028\u2029" + // separators of lines and paragraphs
 		"\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069" { // overrides and isolates of direction
