@@ -123,6 +123,7 @@ func (s *suite) createJSONAt(t *testing.T, path string) {
 		{"no dot in its domain", "ann@localhost"},
 		{"a quoted local part", `"ann lee"@example.com`},
 		{"254 bytes", longEmail(Marker())},
+		{"a composed and a decomposed accent", "zo\u00eb.zoe\u0308" + Email()},
 	} {
 		t.Run("an email may have "+row.what, func(t *testing.T) {
 			created := s.PostJSON(t, path, object("name", "Ann", "email", row.email)).Created(t)
@@ -270,7 +271,10 @@ func (s *suite) refuseJSONAt(t *testing.T, path string) {
 }
 
 func unacceptableNames(marker string) []string {
-	names := []string{" ", "\t", "\r\n", "\u00a0", "\u3000\u2003", strings.Repeat("n", 201), strings.Repeat("😀", 201), marker + strings.Repeat(" n", 100)}
+	names := []string{
+		" ", "\t", "\r\n", "\u00a0", "\u3000\u2003", strings.Repeat("n", 201), strings.Repeat("😀", 201), marker + strings.Repeat(" n", 100),
+		"\u0301" + marker, marker + "\u200d", "\u200c" + marker, "क" + marker + "\u200d", "👩\u200d\u200d💻", "👩\ufe0f\ufe0f", "1\ufe0f", "🏴\U000e0067", "🏴\U000e007f",
+	}
 	for _, r := range "\x00\x01\a\b\t\n\v\f\r\x1b\x1f\x7f\u0080\u0085\u009f" + // control characters
 		"\u2028\u2029" + // separators of lines and paragraphs
 		"\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069" { // overrides and isolates of direction
@@ -287,6 +291,7 @@ func unacceptableEmails() []string {
 		"<ann@example.com>", "Ann <ann@example.com>", `"Ann" <ann@example.com>`, "ann@example.com (Ann)", "ann(Ann)@example.com", "(Ann)ann@example.com",
 		"ann@example.com,bob@example.com", "ann@example.com;bob@example.com", "ann@example.com bob@example.com", "mailto:ann@example.com",
 		"Friends: ann@example.com;", `"ann@example.com`, `ann"@example.com`, `ann\@example.com`, "ann@[192.0.2.1", "ann@exa[mple.com",
-		"ann\u202e@example.com", "ann@example\u2028.com", " ", "x" + longEmail("x"), longEmail("x") + "x", strings.Repeat("a", 9000) + "@example.com",
+		"ann\u202e@example.com", "ann@example\u2028.com", "❤\ufe0f@example.com", "ann@exa\u3000mple.com", "\u0301ann@example.com", "ann.\u0301@example.com", "ann@\u0301example.com",
+		" ", "x" + longEmail("x"), longEmail("x") + "x", strings.Repeat("a", 9000) + "@example.com",
 	}
 }

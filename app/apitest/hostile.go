@@ -229,59 +229,43 @@ func (s *suite) hostileText(t *testing.T) {
 		}
 	})
 
-	// Ensure nobody disguises a name or an address, or writes a line of their own where it is printed.
+	// Ensure nobody disguises a name or an address, or writes a line of their own where it is printed, and that both show.
 	s.attack(t, "characters that turn, end or hide text are refused", func(t *testing.T) {
-		for _, c := range "\x00\b\n\r\x1b\x7f\u0085\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufffd" {
-			hidden := marker + string(c) + "gpj.exe"
-			send(t, hidden, valid, "Invalid 'name'")
-			send(t, marker, hidden+"@example.com", "Invalid 'email'")
-			sendJSON(t, object("name", hidden, "email", valid), "Invalid 'name'")
-			sendJSON(t, object("name", marker, "email", hidden+"@example.com"), "Invalid 'email'")
+		for _, c := range "\x00\b\n\r\x1b\x7f\u0085\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufffd" +
+			"\u00ad\u034f\u061c\u115f\u1160\u17b4\u180b\u180e\u200b\u200c\u200d\u200e\u200f\u2060\u2061\u2800\u3164\ufe0f\ufeff\uffa0\ufffc\U00016fe4\U0001d159\U0001d173\U000e0041\U000e007f\U000e0100\U0010ffff" {
+			for _, text := range []string{string(c), marker + string(c) + "gpj.exe"} {
+				send(t, text, valid, "Invalid 'name'")
+				send(t, marker, text+"@example.com", "Invalid 'email'")
+				sendJSON(t, object("name", text, "email", valid), "Invalid 'name'")
+				sendJSON(t, object("name", marker, "email", text+"@example.com"), "Invalid 'email'")
+			}
 			sendJSON(t, object("name", marker, "email", marker+"@"+string(c)+"example.com"), "Invalid 'email'")
 		}
 	})
 
-	// Ensure a name shows, and an address has something in front of its @. All of these are drawn as nothing at all.
-	for _, row := range []struct{ what, text string }{
-		{"a zero-width space", "\u200b"},
-		{"zero-width joiners", "\u200c\u200d\u200c"},
-		{"a word joiner", "\u2060"},
-		{"a byte order mark", "\ufeff"},
-		{"a soft hyphen", "\u00ad"},
-		{"marks of direction", "\u200e\u200f\u061c"},
-		{"invisible operators", "\u2061\u2062\u2063\u2064"},
-		{"tags", "\U000e0041\U000e007f"},
-		{"zero-width and white space", " \u200b\u3000\u200b\t"},
-	} {
-		s.attack(t, row.what+" and nothing else is refused", func(t *testing.T) {
-			send(t, row.text, valid, "Invalid 'name'")
-			sendJSON(t, object("name", row.text, "email", valid), "Invalid 'name'")
-			local := strings.Join(strings.Fields(row.text), "")
-			send(t, marker, local+"@example.com", "Invalid 'email'")
-			sendJSON(t, object("name", marker, "email", local+"@example.com"), "Invalid 'email'")
-		})
-	}
-
-	// Ensure those who write with joiners and marks of direction may do so.
-	s.attack(t, "characters that do not show are kept between those that do", func(t *testing.T) {
-		for _, name := range []string{"👩\u200d👩\u200d👧", "می\u200cخواهم", "क्\u200dष", "\u200fשלום\u200f", "Zo\u00adë"} {
-			created := s.CreateJSON(t, name, Email())
-			assert.Equal(t, name, s.Get(t, created.ID).Name)
-		}
-	})
-
-	// Ensure text that means something somewhere else is text here.
-	s.attack(t, "text that is meant for others is text", func(t *testing.T) {
-		for _, name := range []string{
-			`'; DROP TABLE users; --`, `" OR 1=1 --`, `{"$ne":null}`, `{{7*7}}`, `${jndi:ldap://example.com/x}`, `<img src=x onerror=alert(1)>`, `=HYPERLINK("http://example.com")`, `../../../etc/passwd`,
-			`%00%0d%0aX-Injected: 1`, `\u0000\ud800`, `__proto__`, `null`, `undefined`, `NaN`, `true`, `-`, `%s%n%x`, `$(sleep 9)`, "`id`", `&lt;b&gt;`, `attribute_exists(id)`, `#name = :name`,
-		} {
+	// keep requires each way to write a name to take and return it as it is.
+	keep := func(t *testing.T, names ...string) {
+		for _, name := range names {
 			email := Email()
 			for _, id := range []string{s.CreateJSON(t, name, email).ID, s.CreateForm(t, name, email, PNG(1, 1)).ID} {
 				assert.Equal(t, name, s.Get(t, id).Name)
 				assert.Equal(t, name, s.Patch(t, id, object("name", name)).Name)
 			}
 		}
+	}
+
+	// Ensure those who write with joiners, selectors, tags and accents may do so, and get back the form that they sent.
+	s.attack(t, "characters that do not show are kept where they change those that do", func(t *testing.T) {
+		keep(t, "👩\u200d👩\u200d👧", "🏳\ufe0f\u200d🌈", "👩🏽\u200d💻", "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f", "1\ufe0f\u20e3", "می\u200cخواهم", "क्\u200dष", "അവന്\u200d",
+			"葛\U000e0100\u3000城", "ᠬᠠᠷ\u180eᠠ", "שָׁלוֹם", "Zo\u00eb", "Zoe\u0308")
+	})
+
+	// Ensure text that means something somewhere else is text here.
+	s.attack(t, "text that is meant for others is text", func(t *testing.T) {
+		keep(t,
+			`'; DROP TABLE users; --`, `" OR 1=1 --`, `{"$ne":null}`, `{{7*7}}`, `${jndi:ldap://example.com/x}`, `<img src=x onerror=alert(1)>`, `=HYPERLINK("http://example.com")`, `../../../etc/passwd`,
+			`%00%0d%0aX-Injected: 1`, `\u0000\ud800`, `__proto__`, `null`, `undefined`, `NaN`, `true`, `-`, `%s%n%x`, `$(sleep 9)`, "`id`", `&lt;b&gt;`, `attribute_exists(id)`, `#name = :name`,
+		)
 	})
 
 	// Ensure none of all this has left anything behind.

@@ -71,7 +71,7 @@ type Description = map[string]interface{}
 // ETag A strong entity tag (RFC 9110 §8.8.3).
 type ETag = string
 
-// Email One bare address (RFC 5322) of at most 254 bytes, all of which shows.
+// Email One bare address (RFC 5322) of at most 254 bytes. It has no invisible character, and no combining mark without one to stand on.
 type Email = string
 
 // Health Nothing more is said.
@@ -83,17 +83,19 @@ type Health struct {
 // Image A PNG, JPEG, GIF or WebP image, by default of at most 5 MiB and 8192 pixels a side.
 type Image = []byte
 
-// Name 1 to 200 characters, none of them a control character or one that turns the direction of text, and at least one that shows.
-// White space around it is removed.
+// Name 1 to 200 characters; white space around them is removed. The first is not a combining mark. Control characters,
+// characters that turn the direction of text and invisible ones are refused, except joiners, variation selectors and tags
+// where they change how their neighbors look, as in emoji and in Persian or Indian names.
 type Name = string
 
 // NewUser A user to be.
 type NewUser struct {
-	// Email One bare address (RFC 5322) of at most 254 bytes, all of which shows.
+	// Email One bare address (RFC 5322) of at most 254 bytes. It has no invisible character, and no combining mark without one to stand on.
 	Email Email `json:"email"`
 
-	// Name 1 to 200 characters, none of them a control character or one that turns the direction of text, and at least one that shows.
-	// White space around it is removed.
+	// Name 1 to 200 characters; white space around them is removed. The first is not a combining mark. Control characters,
+	// characters that turn the direction of text and invisible ones are refused, except joiners, variation selectors and tags
+	// where they change how their neighbors look, as in emoji and in Persian or Indian names.
 	Name Name `json:"name"`
 }
 
@@ -102,11 +104,12 @@ type NewUserForm struct {
 	// Avatar A PNG, JPEG, GIF or WebP image, by default of at most 5 MiB and 8192 pixels a side.
 	Avatar Image `json:"avatar,omitempty"`
 
-	// Email One bare address (RFC 5322) of at most 254 bytes, all of which shows.
+	// Email One bare address (RFC 5322) of at most 254 bytes. It has no invisible character, and no combining mark without one to stand on.
 	Email Email `json:"email"`
 
-	// Name 1 to 200 characters, none of them a control character or one that turns the direction of text, and at least one that shows.
-	// White space around it is removed.
+	// Name 1 to 200 characters; white space around them is removed. The first is not a combining mark. Control characters,
+	// characters that turn the direction of text and invisible ones are refused, except joiners, variation selectors and tags
+	// where they change how their neighbors look, as in emoji and in Persian or Indian names.
 	Name Name `json:"name"`
 }
 
@@ -175,11 +178,12 @@ type User struct {
 
 // UserPatch What is to be changed.
 type UserPatch struct {
-	// Email One bare address (RFC 5322) of at most 254 bytes, all of which shows.
+	// Email One bare address (RFC 5322) of at most 254 bytes. It has no invisible character, and no combining mark without one to stand on.
 	Email *Email `json:"email,omitempty"`
 
-	// Name 1 to 200 characters, none of them a control character or one that turns the direction of text, and at least one that shows.
-	// White space around it is removed.
+	// Name 1 to 200 characters; white space around them is removed. The first is not a combining mark. Control characters,
+	// characters that turn the direction of text and invisible ones are refused, except joiners, variation selectors and tags
+	// where they change how their neighbors look, as in emoji and in Persian or Indian names.
 	Name *Name `json:"name,omitempty"`
 }
 

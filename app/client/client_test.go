@@ -287,7 +287,7 @@ func TestError(t *testing.T) {
 		return nil
 	})
 	refused(t, err, http.StatusBadRequest, "Invalid 'email'")
-	assert.Regexp(t, `^POST http://127\.0\.0\.1:\d+/users: 400 Bad Request: Invalid 'email': an email is one bare address such as \S+, at most 254 bytes long \(request my-request\)$`, err.Error())
+	assert.Regexp(t, `^POST http://127\.0\.0\.1:\d+/users: 400 Bad Request: Invalid 'email': an email is one bare address such as \S+, at most 254 bytes long and without invisible characters \(request my-request\)$`, err.Error())
 
 	for name, row := range map[string]struct {
 		contentType, body, want string

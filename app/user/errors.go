@@ -71,7 +71,7 @@ var (
 )
 
 var (
-	errInvalidName  = &Error{Code: Invalid, Message: "Invalid 'name'", Detail: fmt.Sprintf("a name has 1 to %d characters besides the white space around it, none of them a control character", MaxNameRunes)}
-	errInvalidEmail = &Error{Code: Invalid, Message: "Invalid 'email'", Detail: fmt.Sprintf("an email is one bare address such as jane@example.com, at most %d bytes long", MaxEmailBytes)}
+	errInvalidName  = &Error{Code: Invalid, Message: "Invalid 'name'", Detail: fmt.Sprintf("a name has 1 to %d characters besides the white space around it, begins with no combining mark, and has no control or invisible characters except those that change how their neighbors look", MaxNameRunes)}
+	errInvalidEmail = &Error{Code: Invalid, Message: "Invalid 'email'", Detail: fmt.Sprintf("an email is one bare address such as jane@example.com, at most %d bytes long and without invisible characters", MaxEmailBytes)}
 	errKeyReused    = &Error{Code: KeyReused, Message: "Idempotency-Key was used with other content"}
 )

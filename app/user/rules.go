@@ -2,6 +2,7 @@ package user
 
 import (
 	"net/mail"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -13,46 +14,32 @@ const (
 	MaxEmailBytes = 254 // the longest address that SMTP can carry: RFC 5321 §4.5.3.1.3, erratum 1690
 )
 
-// ParseName returns the name without the white space around it.
+// ParseName returns the name without the white space around it, and otherwise as it was sent.
 //
-// It returns Missing for an empty string, and Invalid unless 1 to 200 characters of valid UTF-8
-// are left, none of them a control character, a line or paragraph separator, or one that turns the
-// direction of the text around it (an override or isolate, with which a name can disguise itself), and
-// at least one of them something to see.
+// It returns Missing for an empty string, and Invalid unless 1 to 200 characters of valid UTF-8 are left that show
+// what they are: the first is no combining mark, and none is a control character, turns the direction of text or is
+// invisible, except where it changes how its neighbors are drawn, as a joiner does between emojis.
 func ParseName(s string) (string, error) {
 	if s == "" {
 		return "", ErrMissing
 	}
 	name := strings.TrimSpace(s)
-	n := utf8.RuneCountInString(name)
-	if n < 1 || n > MaxNameRunes || !utf8.ValidString(name) || strings.ContainsFunc(name, disguises) || !strings.ContainsFunc(name, shows) {
+	if utf8.RuneCountInString(name) > MaxNameRunes || !utf8.ValidString(name) || !legible(name) {
 		return "", errInvalidName
 	}
 	return name, nil
 }
 
-func disguises(r rune) bool {
-	return unicode.IsControl(r) ||
-		r == '\u2028' || r == '\u2029' || // separators
-		(r >= '\u202A' && r <= '\u202E') || (r >= '\u2066' && r <= '\u2069') || // bidirectional controls: UAX #9
-		r == utf8.RuneError // what a decoder leaves in place of what it could not read
-}
-
-// shows reports whether a character is more than space or an instruction to those that are.
-func shows(r rune) bool {
-	return !unicode.IsSpace(r) && !unicode.In(r, unicode.Cf, unicode.Z)
-}
-
-// ParseEmail returns s if it is one bare address.
+// ParseEmail returns s as it was sent if it is one bare address.
 //
-// It returns Missing for an empty string, and Invalid unless s is an addr-spec of RFC 5322 of at
-// most 254 bytes: no display name, no angle brackets, no comment, no space around it, no character
-// that cannot be seen.
+// It returns Missing for an empty string, and Invalid unless s is an addr-spec of RFC 5322 of at most 254 bytes: no
+// display name, no angle brackets, no comment, no space around it, no invisible character, and no combining mark
+// without a character to stand on.
 func ParseEmail(s string) (string, error) {
 	if s == "" {
 		return "", ErrMissing
 	}
-	if len(s) > MaxEmailBytes || !utf8.ValidString(s) || strings.ContainsFunc(s, disguises) || strings.ContainsFunc(s, hides) {
+	if len(s) > MaxEmailBytes || !utf8.ValidString(s) || strings.ContainsFunc(s, hiddenInEmail) || baseless.MatchString(s) {
 		return "", errInvalidEmail
 	}
 	address, err := mail.ParseAddress(s)
@@ -66,5 +53,8 @@ func ParseEmail(s string) (string, error) {
 	return s, nil
 }
 
-// hides reports whether a character is one that nobody sees: two addresses that look alike would differ.
-func hides(r rune) bool { return unicode.Is(unicode.Cf, r) }
+// hiddenInEmail allows no white space but that of a quoted local part.
+func hiddenInEmail(r rune) bool { return hidden(r) || unicode.IsSpace(r) && r != ' ' }
+
+// baseless matches a combining mark at the beginning of a part of an address.
+var baseless = regexp.MustCompile(`(^|[@." ])\pM`)
