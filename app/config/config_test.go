@@ -100,15 +100,19 @@ func TestLoadRefuses(t *testing.T) {
 	t.Parallel()
 	digest := strings.Repeat("0f", 32)
 	for variable, values := range map[string][]string{
-		"PORT":                 {"-1", "65536", "5000.0", "0x10", " 5000", "five", "99999999999999999999"},
-		"AWS_REGION":           {"us east 1", "US-EAST-1", "us-east", "-1"},
-		"AWS_ENDPOINT_URL":     {"ftp://a", "http://", "http://a?b", "http://a#", "http://a#b", "//a", "http://u:p@a", "http://a:0", "http://a:99999", "http://a b", "http://a:"},
-		"DYNAMODB_TABLE":       {"ab", "a b c", strings.Repeat("a", 256), "users/"},
-		"S3_BUCKET":            {"ab", "-abc", "abc-", "a_b", strings.Repeat("a", 64)},
-		"PUBLIC_BASE_URL":      {"api.example.com", "https://api.example.com/?x"},
-		"CORS_ALLOWED_ORIGINS": {"example.com", "https://a.example.com/path", "*,https://a", "https://a,", "https://*.a", "null"},
-		"LOG_LEVEL":            {"INFO", "trace"},
-		"MAX_AVATAR_BYTES":     {"0", "-1", "5MB", "65MiB", "9223372036854775807MiB", "1023", "MiB"},
+		"PORT":             {"-1", "65536", "5000.0", "0x10", " 5000", "five", "99999999999999999999"},
+		"AWS_REGION":       {"us east 1", "US-EAST-1", "us-east", "-1"},
+		"AWS_ENDPOINT_URL": {"ftp://a", "http://", "http://a?b", "http://a#", "http://a#b", "//a", "http://u:p@a", "http://a:0", "http://a:99999", "http://a b", "http://a:"},
+		"DYNAMODB_TABLE":   {"ab", "a b c", strings.Repeat("a", 256), "users/"},
+		"S3_BUCKET":        {"ab", "-abc", "abc-", "a_b", strings.Repeat("a", 64)},
+		"PUBLIC_BASE_URL":  {"api.example.com", "https://api.example.com/?x"},
+		"CORS_ALLOWED_ORIGINS": {
+			"example.com", "https://a.example.com/path", "https://a/", "*,https://a", "https://a,*", "https://a,", ",", " ", "https://*.a", "null", "ftp://a", "https://u:p@a", "https://a?b", "https://a#",
+			"https://a:", "https://a:0", "https://a:65536", "https://bücher.example", "https://b%C3%BCcher.example", "https://a..b", "https://.a", "https://a;b", "https://" + strings.Repeat("a", 64),
+			"http://127.1", "http://0x7f.0.0.1", "http://2130706433", "http://127.0.0.1.", "http://[::1", "http://[1]", "http://[fe80::1%25en0]", "http://[::ffff:7f00:1]",
+		},
+		"LOG_LEVEL":        {"INFO", "trace"},
+		"MAX_AVATAR_BYTES": {"0", "-1", "5MB", "65MiB", "9223372036854775807MiB", "1023", "MiB"},
 		"ACCESS_TOKENS": {
 			config.NewToken(), "ci", "ci:read", "ci:read:" + strings.Repeat("0", 63), "ci:read:" + strings.Repeat("0F", 32), "ci:admin:" + digest,
 			":read:" + digest, "CI:read:" + digest, "ci:read:" + digest + ",", "ci:read:" + digest + ",ops:write:" + digest, "ci::" + digest, "ci:read:" + digest + ":",
@@ -185,6 +189,32 @@ func TestLoadNormalises(t *testing.T) {
 	assert.Equal(t, "info", c.LogLevel)
 	assert.Equal(t, "https://api.example.com/v1", c.PublicURL)
 	assert.Equal(t, []string{"https://a.example.com", "http://b.example.com"}, c.CORSOrigins)
+}
+
+// Ensure an origin that is accepted is kept as a browser writes it, or it would match no request.
+func TestOriginsAsBrowsersWriteThem(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string][]string{
+		"https://a.example:443":                       {"https://a.example"},
+		"http://a.example:80":                         {"http://a.example"},
+		"https://a.example:80,http://a.example:443":   {"https://a.example:80", "http://a.example:443"},
+		"https://a.example:08443":                     {"https://a.example:8443"},
+		"https://a.example:00443":                     {"https://a.example"},
+		"HTTPS://A.Example:443":                       {"https://a.example"},
+		"https://xn--bcher-kva.example":               {"https://xn--bcher-kva.example"},
+		"https://a.example.":                          {"https://a.example."}, // another origin than that without the dot
+		"http://web_1:3000":                           {"http://web_1:3000"},
+		"http://127.0.0.1:80":                         {"http://127.0.0.1"},
+		"http://[::1]:80":                             {"http://[::1]"},
+		"http://[0:0:0:0:0:0:0:1]:8080":               {"http://[::1]:8080"},
+		"http://[2001:DB8::00A]":                      {"http://[2001:db8::a]"},
+		" https://a ,\thttps://b:443, https://A:443 ": {"https://a", "https://b"},
+		" * ": {"*"},
+	} {
+		c, _, err := config.Load([]string{"CORS_ALLOWED_ORIGINS=" + value})
+		require.NoError(t, err, value)
+		assert.Equal(t, want, c.CORSOrigins, value)
+	}
 }
 
 // Ensure the variables of the earlier chart still work, are reported, and give way to today's.
@@ -289,10 +319,9 @@ func arbitrary(t *rapid.T) config.Config {
 		DrainTime:           duration("drain", 0, 10*time.Minute),
 		ShutdownTimeout:     duration("shutdown", 0, 10*time.Minute),
 	}
+	origin := rapid.StringMatching(`https?://[a-z]{1,8}(\.[a-z]{2,5}){0,2}(:[1-9][0-9]{3})?`)
 	if n := rapid.IntRange(0, 3).Draw(t, "origins"); n > 0 {
-		for range n {
-			c.CORSOrigins = append(c.CORSOrigins, "https://"+host.Draw(t, "origin"))
-		}
+		c.CORSOrigins = rapid.SliceOfNDistinct(origin, n, n, rapid.ID).Draw(t, "origin")
 	} else if rapid.Bool().Draw(t, "any origin") {
 		c.CORSOrigins = []string{"*"}
 	}
