@@ -9,8 +9,9 @@ import "time"
 // Config is every setting of the API. The zero value is not valid: start from [Default] or [Load].
 // [Settings] has the variable, default, bounds and meaning of each field.
 type Config struct {
-	Port      int
-	AdminPort int
+	Port         int
+	AdminPort    int
+	AdminAddress string // an IP address; empty: all addresses
 
 	Region           string
 	Endpoint         string // of AWS for every service; empty means AWS itself

@@ -22,6 +22,7 @@ func FuzzLoad(f *testing.F) {
 	}
 	f.Add("CORS_ALLOWED_ORIGINS", "https://a, http://b:80, HTTP://[0::1]:080")
 	f.Add("PUBLIC_BASE_URL", "http://[::1%25en0]:80/%2f//")
+	f.Add("ADMIN_ADDRESS", "::ffff:1.2.3.4")
 	f.Add("MAX_JSON_BYTES", "+64KiB")
 	f.Add("PORT", "+80")
 	f.Add("IDLE_TIMEOUT", "+1s")

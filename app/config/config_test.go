@@ -22,6 +22,7 @@ func TestDefault(t *testing.T) {
 	t.Parallel()
 	c := config.Default()
 	assert.Equal(t, 5000, c.Port)
+	assert.Empty(t, c.AdminAddress)
 	assert.Equal(t, "us-east-1", c.Region)
 	assert.Empty(t, c.Endpoint)
 	assert.Equal(t, "users", c.Table)
@@ -38,7 +39,7 @@ func TestDefault(t *testing.T) {
 func TestLoadReadsEveryVariable(t *testing.T) {
 	t.Parallel()
 	samples := map[string]string{
-		"PORT": "8080", "ADMIN_PORT": "9090", "AWS_REGION": "eu-central-1", "AWS_ENDPOINT_URL": "http://localstack:4566",
+		"PORT": "8080", "ADMIN_PORT": "9090", "ADMIN_ADDRESS": "::1", "AWS_REGION": "eu-central-1", "AWS_ENDPOINT_URL": "http://localstack:4566",
 		"AWS_ENDPOINT_URL_DYNAMODB": "http://dynamodb:8000", "AWS_ENDPOINT_URL_S3": "https://minio.example.com/s3",
 		"DYNAMODB_TABLE": "people", "S3_BUCKET": "faces", "PUBLIC_BASE_URL": "https://api.example.com/v1",
 		"CORS_ALLOWED_ORIGINS": "https://a.example.com,http://localhost:3000", "LOG_LEVEL": "debug", "LOG_FORMAT": "text",
@@ -101,6 +102,7 @@ func TestLoadRefuses(t *testing.T) {
 	digest := strings.Repeat("0f", 32)
 	for variable, values := range map[string][]string{
 		"PORT":             {"-1", "65536", "5000.0", "0x10", " 5000", "five", "99999999999999999999"},
+		"ADMIN_ADDRESS":    {"localhost", "127.0.0.1:9464", "[::1]", "fe80::1%eth0", "127.1", "127.0.0.256", "1:2", " 127.0.0.1", "*", "127.0.0.1,::1"},
 		"AWS_REGION":       {"us east 1", "US-EAST-1", "us-east", "-1"},
 		"AWS_ENDPOINT_URL": {"ftp://a", "http://", "http://a?b", "http://a#", "http://a#b", "//a", "http://u:p@a", "http://a:0", "http://a:99999", "http://a b", "http://a:"},
 		"DYNAMODB_TABLE":   {"ab", "a b c", strings.Repeat("a", 256), "users/"},
@@ -183,10 +185,11 @@ func TestAccessToken(t *testing.T) {
 // Ensure an empty variable is the same as none, and that a slash at the end of a URL does not matter.
 func TestLoadNormalises(t *testing.T) {
 	t.Parallel()
-	c, _, err := config.Load([]string{"PORT=", "LOG_LEVEL=", "PUBLIC_BASE_URL=https://API.example.com/v1/", "CORS_ALLOWED_ORIGINS=https://A.example.com, http://b.example.com"})
+	c, _, err := config.Load([]string{"PORT=", "LOG_LEVEL=", "PUBLIC_BASE_URL=https://API.example.com/v1/", "ADMIN_ADDRESS=2001:DB8:0::1", "CORS_ALLOWED_ORIGINS=https://A.example.com, http://b.example.com"})
 	require.NoError(t, err)
 	assert.Equal(t, 5000, c.Port)
 	assert.Equal(t, "info", c.LogLevel)
+	assert.Equal(t, "2001:db8::1", c.AdminAddress)
 	assert.Equal(t, "https://api.example.com/v1", c.PublicURL)
 	assert.Equal(t, []string{"https://a.example.com", "http://b.example.com"}, c.CORSOrigins)
 }
@@ -295,6 +298,7 @@ func arbitrary(t *rapid.T) config.Config {
 	c := config.Config{
 		Port:             rapid.IntRange(0, 65535).Draw(t, "port"),
 		AdminPort:        rapid.IntRange(0, 65535).Draw(t, "admin"),
+		AdminAddress:     rapid.SampledFrom([]string{"", "0.0.0.0", "127.0.0.1", "::", "2001:db8::7", "::ffff:192.0.2.1"}).Draw(t, "admin address"),
 		Region:           rapid.StringMatching(`[a-z]{2}(-[a-z]{2,5}){1,2}-[0-9]`).Draw(t, "region"),
 		Endpoint:         address("endpoint", `(/[a-z]{1,5}|/%20|/é){0,2}`),
 		DynamoDBEndpoint: address("dynamodb", ``),

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -160,6 +161,24 @@ func oneOf(p *string, choices ...string) field {
 		parse: func(s string) bool {
 			*p = s
 			return slices.Contains(choices, s)
+		},
+		format: func() string { return *p },
+	}
+}
+
+// ip is an optional IP address.
+func ip(p *string) field {
+	return field{
+		Setting: Setting{
+			Allowed: "an IPv4 address or an IPv6 address without brackets and zone, or empty",
+			Pattern: `^([0-9]{1,3}([.][0-9]{1,3}){3}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*)?$`,
+		},
+		parse: func(s string) bool {
+			a, err := netip.ParseAddr(s)
+			if err == nil {
+				*p = a.String()
+			}
+			return s == "" || (err == nil && a.Zone() == "")
 		},
 		format: func() string { return *p },
 	}

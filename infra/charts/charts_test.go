@@ -190,7 +190,7 @@ func localAPI() charts.PrimaAPI {
 // extremeAPI sets everything that can be set, to something else than the default.
 func extremeAPI() charts.PrimaAPI {
 	c := config.Default()
-	c.Port, c.Region, c.Table, c.Bucket = 65535, "eu-central-1", "people", "faces"
+	c.Port, c.AdminAddress, c.Region, c.Table, c.Bucket = 65535, "0.0.0.0", "eu-central-1", "people", "faces"
 	c.DynamoDBEndpoint, c.S3Endpoint = "https://dynamodb.example.com", "http://192.0.2.7:9000/s3"
 	c.PublicURL, c.CORSOrigins = "https://api.example.com/v1", []string{"https://a.example.com", "https://b.example.com"}
 	c.MaxAvatarBytes = 64 << 20
