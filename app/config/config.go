@@ -20,9 +20,10 @@ type Config struct {
 	Table            string
 	Bucket           string
 
-	PublicURL   string // without a slash at the end; empty: each request's own
-	CORSOrigins []string
-	Pages       bool
+	PublicURL    string   // without a slash at the end; empty: each request's own
+	AllowedHosts []string // names in lower case, or *. and a name; none: any, see HostAllowed
+	CORSOrigins  []string
+	Pages        bool
 
 	AccessTokens []AccessToken // none: everybody may do everything
 

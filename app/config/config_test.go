@@ -28,6 +28,7 @@ func TestDefault(t *testing.T) {
 	assert.Equal(t, "users", c.Table)
 	assert.Equal(t, "prima-tech-challenge", c.Bucket)
 	assert.Empty(t, c.PublicURL)
+	assert.Empty(t, c.AllowedHosts)
 	assert.Empty(t, c.CORSOrigins)
 	assert.EqualValues(t, 5<<20, c.MaxAvatarBytes)
 	assert.EqualValues(t, 8192, c.MaxAvatarPixels)
@@ -42,7 +43,7 @@ func TestLoadReadsEveryVariable(t *testing.T) {
 		"PORT": "8080", "ADMIN_PORT": "9090", "ADMIN_ADDRESS": "::1", "AWS_REGION": "eu-central-1", "AWS_ENDPOINT_URL": "http://localstack:4566",
 		"AWS_ENDPOINT_URL_DYNAMODB": "http://dynamodb:8000", "AWS_ENDPOINT_URL_S3": "https://minio.example.com/s3",
 		"DYNAMODB_TABLE": "people", "S3_BUCKET": "faces", "PUBLIC_BASE_URL": "https://api.example.com/v1",
-		"CORS_ALLOWED_ORIGINS": "https://a.example.com,http://localhost:3000", "LOG_LEVEL": "debug", "LOG_FORMAT": "text",
+		"ALLOWED_HOSTS": "api.example.com,*.internal", "CORS_ALLOWED_ORIGINS": "https://a.example.com,http://localhost:3000", "LOG_LEVEL": "debug", "LOG_FORMAT": "text",
 		"MAX_AVATAR_BYTES": "1MiB", "MAX_AVATAR_PIXELS": "1024", "MAX_JSON_BYTES": "32KiB", "REQUEST_TIMEOUT": "2s",
 		"REQUEST_MEMORY": "96MiB", "MAX_CONNECTIONS": "100", "PAGES": "false", "LIST_CONSISTENT_READS": "true", "ACCESS_TOKENS": "ci:read:" + strings.Repeat("0f", 32) + ",ops:read+write:" + strings.Repeat("1e", 32),
 		"READ_TIMEOUT": "3s", "WRITE_TIMEOUT": "4s", "IDLE_TIMEOUT": "1m30s", "DRAIN_TIME": "0s", "SHUTDOWN_TIMEOUT": "6s",
@@ -108,6 +109,10 @@ func TestLoadRefuses(t *testing.T) {
 		"DYNAMODB_TABLE":   {"ab", "a b c", strings.Repeat("a", 256), "users/"},
 		"S3_BUCKET":        {"ab", "-abc", "abc-", "a_b", strings.Repeat("a", 64)},
 		"PUBLIC_BASE_URL":  {"api.example.com", "https://api.example.com/?x"},
+		"ALLOWED_HOSTS": {
+			"*", "*.", "*a.example.com", "a.*.example.com", "*.*.example.com", "a.example.com:443", "https://a.example.com", "a.example.com/", "a b", "a..b", ".a", ".", "a,", ",a", ",", " ",
+			"127.0.0.1", "[::1]", "::1", "127.1", "a.0x7f", "a.1.", "*.1", "bücher.example", "a@b", strings.Repeat("a", 64),
+		},
 		"CORS_ALLOWED_ORIGINS": {
 			"example.com", "https://a.example.com/path", "https://a/", "*,https://a", "https://a,*", "https://a,", ",", " ", "https://*.a", "null", "ftp://a", "https://u:p@a", "https://a?b", "https://a#",
 			"https://a:", "https://a:0", "https://a:65536", "https://bücher.example", "https://b%C3%BCcher.example", "https://a..b", "https://.a", "https://a;b", "https://" + strings.Repeat("a", 64),
@@ -328,6 +333,10 @@ func arbitrary(t *rapid.T) config.Config {
 		c.CORSOrigins = rapid.SliceOfNDistinct(origin, n, n, rapid.ID).Draw(t, "origin")
 	} else if rapid.Bool().Draw(t, "any origin") {
 		c.CORSOrigins = []string{"*"}
+	}
+	if n := rapid.IntRange(0, 3).Draw(t, "hosts"); n > 0 {
+		name := rapid.StringMatching(`(\*\.)?[a-z][a-z0-9_-]{0,7}(\.[a-z]{2,5}){0,2}`)
+		c.AllowedHosts = rapid.SliceOfNDistinct(name, n, n, rapid.ID).Draw(t, "host")
 	}
 	for i := range rapid.IntRange(0, 3).Draw(t, "tokens") {
 		scope := rapid.IntRange(1, 3).Draw(t, "scope")

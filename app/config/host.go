@@ -3,6 +3,7 @@ package config
 import (
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -20,6 +21,35 @@ var (
 	// Source: https://url.spec.whatwg.org/#ends-in-a-number-checker.
 	endsInNumber = regexp.MustCompile(`(^|[.])([0-9]+|0[Xx][0-9A-Fa-f]*)[.]?$`)
 )
+
+// HostAllowed reports whether the API may be called under a host: a name, or an IP address without
+// brackets, in either case without a port. IP addresses and localhost are always allowed, because
+// no DNS server decides where they lead.
+func (c Config) HostAllowed(host string) bool {
+	if len(c.AllowedHosts) == 0 {
+		return true
+	}
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if _, err := netip.ParseAddr(host); err == nil || matches("localhost", host) || matches("*.localhost", host) {
+		return true
+	}
+	return slices.ContainsFunc(c.AllowedHosts, func(entry string) bool { return matches(entry, host) })
+}
+
+// matches reports whether a host is that of an entry, or below that of an entry with *. in front.
+func matches(entry, host string) bool {
+	if domain, ok := strings.CutPrefix(entry, "*"); ok {
+		return len(host) > len(domain) && strings.HasSuffix(host, domain)
+	}
+	return host == entry
+}
+
+// hostEntry returns an entry of ALLOWED_HOSTS in lower case, without a dot at its end.
+func hostEntry(s string) (string, bool) {
+	name := strings.TrimPrefix(s, "*.")
+	ok := hostName.MatchString(name) && !endsInNumber.MatchString(name)
+	return strings.ToLower(strings.TrimSuffix(s, ".")), ok
+}
 
 // origin returns a web origin as browsers write it in the header Origin: in lower case, without the
 // default port of the scheme.

@@ -52,6 +52,10 @@ func (c *Config) fields() []field {
 		address(&c.PublicURL).of("PUBLIC_BASE_URL", "",
 			"URL at which clients reach the API, with which every link starts; "+
 				"empty takes the scheme and the host of each request"),
+		hosts(&c.AllowedHosts).of("ALLOWED_HOSTS", "",
+			"names under which the API may be called, beside localhost and IP addresses; requests for "+
+				"other hosts get a 421. It keeps out web pages whose name was made to resolve to the API's "+
+				"address (DNS rebinding). Empty allows any"),
 		origins(&c.CORSOrigins).of("CORS_ALLOWED_ORIGINS", "",
 			"origins whose pages may call the API from a browser; empty allows none"),
 		boolean(&c.Pages).of("PAGES", "true",

@@ -221,6 +221,19 @@ func origins(p *[]string) field {
 	}
 }
 
+// hosts is a list of host names, some of them with *. in front.
+func hosts(p *[]string) field {
+	return field{
+		Setting: Setting{
+			Allowed: "host names such as api.example.com, or *.example.com for every name below it, " +
+				"separated by commas, without ports, or empty",
+			Pattern: listOf(`([*][.])?` + aName),
+		},
+		parse:  func(s string) bool { return entries(p, s, hostEntry) },
+		format: func() string { return strings.Join(*p, ",") },
+	}
+}
+
 // listOf returns the pattern of a list whose entries have a pattern, with white space around them.
 func listOf(entry string) string {
 	// White space is whatever is not printable ASCII: Go and JavaScript differ about it.
