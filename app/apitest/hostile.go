@@ -1079,6 +1079,9 @@ func (s *suite) targets(t *testing.T) {
 		{"a command of Redis", "*1\r\n$7\r\nCOMMAND\r\n", "Bad Request", 400},
 		{"a greeting of a proxy", "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nGET /health HTTP/1.1\r\n" + headers, "Bad Request", 400},
 	} {
+		if s.AllowedHosts && row.what == "a URL of another host" {
+			continue
+		}
 		s.attack(t, row.what+" is refused", func(t *testing.T) {
 			answers, _ := s.converse(t, row.request+"X-Marker: "+marker+"\r\n\r\n")
 			require.Len(t, answers, 1)
@@ -1089,10 +1092,11 @@ func (s *suite) targets(t *testing.T) {
 
 	// Ensure a client that names the whole URL, as one of a proxy does, is served; and that no link leads where it says but to a host.
 	s.attack(t, "a whole URL is read as its path", func(t *testing.T) {
-		for _, target := range []string{
-			"http://" + s.host() + "/users/" + id, "http://other.example/users/" + id, "HTTP://OTHER.EXAMPLE:80/users/" + id, "https://other.example/users/" + id, "http://user:password@other.example/users/" + id,
-			"http:///users/" + id, "ftp://other.example/users/" + id, "http://[::1]/users/" + id,
-		} {
+		targets := []string{"http://" + s.host() + "/users/" + id, "http:///users/" + id, "http://[::1]/users/" + id}
+		if !s.AllowedHosts {
+			targets = append(targets, "http://other.example/users/"+id, "HTTP://OTHER.EXAMPLE:80/users/"+id, "https://other.example/users/"+id, "http://user:password@other.example/users/"+id, "ftp://other.example/users/"+id)
+		}
+		for _, target := range targets {
 			answers, _ := s.converse(t, "GET "+target+" HTTP/1.1\r\n"+headers+"\r\n")
 			require.Len(t, answers, 1, target)
 			assert.Equal(t, id, answers[0].User(t).ID)
@@ -1141,10 +1145,14 @@ func (s *suite) hosts(t *testing.T) {
 	}
 
 	// Ensure a link leads to a host and nothing else, where the parser lets pass what is none.
-	for _, host := range []string{
+	hosts := []string{
 		"user@other.example", "user:password@other.example", "other.example:", ":80", ":", "other.example:0", "other.example:99999", "other.example:65536", "other.example:" + strings.Repeat("9", 100), strings.Repeat("a", 1000), strings.Repeat("a.", 500) + "example",
 		strings.Repeat("a", 64) + ".example", "..", ".", "other..example", ".other.example", "other.example,127.0.0.1", "<script>", `"other"`, "'other'", "other.example;x", "other.example=x", "óther.example", "\xff", "\u202eexample", "*", "[fe80::1%25en0]:80", "[::1]:99999", "[::1]:",
-	} {
+	}
+	if s.AllowedHosts {
+		hosts = nil
+	}
+	for _, host := range hosts {
 		s.attack(t, fmt.Sprintf("the host %.40q is in no link", host), func(t *testing.T) {
 			answers := create(t, "Host: "+host+"\r\n")
 			require.Len(t, answers, 1)
