@@ -63,7 +63,7 @@ func NewAPI(ctx *pulumi.Context, name string, args *APIArgs, opts ...pulumi.Reso
 		}
 		return charts.Map(values)
 	}))
-	chart, err := args.Cluster.chart(ctx, a, "prima-api", apiNamespace, charts.PrimaAPIChart, values)
+	chart, err := args.Cluster.chart(ctx, a, apiRelease, apiNamespace, charts.PrimaAPIChart, values)
 	if err != nil {
 		return nil, err
 	}

@@ -290,6 +290,7 @@ func TestPodsOnAWS(t *testing.T) {
 		assert.Equal(t, charts.AccessToken, values["access"].(map[string]any)["mode"])
 		assert.Equal(t, "ClusterIP", values["service"].(map[string]any)["type"])
 		assert.Equal(t, "https://api.example.com", values["config"].(map[string]any)["PUBLIC_BASE_URL"])
+		assert.NotContains(t, values["config"], "ALLOWED_HOSTS", "names of the deployment that the program does not know")
 		assert.Equal(t, "123456789012.dkr.ecr.eu-central-1.amazonaws.com/prima-api", values["image"].(map[string]any)["repository"])
 
 		text := renderAPI(t, values)

@@ -14,6 +14,9 @@ const (
 	localStackNamespace = "localstack"
 )
 
+// apiRelease is the name of the API's release, and so of its Service.
+const apiRelease = "prima-api"
+
 // A Cluster is the Kubernetes that everything runs in, with its namespaces.
 type Cluster struct {
 	pulumi.ResourceState

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -257,6 +258,7 @@ func TestAPI(t *testing.T) {
 
 	want := config.Default()
 	want.Endpoint = "http://localstack.localstack.svc:4566"
+	want.AllowedHosts = []string{"prima-api.local", "prima-api", "prima-api.prima", "prima-api.prima.svc", "prima-api.prima.svc.cluster.local"}
 	var environ []string
 	for variable, value := range values["config"].(map[string]any) {
 		environ = append(environ, variable+"="+value.(string))
@@ -273,6 +275,47 @@ func TestAPI(t *testing.T) {
 	assert.Equal(t, "prima-api.local", ingress["host"])
 	assert.Equal(t, "abc", values["image"].(map[string]any)["tag"])
 	assert.Equal(t, "test", values["credentials"].(map[string]any)["accessKeyID"])
+}
+
+// Ensure an API beside an emulator, which may let everybody in, is called by its own names alone, unless the stack says otherwise: a web
+// page whose name was made to resolve to its address is refused.
+func TestAllowedHosts(t *testing.T) {
+	t.Parallel()
+	hosts := func(change func(s settings, api map[string]any)) any {
+		s := local()
+		change(s, s["api"].(map[string]any))
+		d, err := up(t, s)
+		require.NoError(t, err)
+		values := d.values(t, "prima-api")
+		assertCalledByOwnNames(t, values)
+		return values["config"].(map[string]any)["ALLOWED_HOSTS"]
+	}
+	const service = "prima-api,prima-api.prima,prima-api.prima.svc,prima-api.prima.svc.cluster.local"
+	assert.Equal(t, "prima-api.local,"+service, hosts(func(_ settings, api map[string]any) { delete(api, "ingress") }))
+	assert.Equal(t, "prima-api.local,users.test,node.test,links.test,"+service, hosts(func(s settings, api map[string]any) {
+		api["ingress"] = map[string]any{"host": "users.test"}
+		api["config"] = map[string]any{"PUBLIC_BASE_URL": "http://links.test:8080/v1"}
+		s["kubernetes"] = map[string]any{"host": "node.test"}
+	}))
+	assert.Equal(t, "prima-api.local,"+service, hosts(func(s settings, api map[string]any) {
+		api["config"] = map[string]any{"PUBLIC_BASE_URL": "http://[::1]:30000"}
+		s["kubernetes"] = map[string]any{"host": "192.0.2.7"}
+	}))
+	assert.Equal(t, "*.test,prima-api", hosts(func(_ settings, api map[string]any) {
+		api["config"] = map[string]any{"ALLOWED_HOSTS": "*.test, Prima-API"}
+	}))
+	assert.Nil(t, hosts(func(_ settings, api map[string]any) { api["config"] = map[string]any{"ALLOWED_HOSTS": ""} }))
+}
+
+// assertCalledByOwnNames holds the API to being called by those whom the chart makes to call it: helm test.
+func assertCalledByOwnNames(t *testing.T, values map[string]any) {
+	t.Helper()
+	text, _ := values["config"].(map[string]any)["ALLOWED_HOSTS"].(string)
+	c, _, err := config.Load([]string{"ALLOWED_HOSTS=" + text})
+	require.NoError(t, err)
+	called := regexp.MustCompile(`args: \[check, 'http://([^:']+):`).FindStringSubmatch(renderAPI(t, values))
+	require.Len(t, called, 2)
+	assert.True(t, c.HostAllowed(called[1]), "%q of %q", called[1], text)
 }
 
 // Ensure a stack that is to be watched is, by what its Prometheus selects, and that no other asks for an operator that is not there.

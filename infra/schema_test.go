@@ -247,6 +247,8 @@ func TestSchema(t *testing.T) {
 		"prima-api:api: { ingress: { host: a/b } }",
 		"prima-api:api: { letIn: { cidrs: [everybody] } }",
 		"prima-api:api: { config: { LOG_LEVEL: loud } }",
+		"prima-api:api: { config: { ADMIN_ADDRESS: localhost } }",
+		"prima-api:api: { config: { ALLOWED_HOSTS: 'a:80' } }",
 		"prima-api:api: { config: { LIST_CONSISTENT_READS: 1 } }",
 		"prima-api:api: { config: { MAX_CONNECTIONS: -1 } }",
 		"prima-api:api: { config: { MAX_CONNECTIONS: 15 } }",

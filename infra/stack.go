@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"reflect"
 	"slices"
@@ -400,10 +401,27 @@ func (s Stack) apiConfig() (config.Config, error) {
 	if _, set := s.API.Config["PUBLIC_BASE_URL"]; !set && s.API.secure() {
 		environ = append(environ, "PUBLIC_BASE_URL="+s.API.publicURL())
 	}
+	if _, set := s.API.Config["ALLOWED_HOSTS"]; !set && s.emulated() {
+		environ = append(environ, "ALLOWED_HOSTS="+strings.Join(s.hosts(), ","))
+	}
 	environ = append(environ, "DYNAMODB_TABLE="+s.Storage.Table, "S3_BUCKET="+s.Storage.Bucket, "AWS_REGION="+s.Storage.Region)
 	c, _, err := config.Load(environ)
 	c.AccessTokens = s.AccessTokens
 	return c, err
+}
+
+// hosts returns the names under which the API is called in a cluster of a developer: those of its ways in, of the node, of
+// its Service and of the links that it makes. IP addresses, which the API always allows, are left out.
+func (s Stack) hosts() []string {
+	hosts := []string{charts.DefaultPrimaAPI().Ingress.Host, s.API.Ingress.Host, s.API.Gateway.Host, s.Kubernetes.Host}
+	if u, err := url.Parse(s.API.Config["PUBLIC_BASE_URL"]); err == nil {
+		hosts = append(hosts, u.Hostname())
+	}
+	hosts = append(hosts, charts.ServiceHosts(apiRelease, apiNamespace)...)
+	return slices.DeleteFunc(hosts, func(host string) bool {
+		_, _, err := config.Load([]string{"ALLOWED_HOSTS=" + host})
+		return host == "" || err != nil
+	})
 }
 
 // emulated reports whether something stands in for AWS.

@@ -62,8 +62,9 @@ func splitHost(host string) (name, port string, ok bool) {
 	return parts[1], ":" + parts[3], err == nil && n > 0
 }
 
-// checkHost refuses a request whose target is on no host (RFC 9112 §3.2), or that is not HTTP/1.
-func checkHost(c *fiber.Ctx) error {
+// checkHost refuses a request that is not HTTP/1, whose target is on no host (RFC 9112 §3.2), or on
+// one that the API does not answer for.
+func (s *Server) checkHost(c *fiber.Ctx) error {
 	header := &c.Request().Header
 	if !bytes.HasPrefix(header.Protocol(), []byte("HTTP/1.")) {
 		return errVersion
@@ -74,9 +75,13 @@ func checkHost(c *fiber.Ctx) error {
 		hosts = append(hosts, host)
 	}
 	for _, host := range hosts {
-		_, _, ok := splitHost(string(host))
-		if none := len(host) == 0 && !header.IsHTTP11(); !ok && !none {
+		name, _, ok := splitHost(string(host))
+		switch none := len(host) == 0 && !header.IsHTTP11(); {
+		case none:
+		case !ok:
 			return errHost
+		case !s.config.HostAllowed(strings.Trim(name, "[]")):
+			return errMisdirected
 		}
 	}
 	return nil

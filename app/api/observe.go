@@ -116,7 +116,7 @@ func (s *Server) begin(c *fiber.Ctx) *request {
 // recovered runs the handlers and returns a panic as an error.
 func (s *Server) recovered(c *fiber.Ctx) (err error) {
 	defer s.metrics.recoverTo(&err)
-	if err := checkHost(c); err != nil {
+	if err := s.checkHost(c); err != nil {
 		return err
 	}
 	if conn, ok := c.Context().Conn().(*connection); ok && conn.refused {

@@ -128,3 +128,26 @@ func TestTrustedOrigins(t *testing.T) {
 		}
 	}
 }
+
+// Ensure an API that knows its hosts answers for no other, as for a page whose name leads to the API's
+// address by a trick with DNS, which a browser takes for one of the same origin.
+func TestAllowedHosts(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(c *config.Config) { c.AllowedHosts = []string{"api.example.com"} })
+	for host, want := range map[string]int{
+		"api.example.com": http.StatusOK, "API.example.com.:5000": http.StatusOK, "localhost": http.StatusOK, "[::1]:5000": http.StatusOK, "192.0.2.1": http.StatusOK,
+		"evil.example": http.StatusMisdirectedRequest, "evil.example:5000": http.StatusMisdirectedRequest, "api.example.com.evil.example": http.StatusMisdirectedRequest,
+		"a..b": http.StatusBadRequest,
+	} {
+		for _, path := range []string{"/users", "/health", "/openapi.json", "/"} {
+			got := s.do(t, http.MethodGet, path, "", "Host", host, "Sec-Fetch-Site", "same-origin", "Origin", "http://"+host)
+			assert.Equal(t, want, got.StatusCode, "%s %s", host, path)
+		}
+	}
+	c := s.dial(t)
+	_, err := io.WriteString(c, "GET /health HTTP/1.0\r\n\r\n")
+	require.NoError(t, err)
+	response, err := http.ReadResponse(bufio.NewReader(c), nil)
+	require.NoError(t, err)
+	assert.Equal(t, http.StatusOK, response.StatusCode, "without a host")
+}

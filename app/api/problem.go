@@ -50,6 +50,7 @@ var (
 	errBusy             = &problem{status: http.StatusServiceUnavailable, error: "Server is busy", detail: "there is no memory for the request now"}
 	errIncomplete       = &problem{status: http.StatusBadRequest, error: "Request body is incomplete"}
 	errHost             = &problem{status: http.StatusBadRequest, error: "Bad Request", detail: "Host is a name or an IP address, with or without a port"}
+	errMisdirected      = &problem{status: http.StatusMisdirectedRequest, error: "Misdirected request", detail: "ALLOWED_HOSTS does not name the host of the request"}
 	errVersion          = &problem{status: http.StatusHTTPVersionNotSupported, error: "HTTP version not supported", detail: "this is HTTP/1"}
 	errCrossSite        = &problem{status: http.StatusForbidden, error: "Cross-site request", detail: "only pages of this origin, and of those in CORS_ALLOWED_ORIGINS, can change anything"}
 

@@ -10,8 +10,13 @@
 package apitest
 
 import (
+	"net/http"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"prima.internal/app/config"
 )
 
 // Options describe the API under test. The zero value is an API with default settings, called
@@ -45,6 +50,9 @@ type Options struct {
 	// ingress. It turns off the tests of what that would answer, change or refuse in the API's
 	// place: malformed requests, Host and X-Forwarded-Proto.
 	Proxied bool
+	// AllowedHosts says that the API has ALLOWED_HOSTS and refuses other hosts than that of the URL. It
+	// turns off the tests of requests for hosts that are made up.
+	AllowedHosts bool
 	// Coverage learns what has been seen of the description; may be nil.
 	Coverage *Coverage
 	// Address is the host:port that is connected to in place of the URL's, for a host name that
@@ -63,6 +71,18 @@ func (o Options) withDefaults() Options {
 		o.MaxJSONBytes = 64 << 10
 	}
 	return o
+}
+
+// AllowsAnyHost reports whether the API at baseURL serves requests for a host that is made up.
+func AllowsAnyHost(t *testing.T, baseURL string) bool {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, baseURL+config.PathUsers+"?limit=1", http.NoBody)
+	require.NoError(t, err)
+	request.Host = "other.example"
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	return response.StatusCode != http.StatusMisdirectedRequest
 }
 
 // Run tests the API at baseURL, such as http://127.0.0.1:5000.

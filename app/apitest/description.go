@@ -33,7 +33,7 @@ const Beyond = "(beyond the description)"
 // unparsed are the statuses of answers to what is no request, or none that any operation could be found for.
 var unparsed = []int{
 	http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusRequestTimeout,
-	http.StatusRequestHeaderFieldsTooLarge, http.StatusNotImplemented, http.StatusServiceUnavailable, http.StatusHTTPVersionNotSupported,
+	http.StatusMisdirectedRequest, http.StatusRequestHeaderFieldsTooLarge, http.StatusNotImplemented, http.StatusServiceUnavailable, http.StatusHTTPVersionNotSupported,
 }
 
 // A description is what every request and answer is held against.

@@ -132,17 +132,17 @@ func TestAvatars(t *testing.T) {
 	assert.Empty(t, same.Body)
 	assert.Equal(t, image.Headers200.ETag, same.Headers304.ETag)
 
-	changed, err := c.PutAvatarWithBodyWithResponse(ctx, id, "image/jpeg", bytes.NewReader(second))
+	changed, err := c.PutAvatarWithBodyWithResponse(ctx, id, nil, "image/jpeg", bytes.NewReader(second))
 	require.NoError(t, err)
 	assert.NotEqual(t, created.JSON201.AvatarURL, changed.JSON200.AvatarURL)
 	image, err = c.GetAvatarWithResponse(ctx, id, nil)
 	require.NoError(t, err)
 	assert.Equal(t, second, image.Body)
 
-	_, err = c.PutAvatarWithBodyWithResponse(ctx, id, "image/png", strings.NewReader("not an image"))
+	_, err = c.PutAvatarWithBodyWithResponse(ctx, id, nil, "image/png", strings.NewReader("not an image"))
 	refused(t, err, http.StatusUnsupportedMediaType, "Avatar is not an image")
 
-	_, err = c.DeleteAvatarWithResponse(ctx, id)
+	_, err = c.DeleteAvatarWithResponse(ctx, id, nil)
 	require.NoError(t, err)
 	_, err = c.GetAvatarWithResponse(ctx, id, nil)
 	refused(t, err, http.StatusNotFound, "Avatar not found")

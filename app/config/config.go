@@ -9,8 +9,9 @@ import "time"
 // Config is every setting of the API. The zero value is not valid: start from [Default] or [Load].
 // [Settings] has the variable, default, bounds and meaning of each field.
 type Config struct {
-	Port      int
-	AdminPort int
+	Port         int
+	AdminPort    int
+	AdminAddress string // an IP address; empty: all addresses
 
 	Region           string
 	Endpoint         string // of AWS for every service; empty means AWS itself
@@ -19,9 +20,10 @@ type Config struct {
 	Table            string
 	Bucket           string
 
-	PublicURL   string // without a slash at the end; empty: each request's own
-	CORSOrigins []string
-	Pages       bool
+	PublicURL    string   // without a slash at the end; empty: each request's own
+	AllowedHosts []string // names in lower case, or *. and a name; none: any, see HostAllowed
+	CORSOrigins  []string
+	Pages        bool
 
 	AccessTokens []AccessToken // none: everybody may do everything
 

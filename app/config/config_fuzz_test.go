@@ -20,8 +20,10 @@ func FuzzLoad(f *testing.F) {
 			f.Add(former, "http://localhost:4566/")
 		}
 	}
-	f.Add("CORS_ALLOWED_ORIGINS", "https://a, http://b:80")
+	f.Add("ALLOWED_HOSTS", "API.example.com., *.internal")
+	f.Add("CORS_ALLOWED_ORIGINS", "https://a, http://b:80, HTTP://[0::1]:080")
 	f.Add("PUBLIC_BASE_URL", "http://[::1%25en0]:80/%2f//")
+	f.Add("ADMIN_ADDRESS", "::ffff:1.2.3.4")
 	f.Add("MAX_JSON_BYTES", "+64KiB")
 	f.Add("PORT", "+80")
 	f.Add("IDLE_TIMEOUT", "+1s")

@@ -22,11 +22,13 @@ func TestDefault(t *testing.T) {
 	t.Parallel()
 	c := config.Default()
 	assert.Equal(t, 5000, c.Port)
+	assert.Empty(t, c.AdminAddress)
 	assert.Equal(t, "us-east-1", c.Region)
 	assert.Empty(t, c.Endpoint)
 	assert.Equal(t, "users", c.Table)
 	assert.Equal(t, "prima-tech-challenge", c.Bucket)
 	assert.Empty(t, c.PublicURL)
+	assert.Empty(t, c.AllowedHosts)
 	assert.Empty(t, c.CORSOrigins)
 	assert.EqualValues(t, 5<<20, c.MaxAvatarBytes)
 	assert.EqualValues(t, 8192, c.MaxAvatarPixels)
@@ -38,10 +40,10 @@ func TestDefault(t *testing.T) {
 func TestLoadReadsEveryVariable(t *testing.T) {
 	t.Parallel()
 	samples := map[string]string{
-		"PORT": "8080", "ADMIN_PORT": "9090", "AWS_REGION": "eu-central-1", "AWS_ENDPOINT_URL": "http://localstack:4566",
+		"PORT": "8080", "ADMIN_PORT": "9090", "ADMIN_ADDRESS": "::1", "AWS_REGION": "eu-central-1", "AWS_ENDPOINT_URL": "http://localstack:4566",
 		"AWS_ENDPOINT_URL_DYNAMODB": "http://dynamodb:8000", "AWS_ENDPOINT_URL_S3": "https://minio.example.com/s3",
 		"DYNAMODB_TABLE": "people", "S3_BUCKET": "faces", "PUBLIC_BASE_URL": "https://api.example.com/v1",
-		"CORS_ALLOWED_ORIGINS": "https://a.example.com,http://localhost:3000", "LOG_LEVEL": "debug", "LOG_FORMAT": "text",
+		"ALLOWED_HOSTS": "api.example.com,*.internal", "CORS_ALLOWED_ORIGINS": "https://a.example.com,http://localhost:3000", "LOG_LEVEL": "debug", "LOG_FORMAT": "text",
 		"MAX_AVATAR_BYTES": "1MiB", "MAX_AVATAR_PIXELS": "1024", "MAX_JSON_BYTES": "32KiB", "REQUEST_TIMEOUT": "2s",
 		"REQUEST_MEMORY": "96MiB", "MAX_CONNECTIONS": "100", "PAGES": "false", "LIST_CONSISTENT_READS": "true", "ACCESS_TOKENS": "ci:read:" + strings.Repeat("0f", 32) + ",ops:read+write:" + strings.Repeat("1e", 32),
 		"READ_TIMEOUT": "3s", "WRITE_TIMEOUT": "4s", "IDLE_TIMEOUT": "1m30s", "DRAIN_TIME": "0s", "SHUTDOWN_TIMEOUT": "6s",
@@ -100,15 +102,24 @@ func TestLoadRefuses(t *testing.T) {
 	t.Parallel()
 	digest := strings.Repeat("0f", 32)
 	for variable, values := range map[string][]string{
-		"PORT":                 {"-1", "65536", "5000.0", "0x10", " 5000", "five", "99999999999999999999"},
-		"AWS_REGION":           {"us east 1", "US-EAST-1", "us-east", "-1"},
-		"AWS_ENDPOINT_URL":     {"ftp://a", "http://", "http://a?b", "http://a#", "http://a#b", "//a", "http://u:p@a", "http://a:0", "http://a:99999", "http://a b", "http://a:"},
-		"DYNAMODB_TABLE":       {"ab", "a b c", strings.Repeat("a", 256), "users/"},
-		"S3_BUCKET":            {"ab", "-abc", "abc-", "a_b", strings.Repeat("a", 64)},
-		"PUBLIC_BASE_URL":      {"api.example.com", "https://api.example.com/?x"},
-		"CORS_ALLOWED_ORIGINS": {"example.com", "https://a.example.com/path", "*,https://a", "https://a,", "https://*.a", "null"},
-		"LOG_LEVEL":            {"INFO", "trace"},
-		"MAX_AVATAR_BYTES":     {"0", "-1", "5MB", "65MiB", "9223372036854775807MiB", "1023", "MiB"},
+		"PORT":             {"-1", "65536", "5000.0", "0x10", " 5000", "five", "99999999999999999999"},
+		"ADMIN_ADDRESS":    {"localhost", "127.0.0.1:9464", "[::1]", "fe80::1%eth0", "127.1", "127.0.0.256", "1:2", " 127.0.0.1", "*", "127.0.0.1,::1"},
+		"AWS_REGION":       {"us east 1", "US-EAST-1", "us-east", "-1"},
+		"AWS_ENDPOINT_URL": {"ftp://a", "http://", "http://a?b", "http://a#", "http://a#b", "//a", "http://u:p@a", "http://a:0", "http://a:99999", "http://a b", "http://a:"},
+		"DYNAMODB_TABLE":   {"ab", "a b c", strings.Repeat("a", 256), "users/"},
+		"S3_BUCKET":        {"ab", "-abc", "abc-", "a_b", strings.Repeat("a", 64)},
+		"PUBLIC_BASE_URL":  {"api.example.com", "https://api.example.com/?x"},
+		"ALLOWED_HOSTS": {
+			"*", "*.", "*a.example.com", "a.*.example.com", "*.*.example.com", "a.example.com:443", "https://a.example.com", "a.example.com/", "a b", "a..b", ".a", ".", "a,", ",a", ",", " ",
+			"127.0.0.1", "[::1]", "::1", "127.1", "a.0x7f", "a.1.", "*.1", "bücher.example", "a@b", strings.Repeat("a", 64),
+		},
+		"CORS_ALLOWED_ORIGINS": {
+			"example.com", "https://a.example.com/path", "https://a/", "*,https://a", "https://a,*", "https://a,", ",", " ", "https://*.a", "null", "ftp://a", "https://u:p@a", "https://a?b", "https://a#",
+			"https://a:", "https://a:0", "https://a:65536", "https://bücher.example", "https://b%C3%BCcher.example", "https://a..b", "https://.a", "https://a;b", "https://" + strings.Repeat("a", 64),
+			"http://127.1", "http://0x7f.0.0.1", "http://2130706433", "http://127.0.0.1.", "http://[::1", "http://[1]", "http://[fe80::1%25en0]", "http://[::ffff:7f00:1]",
+		},
+		"LOG_LEVEL":        {"INFO", "trace"},
+		"MAX_AVATAR_BYTES": {"0", "-1", "5MB", "65MiB", "9223372036854775807MiB", "1023", "MiB"},
 		"ACCESS_TOKENS": {
 			config.NewToken(), "ci", "ci:read", "ci:read:" + strings.Repeat("0", 63), "ci:read:" + strings.Repeat("0F", 32), "ci:admin:" + digest,
 			":read:" + digest, "CI:read:" + digest, "ci:read:" + digest + ",", "ci:read:" + digest + ",ops:write:" + digest, "ci::" + digest, "ci:read:" + digest + ":",
@@ -179,12 +190,39 @@ func TestAccessToken(t *testing.T) {
 // Ensure an empty variable is the same as none, and that a slash at the end of a URL does not matter.
 func TestLoadNormalises(t *testing.T) {
 	t.Parallel()
-	c, _, err := config.Load([]string{"PORT=", "LOG_LEVEL=", "PUBLIC_BASE_URL=https://API.example.com/v1/", "CORS_ALLOWED_ORIGINS=https://A.example.com, http://b.example.com"})
+	c, _, err := config.Load([]string{"PORT=", "LOG_LEVEL=", "PUBLIC_BASE_URL=https://API.example.com/v1/", "ADMIN_ADDRESS=2001:DB8:0::1", "CORS_ALLOWED_ORIGINS=https://A.example.com, http://b.example.com"})
 	require.NoError(t, err)
 	assert.Equal(t, 5000, c.Port)
 	assert.Equal(t, "info", c.LogLevel)
+	assert.Equal(t, "2001:db8::1", c.AdminAddress)
 	assert.Equal(t, "https://api.example.com/v1", c.PublicURL)
 	assert.Equal(t, []string{"https://a.example.com", "http://b.example.com"}, c.CORSOrigins)
+}
+
+// Ensure an origin that is accepted is kept as a browser writes it, or it would match no request.
+func TestOriginsAsBrowsersWriteThem(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string][]string{
+		"https://a.example:443":                       {"https://a.example"},
+		"http://a.example:80":                         {"http://a.example"},
+		"https://a.example:80,http://a.example:443":   {"https://a.example:80", "http://a.example:443"},
+		"https://a.example:08443":                     {"https://a.example:8443"},
+		"https://a.example:00443":                     {"https://a.example"},
+		"HTTPS://A.Example:443":                       {"https://a.example"},
+		"https://xn--bcher-kva.example":               {"https://xn--bcher-kva.example"},
+		"https://a.example.":                          {"https://a.example."}, // another origin than that without the dot
+		"http://web_1:3000":                           {"http://web_1:3000"},
+		"http://127.0.0.1:80":                         {"http://127.0.0.1"},
+		"http://[::1]:80":                             {"http://[::1]"},
+		"http://[0:0:0:0:0:0:0:1]:8080":               {"http://[::1]:8080"},
+		"http://[2001:DB8::00A]":                      {"http://[2001:db8::a]"},
+		" https://a ,\thttps://b:443, https://A:443 ": {"https://a", "https://b"},
+		" * ": {"*"},
+	} {
+		c, _, err := config.Load([]string{"CORS_ALLOWED_ORIGINS=" + value})
+		require.NoError(t, err, value)
+		assert.Equal(t, want, c.CORSOrigins, value)
+	}
 }
 
 // Ensure the variables of the earlier chart still work, are reported, and give way to today's.
@@ -265,6 +303,7 @@ func arbitrary(t *rapid.T) config.Config {
 	c := config.Config{
 		Port:             rapid.IntRange(0, 65535).Draw(t, "port"),
 		AdminPort:        rapid.IntRange(0, 65535).Draw(t, "admin"),
+		AdminAddress:     rapid.SampledFrom([]string{"", "0.0.0.0", "127.0.0.1", "::", "2001:db8::7", "::ffff:192.0.2.1"}).Draw(t, "admin address"),
 		Region:           rapid.StringMatching(`[a-z]{2}(-[a-z]{2,5}){1,2}-[0-9]`).Draw(t, "region"),
 		Endpoint:         address("endpoint", `(/[a-z]{1,5}|/%20|/é){0,2}`),
 		DynamoDBEndpoint: address("dynamodb", ``),
@@ -289,12 +328,15 @@ func arbitrary(t *rapid.T) config.Config {
 		DrainTime:           duration("drain", 0, 10*time.Minute),
 		ShutdownTimeout:     duration("shutdown", 0, 10*time.Minute),
 	}
+	origin := rapid.StringMatching(`https?://[a-z]{1,8}(\.[a-z]{2,5}){0,2}(:[1-9][0-9]{3})?`)
 	if n := rapid.IntRange(0, 3).Draw(t, "origins"); n > 0 {
-		for range n {
-			c.CORSOrigins = append(c.CORSOrigins, "https://"+host.Draw(t, "origin"))
-		}
+		c.CORSOrigins = rapid.SliceOfNDistinct(origin, n, n, rapid.ID).Draw(t, "origin")
 	} else if rapid.Bool().Draw(t, "any origin") {
 		c.CORSOrigins = []string{"*"}
+	}
+	if n := rapid.IntRange(0, 3).Draw(t, "hosts"); n > 0 {
+		name := rapid.StringMatching(`(\*\.)?[a-z][a-z0-9_-]{0,7}(\.[a-z]{2,5}){0,2}`)
+		c.AllowedHosts = rapid.SliceOfNDistinct(name, n, n, rapid.ID).Draw(t, "host")
 	}
 	for i := range rapid.IntRange(0, 3).Draw(t, "tokens") {
 		scope := rapid.IntRange(1, 3).Draw(t, "scope")

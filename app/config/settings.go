@@ -30,6 +30,9 @@ func (c *Config) fields() []field {
 		integer(&c.AdminPort, 0, 65535).of("ADMIN_PORT", "9464",
 			"TCP port for operators and the kubelet: probes, metrics, profiles and build information, "+
 				"without a token; 0 takes any free port and logs it"),
+		ip(&c.AdminAddress).of("ADMIN_ADDRESS", "",
+			"IP address that `ADMIN_PORT` listens on; empty means all addresses, "+
+				"which the kubelet and Prometheus need in a pod"),
 
 		text(&c.Region, `^[a-z]{2,}(-[a-z]+)+-[0-9]+$`, "a region's name, such as us-east-1").
 			of("AWS_REGION", "us-east-1", "AWS region of the table and the bucket"),
@@ -49,6 +52,10 @@ func (c *Config) fields() []field {
 		address(&c.PublicURL).of("PUBLIC_BASE_URL", "",
 			"URL at which clients reach the API, with which every link starts; "+
 				"empty takes the scheme and the host of each request"),
+		hosts(&c.AllowedHosts).of("ALLOWED_HOSTS", "",
+			"names under which the API may be called, beside localhost and IP addresses; requests for "+
+				"other hosts get a 421. It keeps out web pages whose name was made to resolve to the API's "+
+				"address (DNS rebinding). Empty allows any"),
 		origins(&c.CORSOrigins).of("CORS_ALLOWED_ORIGINS", "",
 			"origins whose pages may call the API from a browser; empty allows none"),
 		boolean(&c.Pages).of("PAGES", "true",

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -165,6 +166,24 @@ func oneOf(p *string, choices ...string) field {
 	}
 }
 
+// ip is an optional IP address.
+func ip(p *string) field {
+	return field{
+		Setting: Setting{
+			Allowed: "an IPv4 address or an IPv6 address without brackets and zone, or empty",
+			Pattern: `^([0-9]{1,3}([.][0-9]{1,3}){3}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*)?$`,
+		},
+		parse: func(s string) bool {
+			a, err := netip.ParseAddr(s)
+			if err == nil {
+				*p = a.String()
+			}
+			return s == "" || (err == nil && a.Zone() == "")
+		},
+		format: func() string { return *p },
+	}
+}
+
 // address is an optional URL with nothing behind its path. It drops a slash at the end.
 func address(p *string) field {
 	return field{
@@ -184,34 +203,59 @@ func address(p *string) field {
 	}
 }
 
-// origins is a list of web origins, separated by commas, or a single *.
+// origins is a list of web origins, or a single *.
 func origins(p *[]string) field {
 	return field{
 		Setting: Setting{
 			Allowed: "origins such as https://example.com, separated by commas, or `*` for all, or empty",
-			// White space is whatever is not printable ASCII: Go and JavaScript differ about it.
-			Pattern: `^([^!-~]*([*]|[Hh][Tt][Tt][Pp][Ss]?://[^/?#,]+)[^!-~]*(,|$))*$`,
+			Pattern: listOf("[*]|" + anOrigin),
 		},
 		parse: func(s string) bool {
-			*p = nil
-			if s == "" {
+			if strings.TrimSpace(s) == "*" {
+				*p = []string{"*"}
 				return true
 			}
-			for origin := range strings.SplitSeq(s, ",") {
-				u, ok := httpURL(strings.TrimSpace(origin))
-				switch {
-				case strings.TrimSpace(s) == "*":
-					*p = []string{"*"}
-				case ok && u.Path == "":
-					*p = append(*p, u.String())
-				default:
-					return false
-				}
-			}
-			return true
+			return entries(p, s, origin)
 		},
 		format: func() string { return strings.Join(*p, ",") },
 	}
+}
+
+// hosts is a list of host names, some of them with *. in front.
+func hosts(p *[]string) field {
+	return field{
+		Setting: Setting{
+			Allowed: "host names such as api.example.com, or *.example.com for every name below it, " +
+				"separated by commas, without ports, or empty",
+			Pattern: listOf(`([*][.])?` + aName),
+		},
+		parse:  func(s string) bool { return entries(p, s, hostEntry) },
+		format: func() string { return strings.Join(*p, ",") },
+	}
+}
+
+// listOf returns the pattern of a list whose entries have a pattern, with white space around them.
+func listOf(entry string) string {
+	// White space is whatever is not printable ASCII: Go and JavaScript differ about it.
+	return `^([^!-~]*(` + entry + `)[^!-~]*(,|$))*$`
+}
+
+// entries parses a list, separated by commas. It drops entries that repeat.
+func entries(p *[]string, s string, parse func(string) (entry string, ok bool)) bool {
+	*p = nil
+	if s == "" {
+		return true
+	}
+	for text := range strings.SplitSeq(s, ",") {
+		entry, ok := parse(strings.TrimSpace(text))
+		if !ok {
+			return false
+		}
+		if !slices.Contains(*p, entry) {
+			*p = append(*p, entry)
+		}
+	}
+	return true
 }
 
 // httpURL parses an http or https URL without user, query and fragment.
@@ -226,7 +270,6 @@ func httpURL(s string) (u *url.URL, ok bool) {
 			return nil, false
 		}
 	}
-	// No host has a comma, which would end an entry of a list.
 	wrong := (u.Scheme != "http" && u.Scheme != "https") || u.Opaque != "" || u.Hostname() == "" ||
 		u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" ||
 		strings.ContainsAny(u.Host, ", \t*") || strings.HasSuffix(u.Host, ":") || strings.HasSuffix(s, "#")

@@ -57,7 +57,7 @@ func TestParseNameShows(t *testing.T) {
 		"അവന\u0d4d\u200d", "ශ\u0dca\u200dරී", "ক\u09cd\u200cষ", "ত\u09cd\u200d রায়", "র\u200d\u09cdয", "क\u094d\u200dष", "क\u200dष", "𑴌\U00011d45𑴌",
 		"👩\u200d💻", "👩🏽\u200d🚀", "👩🏽\u200d🤝\u200d👨🏿", "👩\u200d👩\u200d👧\u200d👦", "🏳\ufe0f\u200d🌈", "❤\ufe0f\u200d🔥", "🙂\u200d↔\ufe0f", "🧑\u200d\U0001faef\u200d🧑",
 		"🇨🇿", "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f", "1\ufe0f\u20e3#\ufe0f\u20e3", "☎\ufe0e", "‼\ufe0f", "ℹ\ufe0f", "∩\ufe00",
-		"\ue000", "\U000f0000", "\U0001faff", "\U0001fc00",
+		"ه\u200d. الف سایه", "\ue000", "\U000f0000", "\U0001faff", "\U0001fc00",
 	} {
 		got, err := user.ParseName(name)
 		assert.NoError(t, err, "%+q", name)

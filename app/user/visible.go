@@ -72,7 +72,8 @@ func joins(base, r rune, following []rune) bool {
 	switch r {
 	case nonJoiner, joiner:
 		return unicode.IsMark(base) && unicode.In(base, indic...) || // such as a virama, also at the end of a word
-			sameScript(base, next) || r == joiner && symbol(base) && symbol(next)
+			sameScript(base, next) ||
+			r == joiner && (unicode.IsLetter(base) && unicode.In(base, cursive...) || symbol(base) && symbol(next))
 	case '\u180e', '\U00011d45', '\U00011d97': // a separator of vowels and two viramas that join letters of their script
 		return sameScript(base, r, next) && !hidden(next)
 	}
@@ -103,8 +104,9 @@ var (
 		unicode.Saurashtra, unicode.Sharada, unicode.Siddham, unicode.Sinhala, unicode.Soyombo, unicode.Sundanese, unicode.Syloti_Nagri,
 		unicode.Tagalog, unicode.Tai_Tham, unicode.Takri, unicode.Tamil, unicode.Telugu, unicode.Tibetan, unicode.Tirhuta, unicode.Zanabazar_Square,
 	}
-	joining = append([]*unicode.RangeTable{
+	cursive = []*unicode.RangeTable{
 		unicode.Adlam, unicode.Arabic, unicode.Chorasmian, unicode.Hanifi_Rohingya, unicode.Mandaic, unicode.Manichaean,
 		unicode.Mongolian, unicode.Nko, unicode.Old_Uyghur, unicode.Phags_Pa, unicode.Psalter_Pahlavi, unicode.Sogdian, unicode.Syriac,
-	}, indic...)
+	}
+	joining = slices.Concat(cursive, indic)
 )

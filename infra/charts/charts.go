@@ -32,6 +32,12 @@ func Map(values any) (map[string]any, error) {
 	return m, nil
 }
 
+// ServiceHosts returns the names of a Service inside the cluster: the shortest, which pods of its own namespace use, first.
+func ServiceHosts(name, namespace string) []string {
+	short := name + "." + namespace
+	return []string{name, short, short + ".svc", short + ".svc.cluster.local"}
+}
+
 // ServiceURL returns the address of a Service inside the cluster, such as http://localstack.localstack.svc:4566.
 func ServiceURL(name, namespace string, port int) string {
 	return fmt.Sprintf("http://%s.%s.svc:%d", name, namespace, port)

@@ -176,6 +176,7 @@ func least(chart string) map[string]any {
 func localAPI() charts.PrimaAPI {
 	c := config.Default()
 	c.Endpoint = charts.ServiceURL("localstack", "localstack", 4566)
+	c.AllowedHosts = append([]string{"prima-api.local"}, charts.ServiceHosts("prima-api", "prima")...)
 	v := charts.DefaultPrimaAPI()
 	v.Image.Tag = "0123456789ab"
 	v.Config = charts.ConfigValues(c)
@@ -190,9 +191,10 @@ func localAPI() charts.PrimaAPI {
 // extremeAPI sets everything that can be set, to something else than the default.
 func extremeAPI() charts.PrimaAPI {
 	c := config.Default()
-	c.Port, c.Region, c.Table, c.Bucket = 65535, "eu-central-1", "people", "faces"
+	c.Port, c.AdminAddress, c.Region, c.Table, c.Bucket = 65535, "0.0.0.0", "eu-central-1", "people", "faces"
 	c.DynamoDBEndpoint, c.S3Endpoint = "https://dynamodb.example.com", "http://192.0.2.7:9000/s3"
 	c.PublicURL, c.CORSOrigins = "https://api.example.com/v1", []string{"https://a.example.com", "https://b.example.com"}
+	c.AllowedHosts = []string{"api.example.com", "*.people.example.com"}
 	c.MaxAvatarBytes = 64 << 20
 	c.DrainTime, c.ShutdownTimeout = 90e9, 1500e6
 	v := charts.DefaultPrimaAPI()

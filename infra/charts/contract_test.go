@@ -153,10 +153,10 @@ func TestTracing(t *testing.T) {
 func TestEverySettingReachesTheContainer(t *testing.T) {
 	t.Parallel()
 	want := map[string]string{
-		"PORT": "8080", "ADMIN_PORT": "9090", "AWS_REGION": "eu-central-1", "AWS_ENDPOINT_URL": "http://localstack:4566",
+		"PORT": "8080", "ADMIN_PORT": "9090", "ADMIN_ADDRESS": "::", "AWS_REGION": "eu-central-1", "AWS_ENDPOINT_URL": "http://localstack:4566",
 		"AWS_ENDPOINT_URL_DYNAMODB": "http://dynamodb:8000", "AWS_ENDPOINT_URL_S3": "https://minio.example.com/s3",
 		"DYNAMODB_TABLE": "people", "S3_BUCKET": "faces", "PUBLIC_BASE_URL": "https://api.example.com/v1",
-		"CORS_ALLOWED_ORIGINS": "https://a.example.com,http://localhost:3000", "ACCESS_TOKENS": adminEntry + "," + ciEntry, "LOG_LEVEL": "debug", "LOG_FORMAT": "text",
+		"ALLOWED_HOSTS": "api.example.com,*.internal", "CORS_ALLOWED_ORIGINS": "https://a.example.com,http://localhost:3000", "ACCESS_TOKENS": adminEntry + "," + ciEntry, "LOG_LEVEL": "debug", "LOG_FORMAT": "text",
 		"MAX_AVATAR_BYTES": "1234567", "MAX_AVATAR_PIXELS": "1024", "MAX_JSON_BYTES": "32KiB",
 		"REQUEST_MEMORY": "32MiB", "MAX_CONNECTIONS": "512", "REQUEST_TIMEOUT": "250ms",
 		"PAGES": "false", "LIST_CONSISTENT_READS": "true",

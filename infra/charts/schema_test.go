@@ -39,6 +39,8 @@ func TestWrongValues(t *testing.T) {
 		{"prima-api", `config: {AWS_ENDPOINT_URL: "localstack:4566"}`, []string{"/config/AWS_ENDPOINT_URL", "does not match pattern"}},
 		{"prima-api", `config: {MAX_AVATAR_BYTES: 5MB}`, []string{"/config/MAX_AVATAR_BYTES", "does not match pattern"}},
 		{"prima-api", `config: {MAX_CONNECTIONS: "-1"}`, []string{"/config/MAX_CONNECTIONS", "does not match pattern"}},
+		{"prima-api", `config: {ADMIN_ADDRESS: localhost}`, []string{"/config/ADMIN_ADDRESS", "does not match pattern"}},
+		{"prima-api", `config: {ALLOWED_HOSTS: "https://a"}`, []string{"/config/ALLOWED_HOSTS", "does not match pattern"}},
 		{"prima-api", `runtime: {PATH: /}`, []string{"/runtime", "'PATH' not allowed"}},
 		{"prima-api", `runtime: {AWS_SECRET_ACCESS_KEY: hunter2}`, []string{"/runtime", "'AWS_SECRET_ACCESS_KEY' not allowed"}},
 		{"prima-api", `credentials: {accessKeyID: a}`, []string{"credentials.secretAccessKey is missing"}},

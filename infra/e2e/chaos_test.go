@@ -328,7 +328,7 @@ func (c *chaos) idleConnections(t *testing.T) {
 		if err := conn.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
 			return err
 		}
-		if _, err := io.WriteString(conn, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
+		if _, err := io.WriteString(conn, "GET /health HTTP/1.1\r\nHost: "+address+"\r\n\r\n"); err != nil {
 			return err
 		}
 		response, err := http.ReadResponse(bufio.NewReader(conn), nil)

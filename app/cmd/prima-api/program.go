@@ -91,13 +91,13 @@ func (p *program) wire(ctx context.Context, build telemetry.Build) error {
 func (p *program) run() error {
 	ctx := context.Background()
 	memory := p.setMemory()
-	listener, err := listen(ctx, "PORT", p.config.Port)
+	listener, err := listen(ctx, "", p.config.Port)
 	if err != nil {
-		return err
+		return fmt.Errorf("PORT=%d: %w", p.config.Port, err)
 	}
-	operator, err := listen(ctx, "ADMIN_PORT", p.config.AdminPort)
+	operator, err := listen(ctx, p.config.AdminAddress, p.config.AdminPort)
 	if err != nil {
-		return err
+		return fmt.Errorf("ADMIN_ADDRESS=%s ADMIN_PORT=%d: %w", p.config.AdminAddress, p.config.AdminPort, err)
 	}
 	stop := make(chan os.Signal, 2)
 	signal.Notify(stop, syscall.SIGTERM, os.Interrupt)
@@ -140,12 +140,9 @@ func (p *program) run() error {
 	return err
 }
 
-func listen(ctx context.Context, variable string, port int) (net.Listener, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", ":"+strconv.Itoa(port))
-	if err != nil {
-		return nil, fmt.Errorf("%s=%d: %w", variable, port, err)
-	}
-	return l, nil
+// listen listens on an IP address; on all addresses if it is empty.
+func listen(ctx context.Context, address string, port int) (net.Listener, error) {
+	return new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(address, strconv.Itoa(port)))
 }
 
 const (

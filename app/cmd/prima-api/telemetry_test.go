@@ -34,12 +34,18 @@ import (
 // admin returns the URL that operators are served at.
 func (p *process) admin(t *testing.T) string {
 	t.Helper()
+	_, port, err := net.SplitHostPort(p.adminAddress(t))
+	require.NoError(t, err)
+	return "http://127.0.0.1:" + port
+}
+
+// adminAddress returns the address and port that the operators' port listens on, as the log names it.
+func (p *process) adminAddress(t *testing.T) string {
+	t.Helper()
 	for text := range strings.Lines(p.log.String()) {
 		var line struct{ Msg, Admin string }
 		if json.Unmarshal([]byte(text), &line) == nil && line.Msg == "listening" {
-			_, port, err := net.SplitHostPort(line.Admin)
-			require.NoError(t, err)
-			return "http://127.0.0.1:" + port
+			return line.Admin
 		}
 	}
 	require.Fail(t, "no address in the log", p.log.String())
@@ -155,6 +161,56 @@ func TestAdmin(t *testing.T) {
 	assert.Zero(t, value(p.scrape(t), "prima_ready"))
 	p.signal(t, os.Interrupt)
 	p.wait(t)
+}
+
+// Ensure the operators' port is open on ADMIN_ADDRESS and on no other address, and by default on all.
+func TestAdminAddress(t *testing.T) {
+	t.Parallel()
+	a := awstest.Start(t)
+	for _, test := range []struct {
+		setting    string
+		open, shut []string
+	}{
+		{"127.0.0.1", []string{"127.0.0.1"}, []string{"127.0.0.2", "::1"}},
+		{"::1", []string{"::1"}, []string{"127.0.0.1", "127.0.0.2"}},
+		{"", []string{"127.0.0.1", "127.0.0.2"}, nil},
+	} {
+		t.Run(test.setting, func(t *testing.T) {
+			t.Parallel()
+			for _, address := range test.open {
+				requireAddress(t, address)
+			}
+			p := start(t, "AWS_ENDPOINT_URL="+a.Config.Endpoint, "ADMIN_ADDRESS="+test.setting)
+			_, port, err := net.SplitHostPort(p.adminAddress(t))
+			require.NoError(t, err)
+			for _, address := range test.open {
+				status, _ := get(t, "http://"+net.JoinHostPort(address, port)+"/buildinfo")
+				assert.Equal(t, http.StatusOK, status, address)
+			}
+			for _, address := range test.shut {
+				_, err := new(net.Dialer).DialContext(t.Context(), "tcp", net.JoinHostPort(address, port))
+				assert.Error(t, err, address)
+			}
+		})
+	}
+}
+
+// requireAddress skips a test on a machine that does not have an address, such as one without IPv6.
+func requireAddress(t *testing.T, address string) {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", net.JoinHostPort(address, "0"))
+	if err != nil {
+		t.Skip(err)
+	}
+	require.NoError(t, l.Close())
+}
+
+// Ensure an address that this machine does not have stops the start, and that the error names it.
+func TestAdminAddressOfNobody(t *testing.T) {
+	t.Parallel()
+	var stdout, stderr bytes.Buffer
+	assert.Equal(t, 1, run(nil, []string{"PORT=0", "ADMIN_PORT=0", "ADMIN_ADDRESS=192.0.2.1"}, &stdout, &stderr))
+	assert.Contains(t, stderr.String(), "ADMIN_ADDRESS=192.0.2.1 ADMIN_PORT=0: ")
 }
 
 // Ensure an admin port that is taken stops the start and says which.
