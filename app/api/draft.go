@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"mime"
@@ -242,7 +243,7 @@ func parseMultipart(body io.Reader, boundary string, limits user.Limits, expecte
 		case err == io.EOF: //nolint:errorlint // a wrapped EOF is a body that was cut off
 			return f.fields, nil
 		case err == nil && parts == maxParts:
-			err = errors.New("too many parts")
+			return fields{}, errInvalidForm.with(fmt.Sprintf("a form has at most %d parts", maxParts), nil)
 		}
 		if err != nil {
 			return fields{}, errInvalidForm.with("", err)

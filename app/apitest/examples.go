@@ -89,13 +89,13 @@ func (e Example) bodies(content openapi3.Content) []Example {
 	return examples
 }
 
-// exampleForm returns a multipart form, in which a value that is a data URL is a file.
+// exampleForm returns a multipart form, in which the avatar is a file.
 func exampleForm(fields map[string]any) (contentType string, body []byte) {
 	var parts []Part
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		value := fields[name].(string)
-		if strings.HasPrefix(value, "data:") {
-			parts = append(parts, File(name, name, fromDataURL(value)))
+		if name == "avatar" {
+			parts = append(parts, File(name, name, []byte(value)))
 			continue
 		}
 		parts = append(parts, Field(name, value))

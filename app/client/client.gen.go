@@ -461,7 +461,7 @@ type ClientInterface interface {
 	// CreateUserWithBody Create a user
 	//
 	// From JSON, a multipart form, which may bring an avatar, or an urlencoded form. Members, fields and parts that are not
-	// described are ignored.
+	// described are ignored; a form has at most 32 parts.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -471,7 +471,7 @@ type ClientInterface interface {
 	// CreateUser Create a user
 	//
 	// From JSON, a multipart form, which may bring an avatar, or an urlencoded form. Members, fields and parts that are not
-	// described are ignored.
+	// described are ignored; a form has at most 32 parts.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -647,7 +647,7 @@ func (c *Client) ListUsers(ctx context.Context, params *ListUsersParams, reqEdit
 // CreateUserWithBody Create a user
 //
 // From JSON, a multipart form, which may bring an avatar, or an urlencoded form. Members, fields and parts that are not
-// described are ignored.
+// described are ignored; a form has at most 32 parts.
 //
 // Takes any type of body and a specified content type.
 //
@@ -667,7 +667,7 @@ func (c *Client) CreateUserWithBody(ctx context.Context, params *CreateUserParam
 // CreateUser Create a user
 //
 // From JSON, a multipart form, which may bring an avatar, or an urlencoded form. Members, fields and parts that are not
-// described are ignored.
+// described are ignored; a form has at most 32 parts.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1514,7 +1514,7 @@ type ClientWithResponsesInterface interface {
 	// CreateUserWithBodyWithResponse Create a user
 	//
 	// From JSON, a multipart form, which may bring an avatar, or an urlencoded form. Members, fields and parts that are not
-	// described are ignored.
+	// described are ignored; a form has at most 32 parts.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1524,7 +1524,7 @@ type ClientWithResponsesInterface interface {
 	// CreateUserWithResponse Create a user
 	//
 	// From JSON, a multipart form, which may bring an avatar, or an urlencoded form. Members, fields and parts that are not
-	// described are ignored.
+	// described are ignored; a form has at most 32 parts.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2872,7 +2872,7 @@ func (c *ClientWithResponses) ListUsersWithResponse(ctx context.Context, params 
 // CreateUserWithBodyWithResponse Create a user
 //
 // From JSON, a multipart form, which may bring an avatar, or an urlencoded form. Members, fields and parts that are not
-// described are ignored.
+// described are ignored; a form has at most 32 parts.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -2888,7 +2888,7 @@ func (c *ClientWithResponses) CreateUserWithBodyWithResponse(ctx context.Context
 // CreateUserWithResponse Create a user
 //
 // From JSON, a multipart form, which may bring an avatar, or an urlencoded form. Members, fields and parts that are not
-// described are ignored.
+// described are ignored; a form has at most 32 parts.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -3,10 +3,12 @@ package telemetry
 import (
 	"encoding/json"
 	"log/slog"
+	"net"
 	"net/http"
 	_ "net/http/pprof" //nolint:gosec // its handlers are served to operators only
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,8 +27,8 @@ const adminIndex = `prima-api, for operators
 `
 
 // NewAdmin returns the server for operators and the kubelet, on a port that clients do not reach.
-// ready handles GET /readyz.
-func NewAdmin(m prometheus.Gatherer, b Build, ready http.Handler, log *slog.Logger) *http.Server {
+// ready handles GET /readyz. c decides under which hosts it answers.
+func NewAdmin(c config.Config, m prometheus.Gatherer, b Build, ready http.Handler, log *slog.Logger) *http.Server {
 	mux := http.NewServeMux()
 	serve := func(path, contentType string, body []byte) {
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
@@ -46,13 +48,28 @@ func NewAdmin(m prometheus.Gatherer, b Build, ready http.Handler, log *slog.Logg
 	}))
 	mux.Handle("/debug/pprof/", http.DefaultServeMux) // where package pprof registers itself
 	return &http.Server{
-		Handler:        mux,
+		Handler:        onAllowedHost(c, mux),
 		ReadTimeout:    10 * time.Second,
 		WriteTimeout:   5 * time.Minute, // a profile takes as long as it is asked to
 		IdleTimeout:    2 * time.Minute,
 		MaxHeaderBytes: 8 << 10,
 		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
+}
+
+// onAllowedHost refuses the requests of pages whose name was made to resolve to this address.
+func onAllowedHost(c config.Config, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, _, err := net.SplitHostPort(r.Host)
+		if err != nil { // it has no port
+			host = r.Host
+		}
+		if !c.HostAllowed(strings.Trim(host, "[]")) {
+			http.Error(w, "ALLOWED_HOSTS does not name the host of the request", http.StatusMisdirectedRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // buildInfo returns what the binary was built from, as JSON.

@@ -136,7 +136,7 @@ func TestGeneratedMetrics(t *testing.T) { //nolint:paralleltest // with -update 
 func TestAdmin(t *testing.T) {
 	t.Parallel()
 	a := awstest.Start(t)
-	p := start(t, "AWS_ENDPOINT_URL="+a.Config.Endpoint, "DRAIN_TIME=1m")
+	p := start(t, "AWS_ENDPOINT_URL="+a.Config.Endpoint, "DRAIN_TIME=1m", "ALLOWED_HOSTS=api.example.com")
 	admin := p.admin(t)
 	for path, want := range map[string]string{
 		"/": "/debug/pprof/", "/metrics": "prima_build_info{", "/buildinfo": `"github.com/gofiber/fiber/v2":"v2.`,
@@ -152,6 +152,15 @@ func TestAdmin(t *testing.T) {
 	}
 	status, _ := get(t, admin+"/users")
 	assert.Equal(t, http.StatusNotFound, status)
+	for host, want := range map[string]int{"localhost:1": http.StatusOK, "[::1]:1": http.StatusOK, "evil.example": http.StatusMisdirectedRequest, "evil.example:9464": http.StatusMisdirectedRequest} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, admin+"/metrics", http.NoBody)
+		require.NoError(t, err)
+		request.Host = host
+		response, err := http.DefaultClient.Do(request)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		assert.Equal(t, want, response.StatusCode, host)
+	}
 
 	families := p.scrape(t)
 	assert.Equal(t, 1, value(families, "prima_ready"))
