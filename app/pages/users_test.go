@@ -260,7 +260,8 @@ func TestRefusals(t *testing.T) {
 		{"Ada", "ada@@example.com", "", nil, "email", "An email is one bare address such as jane@example.com"},
 		{"Ada", "ada@example.com", "large.png", noise(t, 300), "avatar", fmt.Sprintf("An avatar has at most %d bytes.", 256<<10)},
 		{"Ada", "ada@example.com", "wide.png", wide.Bytes(), "avatar", "An avatar has 1 to 300 pixels a side."},
-		{"Ada", "ada@example.com", "a.bmp", bitmap, "avatar", "An avatar is a PNG, JPEG, GIF or WebP image."},
+		{"Ada", "ada@example.com", "a.bmp", bitmap, "avatar", "The file is not a valid PNG, JPEG, GIF or WebP image."},
+		{"Ada", "ada@example.com", "a.heic", []byte("\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic"), "avatar", "save the photo as JPEG first (on an iPhone: Settings, Camera, Formats, Most Compatible)."},
 	} {
 		p.click("#add")
 		p.fill("#name", row.name)
