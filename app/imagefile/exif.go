@@ -13,14 +13,15 @@ const exifHeader = "Exif\x00\x00"
 const (
 	tiffBefore = "MM\x00*\x00\x00\x00\x08" + "\x00\x01" + "\x01\x12\x00\x03\x00\x00\x00\x01\x00"
 	tiffAfter  = "\x00\x00" + "\x00\x00\x00\x00"
+	tiffLength = len(tiffBefore) + 1 + len(tiffAfter)
 )
 
-// orientationOnly returns TIFF data that holds only the orientation of the EXIF data, which is never
-// shorter. It returns nil if the image is upright, and if the EXIF data is malformed.
+// orientationOnly returns TIFF data of tiffLength that holds only the orientation of the EXIF data,
+// which is never shorter. It returns nil if the image is upright, and if the EXIF data is malformed.
 func orientationOnly(exif []byte) []byte {
 	const entrySize, orientation, short = 12, 0x0112, 3
 	tiff := bytes.TrimPrefix(exif, []byte(exifHeader))
-	if len(tiff) < len(tiffBefore)+1+len(tiffAfter) {
+	if len(tiff) < tiffLength {
 		return nil
 	}
 	var order binary.ByteOrder = binary.BigEndian

@@ -37,7 +37,8 @@ func cleanGIF(data []byte) (File, error) {
 			if !hasFrame {
 				return File{}, ErrInvalid
 			}
-			f.Data = append(out, trailer)
+			out = append(out, trailer)
+			f.Data = out
 			return f, nil
 		case frame:
 			if at+descriptor > len(data) {

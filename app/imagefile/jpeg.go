@@ -36,7 +36,8 @@ func cleanJPEG(data []byte) (File, error) {
 		case marker == stuffed, marker == tem, marker >= rst0 && marker <= rst7: // part of the pixels
 			continue
 		case marker == eoi && scanned:
-			f.Data = append(out, data[copied:at]...)
+			out = append(out, data[copied:at]...)
+			f.Data = out
 			return f, nil
 		case marker == eoi, marker == soi:
 			return File{}, ErrInvalid
@@ -69,7 +70,7 @@ func cleanJPEG(data []byte) (File, error) {
 				continue
 			}
 			if tiff := orientationOnly(segment); tiff != nil {
-				out = append(out, fill, app1, 0, byte(2+len(exifHeader)+len(tiff)))
+				out = append(out, fill, app1, 0, byte(2+len(exifHeader)+tiffLength))
 				out = append(append(out, exifHeader...), tiff...)
 			}
 		}

@@ -33,10 +33,10 @@ func cleanPNG(data []byte) (File, error) {
 			if tiff == nil {
 				continue
 			}
-			binary.BigEndian.PutUint32(chunk, uint32(len(tiff)))
+			binary.BigEndian.PutUint32(chunk, uint32(tiffLength))
 			copy(chunk[8:], tiff)
-			binary.BigEndian.PutUint32(chunk[8+len(tiff):], crc32.ChecksumIEEE(chunk[4:8+len(tiff)]))
-			chunk = chunk[:overhead+len(tiff)]
+			binary.BigEndian.PutUint32(chunk[8+tiffLength:], crc32.ChecksumIEEE(chunk[4:8+tiffLength]))
+			chunk = chunk[:overhead+tiffLength]
 		case "IDAT":
 			hasPixels = true
 		case "IEND":

@@ -40,7 +40,7 @@ func cleanWebP(data []byte) (File, error) {
 			if tiff == nil {
 				continue
 			}
-			binary.LittleEndian.PutUint32(chunk[4:], uint32(len(tiff)))
+			binary.LittleEndian.PutUint32(chunk[4:], uint32(tiffLength))
 			chunk = chunk[:overhead+copy(content, tiff)]
 			flags &^= flagEXIF
 		default:
@@ -48,7 +48,7 @@ func cleanWebP(data []byte) (File, error) {
 		}
 		out = append(out, chunk...)
 	}
-	binary.LittleEndian.PutUint32(out[4:], uint32(len(out)-8))
+	binary.LittleEndian.PutUint32(out[4:], uint32(len(out)-8)) //nolint:gosec // at most the size that was here
 	header, err := webp.DecodeConfig(bytes.NewReader(out))
 	if err != nil || !hasPixels {
 		return File{}, ErrInvalid
