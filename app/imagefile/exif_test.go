@@ -30,6 +30,7 @@ func TestCleanEXIF(t *testing.T) {
 		"behind another entry":       {big + "\x00\x02" + other + mirror + end, 2},
 		"behind a gap":               {"MM\x00*\x00\x00\x00\x0bgap\x00\x01" + mirror + end, 2},
 		"without a next directory":   {big + "\x00\x02" + other + mirror, 2},
+		"in too little room":         {big + "\x00\x01" + mirror, 0},
 		"upright":                    {big + "\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00\x01\x00\x00" + end, 0},
 		"0":                          {big + "\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00\x00\x00\x00" + end, 0},
 		"9":                          {big + "\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00\x09\x00\x00" + end, 0},

@@ -56,8 +56,8 @@ func cleanGIF(data []byte) (File, error) {
 			case comment:
 				keep = false
 			case application:
-				names := []string{"NETSCAPE2.0", "ANIMEXTS1.0", "ICCRGBG1012"}
-				keep = at+14 <= len(data) && data[at+2] == 11 && slices.Contains(names, string(data[at+3:at+14]))
+				names := []string{"\x0bNETSCAPE2.0", "\x0bANIMEXTS1.0", "\x0bICCRGBG1012"} // behind their length
+				keep = at+14 <= len(data) && slices.Contains(names, string(data[at+2:at+14]))
 			}
 			at += 2
 		default:
