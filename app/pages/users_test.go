@@ -116,12 +116,16 @@ func TestDrop(t *testing.T) {
 	p.facesLoaded()
 	assert.Len(t, s.aws.Objects(t), 1)
 
-	// What no browser can show is refused at once, beside the field.
+	// A file that the browser cannot show stays chosen, so that the API can say what is wrong with it.
 	p.click("#add")
 	p.drop("#drop", write(t, "notes.png", []byte("no picture at all")))
-	p.shows("#avatar-error", "notes.png is no picture that can be shown.")
+	p.shows("#avatar-error", "This browser cannot show notes.png.")
 	assert.Equal(t, "true", evaluate[string](p, q("#avatar")+`.getAttribute("aria-invalid")`))
-	assert.True(t, evaluate[bool](p, q("#avatar-remove")+".hidden"))
+	assert.False(t, evaluate[bool](p, q("#avatar-remove")+".hidden"))
+	p.fill("#name", "Ada")
+	p.fill("#email", "ada@example.com")
+	p.click("#editor-save")
+	p.shows("#avatar-error", "The file is not a valid PNG, JPEG, GIF or WebP image.")
 }
 
 // drop drags a file over an element and lets it go there.
