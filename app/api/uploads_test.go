@@ -42,7 +42,7 @@ func TestUploadsAreNotMixed(t *testing.T) {
 		path := "/users/" + s.create(t) + "/avatar"
 		all.Go(func() {
 			for i := range each {
-				image := append(apitest.PNG(2, 2), bytes.Repeat(fmt.Appendf(nil, "client %d, image %d;", client, i), size/20)...)
+				image := apitest.PNGWith(bytes.Repeat(fmt.Appendf(nil, "client %d, image %d;", client, i), size/20))
 				body, contentType := image, "image/png"
 				if i%2 == 0 {
 					contentType, body = apitest.Form(apitest.File("avatar", "a.png", image))

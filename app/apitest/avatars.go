@@ -370,7 +370,7 @@ func (s *suite) avatarRules(t *testing.T) {
 		{"lossless WebP", WebPLossless(), "image/webp"},
 		{"WebP with transparency", WebPAlpha(), "image/webp"},
 		{"animated WebP", WebPAnimated(), "image/webp"},
-		{"image with something behind it", append(PNG(2, 2), "<script>alert(1)</script>"...), "image/png"},
+		{"PNG with a private chunk", PNGWith([]byte("private")), "image/png"},
 		{"PNG of the greatest width", PNG(most, 1), "image/png"},
 		{"PNG of the greatest height", PNG(1, most), "image/png"},
 		{"JPEG of the greatest width", JPEG(most, 1), "image/jpeg"},
@@ -387,6 +387,8 @@ func (s *suite) avatarRules(t *testing.T) {
 		})
 	}
 
+	s.avatarSamples(t, id)
+	put(t, PaddedPNG(s.MaxAvatarBytes)).User(t)
 	before := s.Get(t, id)
 
 	// Ensure nothing is served from our host that a browser might run, or that is no image after all.
@@ -404,7 +406,6 @@ func (s *suite) avatarRules(t *testing.T) {
 		{"ZIP", []byte("PK\x03\x04")},
 		{"TIFF", []byte("II*\x00\x08\x00\x00\x00\x00\x00")},
 		{"icon", []byte("\x00\x00\x01\x00\x01\x00\x01\x01\x00\x00\x01\x00\x18\x00")},
-		{"AVIF", []byte("\x00\x00\x00\x1cftypavif\x00\x00\x00\x00avifmif1miaf")},
 		{"PNG without a header", PNG(2, 2)[:pngSignature]},
 		{"PNG with half a header", PNG(2, 2)[:pngSignature+10]},
 		{"PNG with a broken header", breakAt(PNG(2, 2), pngSignature+pngIHDR-1)},
@@ -452,6 +453,55 @@ func (s *suite) avatarRules(t *testing.T) {
 		assert.Equal(t, before, s.Get(t, id))
 		image, _ := s.Avatar(t, before.AvatarURL)
 		assert.Len(t, image, s.MaxAvatarBytes)
+	})
+}
+
+// avatarSamples uploads the files of [Samples] as the avatar of a user.
+func (s *suite) avatarSamples(t *testing.T, id string) {
+	put := func(t *testing.T, image []byte) *Response {
+		t.Helper()
+		return s.Do(t, "PUT", "/users/"+id+"/avatar", bytes.NewReader(image))
+	}
+	const notAnImage = "Avatar is not an image"
+
+	// Ensure a valid file passes whatever made it, as it is unless it has metadata, of which only
+	// the orientation stays.
+	t.Run("a file of any encoder is accepted", func(t *testing.T) {
+		for _, sample := range Samples() {
+			image, contentType := s.Avatar(t, put(t, sample.Data).User(t).AvatarURL)
+			assert.Equal(t, sample.ContentType, contentType, sample.Name)
+			if !sample.Metadata {
+				assert.True(t, bytes.Equal(sample.Data, image), sample.Name)
+				continue
+			}
+			assert.Equal(t, sample.Orientation, Orientation(image), sample.Name)
+			for _, text := range Metadata {
+				assert.NotContains(t, string(image), text, sample.Name)
+			}
+		}
+	})
+
+	// Ensure a file that was cut off is refused, and that its sender learns why.
+	t.Run("a file that ends early is refused", func(t *testing.T) {
+		for _, sample := range Samples() {
+			if sample.Trailing {
+				continue
+			}
+			for _, cut := range [][]byte{sample.Data[:len(sample.Data)/2], sample.Data[:len(sample.Data)-1]} {
+				r := put(t, cut)
+				r.Problem(t, http.StatusUnsupportedMediaType, notAnImage)
+				assert.Contains(t, string(r.Body), "the file ends early", sample.Name)
+			}
+		}
+	})
+
+	// Ensure whoever sends a photo of an iPhone learns what to do.
+	t.Run("a HEIC photo is refused with advice", func(t *testing.T) {
+		for _, brand := range []string{"heic", "heix", "hevc", "mif1", "msf1", "avif"} {
+			r := put(t, []byte("\x00\x00\x00\x1cftyp"+brand+"\x00\x00\x00\x00mif1miaf"))
+			r.Problem(t, http.StatusUnsupportedMediaType, notAnImage)
+			assert.Contains(t, string(r.Body), "save the photo as JPEG first", brand)
+		}
 	})
 }
 

@@ -77,18 +77,24 @@ const (
 
 // PaddedPNG returns a PNG image of exactly this many bytes. It panics below what the smallest takes.
 func PaddedPNG(size int) []byte {
-	small := PNG(1, 1)
-	end := len(small) - pngEmptyChunk // where IEND begins
-	// A chunk that decoders skip, as its name says: ancillary, private, safe to copy.
-	name := "paDd"
-	padding := size - len(small) - pngEmptyChunk
-	chunk := append([]byte(name), make([]byte, padding)...)
-	padded := make([]byte, 0, size)
-	padded = append(padded, small[:end]...)
-	padded = binary.BigEndian.AppendUint32(padded, uint32(padding))
-	padded = append(padded, chunk...)
-	padded = binary.BigEndian.AppendUint32(padded, crc32.ChecksumIEEE(chunk))
-	return append(padded, small[end:]...)
+	return PNGWith(make([]byte, size-len(PNGWith(nil))))
+}
+
+// PNGWith returns a PNG image of one pixel that holds this content in a chunk which decoders skip,
+// as its name says: ancillary, private, safe to copy.
+func PNGWith(content []byte) []byte {
+	return withPNGChunk(PNG(1, 1), "paDd", content)
+}
+
+// withPNGChunk returns a PNG with this chunk behind its header.
+func withPNGChunk(image []byte, name string, content []byte) []byte {
+	const header = pngSignature + pngIHDR
+	b := make([]byte, 0, len(image)+pngEmptyChunk+len(content))
+	b = append(b, image[:header]...)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(content)))
+	b = append(append(b, name...), content...)
+	b = binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b[header+4:]))
+	return append(b, image[header:]...)
 }
 
 // PNGBomb returns a few bytes that claim to be a PNG image of this size in pixels. The header is

@@ -25,7 +25,7 @@ const (
 
 // AvatarForm An avatar.
 type AvatarForm struct {
-	// Avatar A PNG, JPEG, GIF or WebP image, by default of at most 5 MiB and 8192 pixels a side.
+	// Avatar A complete PNG, JPEG, GIF or WebP image, by default of at most 5 MiB and 8192 pixels a side. Its metadata is removed; its orientation is kept.
 	Avatar Image `json:"avatar"`
 }
 
@@ -80,7 +80,7 @@ type Health struct {
 	Status string `json:"status"`
 }
 
-// Image A PNG, JPEG, GIF or WebP image, by default of at most 5 MiB and 8192 pixels a side.
+// Image A complete PNG, JPEG, GIF or WebP image, by default of at most 5 MiB and 8192 pixels a side. Its metadata is removed; its orientation is kept.
 type Image = []byte
 
 // Name 1 to 200 characters; white space around them is removed. The first is not a combining mark. Control characters,
@@ -101,7 +101,7 @@ type NewUser struct {
 
 // NewUserForm A user to be, with an avatar or without.
 type NewUserForm struct {
-	// Avatar A PNG, JPEG, GIF or WebP image, by default of at most 5 MiB and 8192 pixels a side.
+	// Avatar A complete PNG, JPEG, GIF or WebP image, by default of at most 5 MiB and 8192 pixels a side. Its metadata is removed; its orientation is kept.
 	Avatar Image `json:"avatar,omitempty"`
 
 	// Email One bare address (RFC 5322) of at most 254 bytes. It has no invisible character, and no combining mark without one to stand on.
@@ -527,7 +527,8 @@ type ClientInterface interface {
 	// PutAvatarWithBody Set the avatar of a user
 	//
 	// To the body, or to the file `avatar` of a form; the image before it goes. What kind of image it is, is told by its content
-	// alone.
+	// alone. The file must be complete. Its metadata, such as the place in EXIF, is removed; its orientation is kept. HEIC photos
+	// are not accepted: they must be saved as JPEG first.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -793,7 +794,8 @@ func (c *Client) GetAvatar(ctx context.Context, id UserID, params *GetAvatarPara
 // PutAvatarWithBody Set the avatar of a user
 //
 // To the body, or to the file `avatar` of a form; the image before it goes. What kind of image it is, is told by its content
-// alone.
+// alone. The file must be complete. Its metadata, such as the place in EXIF, is removed; its orientation is kept. HEIC photos
+// are not accepted: they must be saved as JPEG first.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1588,7 +1590,8 @@ type ClientWithResponsesInterface interface {
 	// PutAvatarWithBodyWithResponse Set the avatar of a user
 	//
 	// To the body, or to the file `avatar` of a form; the image before it goes. What kind of image it is, is told by its content
-	// alone.
+	// alone. The file must be complete. Its metadata, such as the place in EXIF, is removed; its orientation is kept. HEIC photos
+	// are not accepted: they must be saved as JPEG first.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2994,7 +2997,8 @@ func (c *ClientWithResponses) GetAvatarWithResponse(ctx context.Context, id User
 // PutAvatarWithBodyWithResponse Set the avatar of a user
 //
 // To the body, or to the file `avatar` of a form; the image before it goes. What kind of image it is, is told by its content
-// alone.
+// alone. The file must be complete. Its metadata, such as the place in EXIF, is removed; its orientation is kept. HEIC photos
+// are not accepted: they must be saved as JPEG first.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //

@@ -116,12 +116,16 @@ func TestDrop(t *testing.T) {
 	p.facesLoaded()
 	assert.Len(t, s.aws.Objects(t), 1)
 
-	// What no browser can show is refused at once, beside the field.
+	// A file that the browser cannot show stays chosen, so that the API can say what is wrong with it.
 	p.click("#add")
 	p.drop("#drop", write(t, "notes.png", []byte("no picture at all")))
-	p.shows("#avatar-error", "notes.png is no picture that can be shown.")
+	p.shows("#avatar-error", "This browser cannot show notes.png.")
 	assert.Equal(t, "true", evaluate[string](p, q("#avatar")+`.getAttribute("aria-invalid")`))
-	assert.True(t, evaluate[bool](p, q("#avatar-remove")+".hidden"))
+	assert.False(t, evaluate[bool](p, q("#avatar-remove")+".hidden"))
+	p.fill("#name", "Ada")
+	p.fill("#email", "ada@example.com")
+	p.click("#editor-save")
+	p.shows("#avatar-error", "The file is not a valid PNG, JPEG, GIF or WebP image.")
 }
 
 // drop drags a file over an element and lets it go there.
@@ -260,7 +264,8 @@ func TestRefusals(t *testing.T) {
 		{"Ada", "ada@@example.com", "", nil, "email", "An email is one bare address such as jane@example.com"},
 		{"Ada", "ada@example.com", "large.png", noise(t, 300), "avatar", fmt.Sprintf("An avatar has at most %d bytes.", 256<<10)},
 		{"Ada", "ada@example.com", "wide.png", wide.Bytes(), "avatar", "An avatar has 1 to 300 pixels a side."},
-		{"Ada", "ada@example.com", "a.bmp", bitmap, "avatar", "An avatar is a PNG, JPEG, GIF or WebP image."},
+		{"Ada", "ada@example.com", "a.bmp", bitmap, "avatar", "The file is not a valid PNG, JPEG, GIF or WebP image."},
+		{"Ada", "ada@example.com", "a.heic", []byte("\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic"), "avatar", "save the photo as JPEG first (on an iPhone: Settings, Camera, Formats, Most Compatible)."},
 	} {
 		p.click("#add")
 		p.fill("#name", row.name)

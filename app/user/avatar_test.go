@@ -1,6 +1,7 @@
 package user_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -56,44 +57,18 @@ func TestParseImageRefuses(t *testing.T) {
 	assert.NoError(t, err, "as many bytes as are allowed")
 }
 
-// Ensure the size of a GIF is that of its frames too, which a browser shows, and that what is no GIF
-// any more behind its header is not read beyond its end.
-func TestParseImageFrames(t *testing.T) {
+// Ensure the metadata of an avatar is removed, and that a refusal says why.
+func TestParseImageMetadata(t *testing.T) {
 	t.Parallel()
-	gif := func(width, height byte, more ...byte) []byte {
-		return append([]byte{'G', 'I', 'F', '8', '9', 'a', width, 0, height, 0, 0x80, 0, 0, 1, 2, 3, 4, 5, 6}, more...)
+	for _, sample := range apitest.Samples() {
+		image, err := user.ParseImage(sample.Data, limits)
+		require.NoError(t, err, sample.Name)
+		assert.Equal(t, sample.Orientation, apitest.Orientation(image.Data), sample.Name)
+		assert.NotContains(t, string(image.Data), "PLANTED", sample.Name)
 	}
-	comment := []byte{0x21, 0xFE, 3, 0x2C, 0xFF, 0xFF, 0}
-	small := user.Limits{Bytes: 1 << 10, Pixels: 255}
-	frame := func(left, top, width, height uint16) []byte {
-		f := []byte{0x2C, 0, 0, 0, 0, 0, 0, 0, 0, 0x80, 1, 2, 3, 4, 5, 6, 2, 1, 'x', 0}
-		for i, v := range []uint16{left, top, width, height} {
-			f[1+2*i], f[2+2*i] = byte(v), byte(v>>8)
-		}
-		return f
-	}
-	for name, c := range map[string]struct {
-		image []byte
-		fits  bool
-	}{
-		"no frame":                      {gif(9, 9), true},
-		"a frame that fits":             {gif(9, 9, frame(0, 0, 9, 9)...), true},
-		"a frame that is larger":        {gif(9, 9, frame(0, 0, 256, 9)...), false},
-		"a frame that is higher":        {gif(9, 9, frame(0, 0, 9, 256)...), false},
-		"a frame that is set off":       {gif(9, 9, frame(250, 0, 9, 9)...), false},
-		"behind a comment":              {gif(9, 9, append(comment, frame(0, 0, 256, 9)...)...), false},
-		"behind another frame":          {gif(9, 9, append(frame(0, 0, 9, 9), frame(0, 0, 256, 9)...)...), false},
-		"behind the end":                {gif(9, 9, append([]byte{0x3B}, frame(0, 0, 256, 9)...)...), true},
-		"a frame that breaks off":       {gif(9, 9, frame(0, 0, 256, 9)[:8]...), true},
-		"a comment that breaks off":     {gif(9, 9, 0x21, 0xFE, 200, 1), true},
-		"a comment that does not end":   {gif(9, 9, 0x21, 0xFE, 1, 1), true},
-		"a frame whose data breaks off": {gif(9, 9, frame(0, 0, 9, 9)[:18]...), true},
-	} {
-		_, err := user.ParseImage(c.image, small)
-		if c.fits {
-			assert.NoError(t, err, name)
-		} else {
-			assert.Equal(t, user.Invalid, user.CodeOf(err), "%s: %v", name, err)
-		}
-	}
+	_, err := user.ParseImage([]byte("\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic"), limits)
+	refusal, ok := errors.AsType[*user.Error](err)
+	require.True(t, ok)
+	assert.Equal(t, user.NotAnImage, refusal.Code)
+	assert.Contains(t, refusal.Detail, "save the photo as JPEG first")
 }

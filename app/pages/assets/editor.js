@@ -56,9 +56,8 @@ function showPreview() {
   source ||= URL.createObjectURL(file);
   const shown = file;
   addImage(preview, source, () => {
-    if (file !== shown) return;
-    setFile(null, removed);
-    setError(inputs.avatar, `${shown.name} is no picture that can be shown.`);
+    // It stays chosen: the API accepts pictures that some browsers cannot show, and says what to do about others.
+    if (file === shown && !inputs.avatar.hasAttribute("aria-invalid")) setError(inputs.avatar, `This browser cannot show ${shown.name}.`);
   });
 }
 
