@@ -19,10 +19,12 @@ func cleanJPEG(data []byte) (File, error) {
 	out := data[:0]
 	scanned := false
 	for copied, at := 0, len(jpegSignature); at < len(data); {
-		if data[at] != fill { // compressed pixels, or bytes between segments, which decoders skip
-			at++
-			continue
+		// Compressed pixels come before a marker, or bytes between segments, which decoders skip.
+		pixels := bytes.IndexByte(data[at:], fill)
+		if pixels < 0 {
+			break
 		}
+		at += pixels
 		start := at
 		for at < len(data) && data[at] == fill {
 			at++
