@@ -23,7 +23,7 @@ func TestHold(t *testing.T) {
 		busy    = `{"type":"about:blank","title":"Service Unavailable","status":503,"error":"Server is busy"}`
 	)
 	listed := header("Content-Type: application/json", "X-Request-Id: 1", `ETag: "1"`, "Cache-Control: private, no-cache")
-	failed := header("Content-Type: application/problem+json", "X-Request-Id: 1")
+	failed := header("Content-Type: application/problem+json", "X-Request-Id: 1", "Cache-Control: no-store")
 	unavailable := with(failed, "Retry-After: 1")
 	for name, c := range map[string]struct {
 		method, path string
@@ -37,7 +37,7 @@ func TestHold(t *testing.T) {
 		"a problem":                 {"GET", "/users/1", 404, failed, problem, ""},
 		"a number in a header":      {"GET", "/users", 503, unavailable, busy, ""},
 		"no operation":              {"GET", "/nothing", 404, failed, problem, ""},
-		"no body":                   {"DELETE", "/users/d0f99d36-0dc4-44b6-bc62-b71e581b5da5", 204, header("X-Request-Id: 1"), "", ""},
+		"no body":                   {"DELETE", "/users/d0f99d36-0dc4-44b6-bc62-b71e581b5da5", 204, header("X-Request-Id: 1", "Cache-Control: no-store"), "", ""},
 		"a parameter of a type":     {"GET", "/users", 200, with(listed, "Content-Type: application/json; charset=utf-8"), "[]", ""},
 		"a status":                  {"GET", "/users", 418, failed, problem, "the status 418 is not described for listUsers"},
 		"a header too many":         {"GET", "/users", 200, with(listed, "Retry-After: 1"), "[]", "the header Retry-After is not described"},
@@ -57,7 +57,7 @@ func TestHold(t *testing.T) {
 		"a member of another type":  {"GET", "/users", 200, listed, `[{"id":1,"name":"Ada","email":"a@b.c","avatar_url":""}]`, "got number, want string"},
 		"another constant":          {"GET", "/users/1", 404, failed, `{"type":"urn:x","title":"Not Found","status":404,"error":"x"}`, "value must be 'about:blank'"},
 		"a number with a fraction":  {"GET", "/users/1", 404, failed, `{"type":"about:blank","title":"Not Found","status":404.5,"error":"x"}`, "want integer"},
-		"a body where none is":      {"DELETE", "/users/d0f99d36-0dc4-44b6-bc62-b71e581b5da5", 204, header("X-Request-Id: 1"), "x", "there is a body, of 1 bytes"},
+		"a body where none is":      {"DELETE", "/users/d0f99d36-0dc4-44b6-bc62-b71e581b5da5", 204, header("X-Request-Id: 1", "Cache-Control: no-store"), "x", "there is a body, of 1 bytes"},
 		"a path that is not found":  {"DELETE", "/users", 404, failed, problem, "a path that is described is not found"},
 		"a problem of no operation": {"GET", "/nothing", 404, failed, "{}", "missing properties"},
 	} {
@@ -81,9 +81,9 @@ func TestHoldRequest(t *testing.T) {
 	d, err := parseDescription(openapi.JSON)
 	require.NoError(t, err)
 	accepted := &Response{Method: "POST", Path: "/user", Status: 201, Body: []byte(`{"message":"User created successfully","id":"1","avatar_url":""}`), Header: header(
-		"Content-Type: application/json", "X-Request-Id: 1", "Location: http://localhost/users/d0f99d36-0dc4-44b6-bc62-b71e581b5da5")}
+		"Content-Type: application/json", "X-Request-Id: 1", "Cache-Control: no-store", "Location: http://localhost/users/d0f99d36-0dc4-44b6-bc62-b71e581b5da5")}
 	refused := &Response{
-		Method: "POST", Path: "/user", Status: 400, Header: header("Content-Type: application/problem+json", "X-Request-Id: 1"),
+		Method: "POST", Path: "/user", Status: 400, Header: header("Content-Type: application/problem+json", "X-Request-Id: 1", "Cache-Control: no-store"),
 		Body: []byte(`{"type":"about:blank","title":"Bad Request","status":400,"error":"Invalid JSON"}`),
 	}
 	const within, outside = `{"name":"Ada","email":"ada@example.com"}`, `{"name":1,"email":"ada@example.com"}`

@@ -21,7 +21,8 @@ var Metadata = []string{
 	"tEXt", "zTXt", "iTXt", "tIME", "Software",
 }
 
-// A Sample is a valid image file as some encoder makes it. scripts/sample-images makes them.
+// A Sample is a valid image file as some encoder makes it: libjpeg-turbo, ImageMagick, libwebp, gifsicle, apngasm or
+// imagecodecs. Its metadata is from exiftool.
 type Sample struct {
 	Name        string // what is special about it
 	ContentType string
