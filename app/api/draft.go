@@ -10,7 +10,6 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -70,18 +69,17 @@ func (s *Server) readFields(c *fiber.Ctx) (fields, error) {
 	if err != nil {
 		return fields{}, err
 	}
-	isJSON := mediaType == fiber.MIMEApplicationJSON || jsonSuffix.MatchString(mediaType)
 	switch {
 	case mediaType == fiber.MIMEMultipartForm:
 		return s.readMultipart(c, boundary)
-	case !isJSON && mediaType != fiber.MIMEApplicationForm:
+	case !isJSON(mediaType) && mediaType != fiber.MIMEApplicationForm:
 		return fields{}, errMediaType.with("a user is application/json, multipart/form-data or application/x-www-form-urlencoded", nil)
 	}
 	body, err := s.readBody(c)
 	if err != nil {
 		return fields{}, err
 	}
-	if !isJSON {
+	if !isJSON(mediaType) {
 		return parseForm(body)
 	}
 	texts, members, err := parseObject(body)
@@ -89,62 +87,6 @@ func (s *Server) readFields(c *fiber.Ctx) (fields, error) {
 		err = errInvalidJSON.with("the object is empty", nil)
 	}
 	return fields{texts: texts}, err
-}
-
-// mediaType returns the type of the body, in lower case, and its boundary; JSON if there is no
-// Content-Type. Nothing else in the header matters, also if it is broken.
-func mediaType(c *fiber.Ctx) (mediaType, boundary string, err error) {
-	header := c.Get(fiber.HeaderContentType)
-	if header == "" {
-		return fiber.MIMEApplicationJSON, "", nil
-	}
-	if sentTwice(c, fiber.HeaderContentType) {
-		return "", "", errMediaType.with("Content-Type is there twice", nil)
-	}
-	mediaType, _, _ = strings.Cut(header, ";")
-	mediaType = strings.ToLower(strings.TrimSpace(mediaType))
-	if mediaType != fiber.MIMEMultipartForm {
-		return mediaType, "", nil
-	}
-	_, parameters, err := parseMediaType(header)
-	if err == nil {
-		return mediaType, parameters["boundary"], nil
-	}
-	// Clients of the earlier service send boundaries that need quotes without them.
-	found := unquotedBoundary.FindStringSubmatch(header)
-	if found == nil || len(boundaryName.FindAllString(header, 2)) > 1 {
-		return "", "", errMediaType.with("the boundary cannot be read", err)
-	}
-	return mediaType, found[1] + found[2], nil
-}
-
-// sentTwice reports whether a request has a header more than once. The parser keeps only the last
-// Content-Type.
-func sentTwice(c *fiber.Ctx, name string) bool {
-	n := 0
-	for line := range bytes.Lines(c.Request().Header.RawHeaders()) {
-		if field, _, ok := bytes.Cut(line, []byte{':'}); ok && bytes.EqualFold(field, []byte(name)) {
-			n++
-		}
-	}
-	return n > 1
-}
-
-var (
-	boundaryName     = regexp.MustCompile(`(?i)boundary=`)
-	unquotedBoundary = regexp.MustCompile(`(?i);[ \t]*boundary=(?:([0-9A-Za-z'()+_./:=?-]+)|"([^"\\]+)")[ \t]*(?:;|$)`)
-)
-
-// jsonSuffix matches the types that are built on JSON: RFC 6839 §3.1.
-var jsonSuffix = regexp.MustCompile(`^[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+\+json$`)
-
-// parseMediaType is [mime.ParseMediaType] for a bounded number of parameters: it makes a map for
-// each of them.
-func parseMediaType(header string) (string, map[string]string, error) {
-	if strings.Count(header, ";") > maxParameters {
-		return "", nil, errors.New("too many parameters")
-	}
-	return mime.ParseMediaType(header)
 }
 
 // readBody reads a body that is not an upload.
@@ -262,6 +204,15 @@ func parseMultipart(body io.Reader, boundary string, limits user.Limits, expecte
 type cutOffReader struct{}
 
 func (cutOffReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+// parseMediaType is [mime.ParseMediaType] for a bounded number of parameters: it makes a map for
+// each of them.
+func parseMediaType(header string) (string, map[string]string, error) {
+	if strings.Count(header, ";") > maxParameters {
+		return "", nil, errors.New("too many parameters")
+	}
+	return mime.ParseMediaType(header)
+}
 
 // A form is a multipart form while it is read.
 type form struct {
