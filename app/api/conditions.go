@@ -38,8 +38,11 @@ func conditionOf(c *fiber.Ctx) condition {
 }
 
 func parseEntityTags(headers [][]byte) entityTags {
+	if len(headers) == 0 {
+		return entityTags{}
+	}
 	list := bytes.Trim(bytes.Join(headers, []byte{','}), " \t")
-	t := entityTags{given: len(headers) > 0, any: string(list) == "*"}
+	t := entityTags{given: true, any: string(list) == "*"}
 	if t.wrong = !t.any && !entityTagList.Match(list); !t.wrong {
 		t.tags = entityTag.FindAllString(string(list), -1)
 	}

@@ -10,6 +10,9 @@ import (
 // hidden reports whether a character shows nothing of its own, or turns the text around it. White space within
 // a line is not hidden.
 func hidden(r rune) bool {
+	if r <= unicode.MaxASCII {
+		return unicode.IsControl(r)
+	}
 	if strings.ContainsRune(blank, r) {
 		return true
 	}
@@ -29,6 +32,9 @@ var emojis = regexp.MustCompile(`\x{1F3F4}[\x{E0030}-\x{E0039}\x{E0061}-\x{E007A
 // legible reports whether a text begins with something to see, and has hidden characters only where they change how
 // their neighbors are drawn.
 func legible(text string) bool {
+	if isASCII(text) { // nearly every name
+		return text != "" && !strings.ContainsFunc(text, hidden)
+	}
 	runes := []rune(emojis.ReplaceAllString(text, "x"))
 	if len(runes) == 0 || unicode.IsMark(runes[0]) {
 		return false
@@ -44,6 +50,10 @@ func legible(text string) bool {
 		}
 	}
 	return true
+}
+
+func isASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII })
 }
 
 func inherited(r rune) bool { return unicode.IsMark(r) && unicode.Is(unicode.Inherited, r) }
