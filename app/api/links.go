@@ -19,12 +19,11 @@ func (s *Server) baseURL(c *fiber.Ctx) string {
 	if s.config.PublicURL != "" {
 		return s.config.PublicURL
 	}
-	host := string(c.Request().Host())
+	host := requestOf(c).host
 	if host == "" { // of HTTP/1.0
 		host = c.Context().LocalAddr().String()
 	}
-	name, port, _ := splitHost(host)
-	return scheme(c) + "://" + name + port
+	return scheme(c) + "://" + host
 }
 
 // scheme returns http or https, as a proxy in front says. A client that lies changes the links in its
@@ -37,8 +36,8 @@ func scheme(c *fiber.Ctx) string {
 }
 
 // hostPattern is a name or an IPv4 address, or an IPv6 address in brackets, and a port or none. Names
-// of containers have underscores, and absolute names a dot at their end.
-var hostPattern = regexp.MustCompile(`^([A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*|\[([0-9A-Fa-f:.]+)\])\.?(?::([0-9]{0,5}))?$`)
+// of containers have underscores.
+var hostPattern = regexp.MustCompile(`^([A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*|\[([0-9A-Fa-f:.]+)\])(?::([0-9]{0,5}))?$`)
 
 // maxHost is the longest name that the DNS has, and a port.
 const maxHost = 253 + len(":65535")
@@ -46,7 +45,8 @@ const maxHost = 253 + len(":65535")
 // splitHost returns the name or address of a host, without a dot at its end, and its port with the
 // colon. ok is false for what can be no host.
 func splitHost(host string) (name, port string, ok bool) {
-	parts := hostPattern.FindStringSubmatch(host)
+	absolute := strings.Replace(host, ".:", ":", 1)
+	parts := hostPattern.FindStringSubmatch(strings.TrimSuffix(absolute, "."))
 	if parts == nil || len(host) > maxHost {
 		return "", "", false
 	}
@@ -75,7 +75,7 @@ func (s *Server) checkHost(c *fiber.Ctx) error {
 		hosts = append(hosts, host)
 	}
 	for _, host := range hosts {
-		name, _, ok := splitHost(string(host))
+		name, port, ok := splitHost(string(host))
 		switch none := len(host) == 0 && !header.IsHTTP11(); {
 		case none:
 		case !ok:
@@ -83,6 +83,7 @@ func (s *Server) checkHost(c *fiber.Ctx) error {
 		case !s.config.HostAllowed(strings.Trim(name, "[]")):
 			return errMisdirected
 		}
+		requestOf(c).host = strings.ToLower(name) + port
 	}
 	return nil
 }

@@ -30,8 +30,11 @@ func mediaType(c *fiber.Ctx) (mediaType, boundary string, err error) {
 	}
 	mediaType, _, _ = strings.Cut(header, ";")
 	mediaType = strings.ToLower(strings.TrimSpace(mediaType))
+	if mediaType != fiber.MIMEMultipartForm {
+		return mediaType, "", nil
+	}
 	names := boundaryName.FindAllString(header, 2)
-	if mediaType != fiber.MIMEMultipartForm || len(names) == 0 {
+	if len(names) == 0 {
 		return mediaType, "", nil
 	}
 	found := boundaryParameter.FindStringSubmatch(header)

@@ -24,6 +24,7 @@ type request struct {
 	method  string
 	path    string
 	remote  string
+	host    string          // without a dot at its end, with the port
 	token   string          // name of the access token
 	context context.Context //nolint:containedctx // of the request, and as long-lived as it
 	span    trace.Span      // nil if nothing is traced
