@@ -182,7 +182,7 @@ func parseMultipart(body io.Reader, boundary string, limits user.Limits, expecte
 		switch {
 		case bounded.N == 0:
 			return fields{}, errInvalidForm.with("the headers of a part are too large", err)
-		case err == io.EOF: //nolint:errorlint // a wrapped EOF is a body that was cut off
+		case err == io.EOF: // a wrapped EOF is a body that was cut off
 			return f.fields, nil
 		case err == nil && parts == maxParts:
 			return fields{}, errInvalidForm.with(fmt.Sprintf("a form has at most %d parts", maxParts), nil)

@@ -51,8 +51,10 @@ func TestCORS(t *testing.T) {
 	for want, requests := range map[int][]string{
 		200: {"GET /users" + headers + "\n", "GET /health" + headers + "\n"},
 		201: {"POST /users" + headers + "Content-Length: 40\n\n" + `{"name":"Ada","email":"ada@example.com"}`},
-		400: {"GET /users?limit=0" + headers + "\n", "POST /users" + headers + "Transfer-Encoding: chunked\n\nx\n",
-			strings.Replace("GET /users"+headers+"\n", "Host: a", "Host: a..b", 1)},
+		400: {
+			"GET /users?limit=0" + headers + "\n", "POST /users" + headers + "Transfer-Encoding: chunked\n\nx\n",
+			strings.Replace("GET /users"+headers+"\n", "Host: a", "Host: a..b", 1),
+		},
 		401: {strings.Replace("GET /users"+headers+"\n", token, "x", 1)},
 		404: {"GET /nothing" + headers + "\n"},
 		405: {"PUT /users" + headers + "\n"},
