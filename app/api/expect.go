@@ -16,8 +16,8 @@ func hasBody(header *fasthttp.RequestHeader) bool {
 // It runs the handlers without the body. What they decide from the header is the response; if they
 // ask for the body, they run again once the client sends it.
 //
-// fasthttp wants of an ExpectHandler that it leaves the response alone, but would send a refusal
-// without a body. It sends the response as it is: TestExpect notices if that changes.
+// fasthttp asks an ExpectHandler to leave the response alone, but would send a refusal without a
+// body. It sends the response as it finds it; func expect of package apitest fails if that changes.
 func (s *Server) expect(fctx *fasthttp.RequestCtx) (status int) {
 	if !hasBody(&fctx.Request.Header) {
 		return http.StatusContinue

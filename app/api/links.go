@@ -29,7 +29,8 @@ func (s *Server) baseURL(c *fiber.Ctx) string {
 // scheme returns http or https, as a proxy in front says. A client that lies changes the links in its
 // own responses only.
 func scheme(c *fiber.Ctx) string {
-	if c.Secure() || strings.EqualFold(c.Get(fiber.HeaderXForwardedProto), "https") {
+	client, _, _ := strings.Cut(c.Get(fiber.HeaderXForwardedProto), ",") // of several proxies, the first
+	if c.Secure() || strings.EqualFold(client, "https") {
 		return "https"
 	}
 	return "http"

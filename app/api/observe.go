@@ -30,7 +30,7 @@ type request struct {
 	span    trace.Span      // nil if nothing is traced
 	route   string
 	body    *bodyReader // nil if it was not opened
-	expects bool        // the client waits for 100 Continue before it sends the body
+	expects bool        // the client waits for 100 Continue before it sends the body: see expect
 	// streamed is set if the response is written after the handler has returned. The stream then
 	// ends the request.
 	streamed bool
@@ -99,12 +99,11 @@ func (s *Server) begin(c *fiber.Ctx) *request {
 		id = uuid.NewString()
 	}
 	r := &request{
-		id:     id,
-		start:  time.Now(),
-		method: string(c.Request().Header.Method()),
-		path:   string(c.Request().URI().PathOriginal()),
-		remote: c.Context().RemoteAddr().String(),
-		// HTTP/1.0 and bodies without a length have no part in it.
+		id:      id,
+		start:   time.Now(),
+		method:  string(c.Request().Header.Method()),
+		path:    string(c.Request().URI().PathOriginal()),
+		remote:  c.Context().RemoteAddr().String(),
 		expects: c.Request().MayContinue() && c.Context().RequestBodyStream() == nil && hasBody(&c.Request().Header),
 	}
 	r.route = s.routes.of(r.path)

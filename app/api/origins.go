@@ -23,7 +23,7 @@ var (
 )
 
 const (
-	preflightSeconds = "600"
+	preflightSeconds = "600" // how long a browser may keep the response to a preflight
 	everyOrigin      = "*"
 )
 
@@ -66,8 +66,8 @@ func preflight(c *fiber.Ctx) error {
 	return nil
 }
 
-// checkOrigin refuses a change that a page of another site asks for, because browsers send some
-// requests without a preflight. Clients that are no browsers send neither Origin nor Sec-Fetch-Site.
+// checkOrigin refuses a change that a page of another site asks for: browsers send some of these
+// without a preflight. Clients that are not browsers send neither Origin nor Sec-Fetch-Site.
 func (s *Server) checkOrigin(c *fiber.Ctx) error {
 	origin, site := c.Get(fiber.HeaderOrigin), c.Get("Sec-Fetch-Site")
 	if origin == "" && site == "" {
@@ -85,7 +85,7 @@ func (s *Server) checkOrigin(c *fiber.Ctx) error {
 	return errCrossSite.with(errCrossSite.detail, err)
 }
 
-// isPublic reports whether an origin is that of PUBLIC_BASE_URL, which a proxy may not pass on.
+// isPublic reports whether an origin is that of PUBLIC_BASE_URL. A proxy may replace Host.
 func (s *Server) isPublic(origin string) bool {
 	rest, ok := strings.CutPrefix(s.config.PublicURL, origin)
 	return ok && origin != "" && (rest == "" || rest[0] == '/')

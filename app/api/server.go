@@ -92,7 +92,9 @@ func New(c config.Config, service *user.Service, dependencies []Dependency, log 
 	s.app.Use(s.observe)
 	if len(c.CORSOrigins) > 0 {
 		s.app.Use(preflight)
-		server.HeaderReceived = s.keepOrigin
+		if c.CORSOrigins[0] != everyOrigin {
+			server.HeaderReceived = s.keepOrigin
+		}
 	}
 	s.app.Get(config.PathHealth, s.health)
 	s.app.Get(config.PathReady, adaptor.HTTPHandler(s.Ready()))

@@ -25,19 +25,15 @@ func TestLinks(t *testing.T) {
 	asked := start(t, nil)
 	path := "/users/" + asked.create(t) + "/avatar"
 	require.Equal(t, http.StatusOK, asked.do(t, http.MethodPut, path, string(apitest.PNG(1, 1))).StatusCode)
-	local := strings.TrimPrefix(asked.url, "http://")
 	for _, c := range []struct{ want, host, proto string }{
 		{"http://example.com:8080", "example.com:8080", ""},
 		{"https://example.com", "example.com", "https"},
+		{"https://example.com", "example.com", "https,http"},
+		{"http://example.com", "example.com", "http, https"},
 		{"http://example.com", "example.com", "gopher"},
 		{"http://[::1]:5000", "[::1]:5000", ""},
-		{"http://" + local, `a"b<c>`, ""},
 	} {
 		got := asked.do(t, http.MethodGet, strings.TrimSuffix(path, "/avatar"), "", "Host", c.host, "X-Forwarded-Proto", c.proto)
-		if got.StatusCode == http.StatusBadRequest { // the parser has no such hosts either
-			assert.Contains(t, c.host, "<")
-			continue
-		}
 		assert.Contains(t, got.body, `"avatar_url":"`+c.want+path+"?v=", "%+v", c)
 	}
 
