@@ -136,6 +136,9 @@ func (p *problem) send(r *fasthttp.Response) {
 	r.SetStatusCode(p.status)
 	r.Header.SetContentType(problemType)
 	r.Header.Set(fiber.HeaderCacheControl, "no-store")
+	for _, name := range []string{fiber.HeaderETag, fiber.HeaderLink, fiber.HeaderContentSecurityPolicy} {
+		r.Header.Del(name) // of what the handler was about to send
+	}
 	if p.status == http.StatusServiceUnavailable {
 		r.Header.Set(fiber.HeaderRetryAfter, retryAfter)
 	}

@@ -2,7 +2,9 @@ package apitest
 
 import (
 	"net/http"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -23,6 +25,10 @@ func (s *suite) health(t *testing.T) {
 func (s *suite) readiness(t *testing.T) {
 	// Ensure an API that serves says so, and names each dependency with its state.
 	t.Run("it is ready once the table and the bucket have answered", func(t *testing.T) {
+		// They may have been away before the suite began, and are asked every few seconds.
+		require.Eventually(t, func() bool {
+			return !strings.Contains(string(s.Do(t, "GET", "/readyz", nil).Body), "unreachable")
+		}, time.Minute, 100*time.Millisecond)
 		s.Do(t, "GET", "/readyz", nil).JSON(t, http.StatusOK,
 			`{"status":"ready","dependencies":{"dynamodb":{"state":"ok"},"s3":{"state":"ok"}}}`)
 	})
