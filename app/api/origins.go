@@ -73,7 +73,11 @@ func (s *Server) checkOrigin(c *fiber.Ctx) error {
 	if origin == "" && site == "" {
 		return nil
 	}
-	r := http.Request{Method: c.Method(), Host: string(c.Request().Host()), Header: http.Header{}}
+	host := string(c.Request().Host())
+	for _, port := range []string{":80", ":443"} { // which proxies may add, and no Origin has
+		host = strings.TrimSuffix(host, port)
+	}
+	r := http.Request{Method: c.Method(), Host: host, Header: http.Header{}}
 	r.Header.Set(fiber.HeaderOrigin, origin)
 	r.Header.Set("Sec-Fetch-Site", site)
 	var protection http.CrossOriginProtection

@@ -108,6 +108,11 @@ func TestCORSForEverybody(t *testing.T) {
 // Ensure pages of allowed origins, and of the address that the API is published under, change users.
 func TestTrustedOrigins(t *testing.T) {
 	t.Parallel()
+	plain := start(t, nil)
+	for host, origin := range map[string]string{"a.example": "http://a.example", "a.example:80": "http://a.example", "a.example:443": "https://a.example", "A.example.:8080": "http://a.example.:8080"} {
+		got := plain.do(t, http.MethodPost, "/users", `{"name":"Ada","email":"ada@example.com"}`, "Host", host, "Origin", origin)
+		assert.Equal(t, http.StatusCreated, got.StatusCode, "%s %s", host, origin)
+	}
 	s := start(t, func(c *config.Config) {
 		c.CORSOrigins, c.PublicURL = []string{allowedOrigin}, "https://api.example.com/v1"
 	})
