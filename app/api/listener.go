@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -76,11 +77,16 @@ type connection struct {
 	refused  bool          // there are too many connections
 	ended    atomic.Bool
 	unread   atomic.Bool
+	begun    bool         // something has been read
+	bare     bool         // the first header ends in bare line feeds
 	received atomic.Int64 // bytes since the last response
 	once     sync.Once
 }
 
-var errTooMuch = errors.New("there is more of the request than any can have")
+var (
+	errTooMuch  = errors.New("there is more of the request than any can have")
+	errLineFeed = errors.New("the lines of the header end without a carriage return")
+)
 
 // Read implements [net.Conn]. fasthttp reads the extension of a chunk without an end, so all that is
 // read of a request is bounded: in chunks of one byte, a body takes six times its length.
@@ -90,12 +96,25 @@ func (c *connection) Read(p []byte) (int, error) {
 		c.ended.Store(true)
 		return 0, errTooMuch
 	}
+	if c.bare { // fasthttp would wait for carriage returns until READ_TIMEOUT
+		return 0, errLineFeed
+	}
 	n, err := c.Conn.Read(p)
+	if !c.begun && n > 0 {
+		c.begun, c.bare = true, endsBare(p[:n])
+	}
 	c.received.Add(int64(n))
 	if errors.Is(err, io.EOF) {
 		c.ended.Store(true)
 	}
 	return n, err
+}
+
+// endsBare reports whether the beginning of a request is a header whose last line ends in a bare line
+// feed, as somebody types it into netcat.
+func endsBare(begin []byte) bool {
+	complete := bytes.Contains(begin, []byte("\r\n\r\n"))
+	return !complete && (bytes.HasSuffix(begin, []byte("\n\n")) || bytes.HasSuffix(begin, []byte("\n\r\n")))
 }
 
 // SetReadDeadline implements [net.Conn]. A refused connection keeps the deadline of its refusal.

@@ -52,6 +52,15 @@ func (s *suite) malformed(t *testing.T) {
 		})
 	}
 
+	// Ensure whoever types a request gets a response, and does not wait for a timeout.
+	t.Run("lines that end in bare line feeds are refused", func(t *testing.T) {
+		for _, raw := range []string{"GET /health HTTP/1.1\nHost: a\n\n", "GET /health HTTP/1.1\r\n" + host + "\n", "GET /health HTTP/1.1\r\nHost: a\n\r\n"} {
+			answers := s.exchange(t, raw)
+			require.Len(t, answers, 1)
+			answers[0].Problem(t, http.StatusBadRequest, "Bad Request")
+		}
+	})
+
 	// Ensure the bounds are no tighter than they must be.
 	t.Run("headers of 15 KiB are read", func(t *testing.T) {
 		answers, usable := s.converse(t, "GET /health HTTP/1.1\r\n"+host+"X-Y: "+strings.Repeat("x", 15<<10)+"\r\n\r\n")
