@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // hidden reports whether a character shows nothing of its own, or turns the text around it. White space within
@@ -81,8 +83,7 @@ func joins(base, r rune, following []rune) bool {
 	const nonJoiner, joiner = '\u200c', '\u200d'
 	switch r {
 	case nonJoiner, joiner:
-		return unicode.IsMark(base) && unicode.In(base, indic...) || // such as a virama, also at the end of a word
-			sameScript(base, next) ||
+		return virama(base) || unicode.IsLetter(base) && virama(next) || sameScript(base, next) ||
 			r == joiner && (unicode.IsLetter(base) && unicode.In(base, cursive...) || symbol(base) && symbol(next))
 	case '\u180e', '\U00011d45', '\U00011d97': // a separator of vowels and two viramas that join letters of their script
 		return sameScript(base, r, next) && !hidden(next)
@@ -90,9 +91,12 @@ func joins(base, r rune, following []rune) bool {
 	return false
 }
 
-// sameScript reports whether all are of one script that joins.
+// virama reports whether r takes the vowel of an Indic letter, which then joins the next: canonical combining class 9.
+func virama(r rune) bool { return norm.NFC.PropertiesString(string(r)).CCC() == 9 }
+
+// sameScript reports whether all are of one cursive script.
 func sameScript(runes ...rune) bool {
-	return slices.ContainsFunc(joining, func(script *unicode.RangeTable) bool {
+	return slices.ContainsFunc(cursive, func(script *unicode.RangeTable) bool {
 		return !slices.ContainsFunc(runes, func(r rune) bool { return !unicode.Is(script, r) })
 	})
 }
@@ -103,20 +107,9 @@ func symbol(r rune) bool {
 		r >= 0x1F000 && r <= 0x1FAFF // also skin tones, and those that Unicode reserves for emojis to come
 }
 
-// The scripts in which a joiner makes a difference: the Indic ones, and all those whose letters join.
-var (
-	indic = []*unicode.RangeTable{
-		unicode.Ahom, unicode.Balinese, unicode.Batak, unicode.Bengali, unicode.Bhaiksuki, unicode.Brahmi, unicode.Buginese, unicode.Chakma,
-		unicode.Cham, unicode.Devanagari, unicode.Dives_Akuru, unicode.Dogra, unicode.Grantha, unicode.Gujarati, unicode.Gunjala_Gondi,
-		unicode.Gurmukhi, unicode.Hanunoo, unicode.Javanese, unicode.Kaithi, unicode.Kannada, unicode.Kawi, unicode.Kharoshthi, unicode.Khmer,
-		unicode.Khojki, unicode.Khudawadi, unicode.Lepcha, unicode.Limbu, unicode.Malayalam, unicode.Marchen, unicode.Masaram_Gondi,
-		unicode.Meetei_Mayek, unicode.Modi, unicode.Multani, unicode.Myanmar, unicode.Nandinagari, unicode.Newa, unicode.Oriya, unicode.Rejang,
-		unicode.Saurashtra, unicode.Sharada, unicode.Siddham, unicode.Sinhala, unicode.Soyombo, unicode.Sundanese, unicode.Syloti_Nagri,
-		unicode.Tagalog, unicode.Tai_Tham, unicode.Takri, unicode.Tamil, unicode.Telugu, unicode.Tibetan, unicode.Tirhuta, unicode.Zanabazar_Square,
-	}
-	cursive = []*unicode.RangeTable{
-		unicode.Adlam, unicode.Arabic, unicode.Chorasmian, unicode.Hanifi_Rohingya, unicode.Mandaic, unicode.Manichaean,
-		unicode.Mongolian, unicode.Nko, unicode.Old_Uyghur, unicode.Phags_Pa, unicode.Psalter_Pahlavi, unicode.Sogdian, unicode.Syriac,
-	}
-	joining = slices.Concat(cursive, indic)
-)
+// cursive are the scripts whose letters join, and two with a letter that is hidden between others.
+var cursive = []*unicode.RangeTable{
+	unicode.Adlam, unicode.Arabic, unicode.Chorasmian, unicode.Hanifi_Rohingya, unicode.Mandaic, unicode.Manichaean,
+	unicode.Mongolian, unicode.Nko, unicode.Old_Uyghur, unicode.Phags_Pa, unicode.Psalter_Pahlavi, unicode.Sogdian,
+	unicode.Syriac, unicode.Gunjala_Gondi, unicode.Masaram_Gondi,
+}
