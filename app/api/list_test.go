@@ -36,12 +36,13 @@ func TestListEmpty(t *testing.T) {
 func TestListLongTable(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
+	s.aws.PagesOf(1000)
 	const n = 1500
 	want := map[string]bool{}
 	for range n {
 		id := uuid.NewString()
 		want[id] = true
-		s.put(t, map[string]string{"id": id, "name": "Ada", "email": "a@b.c", "filler": strings.Repeat("x", 1000)})
+		s.put(t, map[string]string{"id": id, "name": "Ada", "email": "a@b.c"})
 	}
 
 	whole := s.do(t, http.MethodGet, "/users", "")

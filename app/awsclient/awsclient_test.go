@@ -60,7 +60,7 @@ func TestSilence(t *testing.T) {
 	})
 	client := newClient(t, func(c *config.Config) { c.Endpoint, c.RequestTimeout = a.Config.Endpoint, 3*time.Second })
 	ctx, call := awsclient.Track(t.Context())
-	_, err := client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: aws.String("users")})
+	_, err := client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &a.Config.Table})
 	require.NoError(t, err)
 	assert.True(t, call.Again())
 }
@@ -87,7 +87,7 @@ func TestRetriesAreReported(t *testing.T) {
 		cfg.Credentials = a.SDK.Credentials
 		client := dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) { o.BaseEndpoint = &a.Config.Endpoint })
 		ctx, _ := awsclient.Track(telemetry.WithRequestID(t.Context(), "the-request"))
-		_, err = client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: aws.String("users")})
+		_, err = client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &a.Config.Table})
 		assert.Equal(t, test.lines == 2, err != nil, "%v", err)
 		assert.Equal(t, test.lines, strings.Count(log.String(), `"level":"WARN","msg":"call repeated"`), log.String())
 		assert.Equal(t, test.lines, strings.Count(log.String(), `"request_id":"the-request"`), log.String())

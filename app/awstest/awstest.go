@@ -1,13 +1,24 @@
-// Package awstest gives a test an AWS of its own, which it can make fail.
+// Package awstest gives a test an AWS of its own, which it can make fail: a table and a bucket in
+// github.com/sivchari/kumo, behind a proxy.
 package awstest
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
 	"hash/crc32"
+	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"regexp"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,19 +27,20 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/sivchari/kumo"
 	"github.com/stretchr/testify/require"
 
 	"prima.internal/app/awsclient"
 	"prima.internal/app/bucket"
 	"prima.internal/app/config"
-	"prima.internal/app/localaws"
 )
 
 // An AWS is DynamoDB and S3 on a port of their own, with the table and the bucket of Config.
 type AWS struct {
-	*localaws.AWS
-	// Config is the default configuration with the endpoint of this AWS.
+	// Config is the default configuration with the endpoint, the table and the bucket of this AWS.
 	Config config.Config
 	// SDK is the configuration that the API's own clients use.
 	SDK aws.Config
@@ -37,7 +49,9 @@ type AWS struct {
 	S3       *s3.Client
 
 	ahead  atomic.Int64 // nanoseconds
+	items  atomic.Int64 // most items of a Scan; 0: as many as it asks for
 	mu     sync.Mutex
+	stored map[string]time.Duration // how far ahead the time was, by the key of an object
 	faults map[string]*fault
 	calls  map[string]int
 	guard  *Guard // nil: everybody may do everything
@@ -50,63 +64,183 @@ type fault struct {
 	act   func(w http.ResponseWriter, r *http.Request, next http.Handler)
 }
 
-// behindFaults marks the calls of DynamoDB and S3 of an [AWS].
-const behindFaults = "X-Behind-Faults"
+// kumoURL serves once for the process: all servers of kumo share their data.
+var kumoURL = sync.OnceValue(func() *url.URL {
+	u, err := url.Parse(kumo.NewServer().URL)
+	if err != nil {
+		panic(err)
+	}
+	return u
+})
 
 // Start returns an AWS that ends with the test.
 func Start(tb testing.TB) *AWS {
 	tb.Helper()
+	a, stop, err := Serve(tb.Context())
+	require.NoError(tb, err)
+	tb.Cleanup(stop)
+	return a
+}
+
+// Serve returns an AWS that serves until stop is called.
+func Serve(ctx context.Context) (a *AWS, stop func(), err error) {
 	c := config.Default()
-	a := &AWS{faults: map[string]*fault{}, calls: map[string]int{}}
-	local, err := localaws.New(localaws.Options{Table: c.Table, Bucket: c.Bucket, Region: c.Region, Now: a.Now})
-	require.NoError(tb, err)
-	server, err := local.Listen("127.0.0.1:0")
-	require.NoError(tb, err)
-	tb.Cleanup(func() { _ = server.Close() })
-
-	a.AWS = local
-	local.Intercept(a.intercept)
-	a.Config = c
-	a.Config.Endpoint = server.URL()
-	a.SDK, err = awsclient.Load(tb.Context(), a.Config, slog.New(slog.DiscardHandler))
-	require.NoError(tb, err)
+	name := strings.ToLower(rand.Text())
+	c.Table, c.Bucket = "users-"+name, "avatars-"+name
+	a = &AWS{Config: c, stored: map[string]time.Duration{}, faults: map[string]*fault{}, calls: map[string]int{}}
+	transport := &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true}
+	server := httptest.NewServer(a.intercept(&httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(kumoURL())
+			r.Out.Host = r.In.Host
+		},
+		Transport:      transport,
+		FlushInterval:  -1,
+		ErrorHandler:   func(w http.ResponseWriter, _ *http.Request, _ error) { hangUp(w) },
+		ErrorLog:       slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
+		ModifyResponse: a.age,
+	}))
+	stop = func() {
+		server.CloseClientConnections()
+		server.Close()
+		transport.CloseIdleConnections()
+	}
+	a.Config.Endpoint = server.URL
+	if a.SDK, err = awsclient.Load(ctx, a.Config, slog.New(slog.DiscardHandler)); err != nil {
+		return nil, nil, err
+	}
 	a.SDK.Credentials = credentials.NewStaticCredentialsProvider("test", "test", "")
-
 	direct := a.SDK.Copy()
-	direct.HTTPClient = &http.Client{Transport: markBehindFaults{new(http.Transport)}}
-	a.DynamoDB = dynamodb.NewFromConfig(direct, func(o *dynamodb.Options) { o.BaseEndpoint = aws.String(server.URL()) })
+	direct.HTTPClient = &http.Client{Transport: transport}
+	a.DynamoDB = dynamodb.NewFromConfig(direct, func(o *dynamodb.Options) { o.BaseEndpoint = aws.String(kumoURL().String()) })
 	a.S3 = s3.NewFromConfig(direct, func(o *s3.Options) {
-		o.BaseEndpoint = aws.String(server.URL())
+		o.BaseEndpoint = aws.String(kumoURL().String())
 		o.UsePathStyle = true
 	})
-	return a
+	return a, stop, a.create(ctx)
+}
+
+// Environ returns the variables with which a program uses this AWS, and more.
+func (a *AWS) Environ(more ...string) []string {
+	own := []string{"AWS_ENDPOINT_URL=" + a.Config.Endpoint, "DYNAMODB_TABLE=" + a.Config.Table, "S3_BUCKET=" + a.Config.Bucket}
+	return append(own, more...)
+}
+
+// create makes the table and the bucket.
+func (a *AWS) create(ctx context.Context) error {
+	id := aws.String(config.KeyAttribute)
+	_, table := a.DynamoDB.CreateTable(ctx, &dynamodb.CreateTableInput{
+		TableName: &a.Config.Table, BillingMode: types.BillingModePayPerRequest,
+		KeySchema:            []types.KeySchemaElement{{AttributeName: id, KeyType: types.KeyTypeHash}},
+		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: id, AttributeType: types.ScalarAttributeTypeS}},
+	})
+	_, bucket := a.S3.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: &a.Config.Bucket})
+	return errors.Join(table, bucket)
+}
+
+// Reset makes the table and the bucket anew, whatever is left of them.
+func (a *AWS) Reset(tb testing.TB) {
+	tb.Helper()
+	a.Wipe(tb)
+	require.NoError(tb, a.create(tb.Context()))
+}
+
+// Wipe leaves neither the table nor the bucket, as LocalStack does when it restarts.
+func (a *AWS) Wipe(tb testing.TB) {
+	tb.Helper()
+	for _, key := range a.Objects(tb) {
+		_, err := a.S3.DeleteObject(tb.Context(), &s3.DeleteObjectInput{Bucket: &a.Config.Bucket, Key: &key})
+		require.NoError(tb, err)
+	}
+	_, _ = a.DynamoDB.DeleteTable(tb.Context(), &dynamodb.DeleteTableInput{TableName: &a.Config.Table}) // it may be gone
+	_, _ = a.S3.DeleteBucket(tb.Context(), &s3.DeleteBucketInput{Bucket: &a.Config.Bucket})
 }
 
 // Pass lets time pass for the bucket: what is stored from now on is younger than what was by d more.
 func (a *AWS) Pass(d time.Duration) { a.ahead.Add(int64(d)) }
 
+// PagesOf lets a Scan read n items at most, as AWS ends one at a megabyte, which kumo does not.
+func (a *AWS) PagesOf(n int64) { a.items.Store(n) }
+
+// lower lowers the limit of a Scan.
+func lower(r *http.Request, items int64) {
+	body, err := io.ReadAll(r.Body)
+	var in map[string]any
+	if err == nil && json.Unmarshal(body, &in) == nil {
+		if limit, ok := in["Limit"].(float64); !ok || int64(limit) > items {
+			in["Limit"] = items
+			body, _ = json.Marshal(in) // it was JSON before
+		}
+	}
+	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+}
+
 // Now returns the time of the bucket.
 func (a *AWS) Now() time.Time { return time.Now().Add(time.Duration(a.ahead.Load())) }
 
-type markBehindFaults struct{ *http.Transport }
+var listedObject = regexp.MustCompile(`(<Key>)([^<]*)(</Key>\s*<LastModified>)([^<]*)`)
 
-func (m markBehindFaults) RoundTrip(r *http.Request) (*http.Response, error) {
-	r = r.Clone(r.Context())
-	r.Header.Set(behindFaults, "true")
-	return m.Transport.RoundTrip(r)
+// age makes what the bucket lists as old as it is by the time of the bucket.
+func (a *AWS) age(r *http.Response) error {
+	if operationOf(r.Request) != "S3.ListObjectsV2" {
+		return nil
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	stored := maps.Clone(a.stored)
+	a.mu.Unlock()
+	body = listedObject.ReplaceAllFunc(body, func(object []byte) []byte {
+		m := listedObject.FindSubmatch(object)
+		modified, err := time.Parse(time.RFC3339, string(m[4]))
+		if err != nil {
+			return object
+		}
+		modified = modified.Add(stored["/"+a.Config.Bucket+"/"+string(m[2])])
+		return []byte(string(m[1]) + string(m[2]) + string(m[3]) + modified.UTC().Format("2006-01-02T15:04:05.000Z"))
+	})
+	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	r.Header.Set("Content-Length", strconv.Itoa(len(body)))
+	return nil
+}
+
+// operationOf names the call that a request makes as the API references do, such as DynamoDB.PutItem
+// and S3.HeadBucket.
+func operationOf(r *http.Request) string {
+	if _, name, ok := strings.Cut(r.Header.Get("X-Amz-Target"), "."); ok {
+		return "DynamoDB." + name
+	}
+	verb := r.Method[:1] + strings.ToLower(r.Method[1:])
+	_, object, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	switch query := r.URL.Query(); {
+	case object != "":
+		return "S3." + verb + "Object"
+	case query.Get("list-type") == "2":
+		return "S3.ListObjectsV2"
+	case query.Has("delete"):
+		return "S3.DeleteObjects"
+	}
+	return "S3." + verb + "Bucket"
 }
 
 func (a *AWS) intercept(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get(behindFaults) != "" {
-			next.ServeHTTP(w, r)
-			return
-		}
-		f, guard, meter := a.meet(localaws.Operation(r))
+		called := operationOf(r)
+		f, guard, meter := a.meet(called)
 		if guard != nil && !guard.admit(w, r) {
 			return
 		}
 		does := next
+		if items := a.items.Load(); called == "DynamoDB.Scan" && items > 0 {
+			lower(r, items)
+		}
+		if called == "S3.PutObject" {
+			a.mu.Lock()
+			a.stored[r.URL.Path] = time.Duration(a.ahead.Load())
+			a.mu.Unlock()
+		}
 		if meter != nil {
 			does = meter.around(next)
 		}
@@ -202,6 +336,9 @@ func (a *AWS) Objects(tb testing.TB) []string {
 	pages := s3.NewListObjectsV2Paginator(a.S3, &s3.ListObjectsV2Input{Bucket: aws.String(a.Config.Bucket), Prefix: aws.String(bucket.Prefix)})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(context.Background()) // also after the test's own context
+		if _, missing := errors.AsType[*s3types.NoSuchBucket](err); missing {
+			return nil
+		}
 		require.NoError(tb, err)
 		for _, o := range page.Contents {
 			keys = append(keys, aws.ToString(o.Key))

@@ -111,11 +111,11 @@ func TestResourcesLost(t *testing.T) {
 			_, err := s.aws.S3.DeleteBucket(t.Context(), &s3.DeleteBucketInput{Bucket: aws.String(s.config.Bucket)})
 			require.NoError(t, err)
 		}, false, true},
-		"both": {func(_ *testing.T, s *system) { s.aws.Wipe() }, true, true},
+		"both": {func(t *testing.T, s *system) { s.aws.Wipe(t) }, true, true},
 		"both, after a restart": {func(t *testing.T, s *system) {
 			t.Helper()
 			refused(t, s, places[2])
-			s.aws.Wipe()
+			s.aws.Wipe(t)
 			// For a moment, and for as long as it takes until a request has met that.
 			got := s.call(http.MethodGet, config.PathUsers, nil)
 			assert.NoError(t, got.unavailable(), "%s", got)
@@ -166,7 +166,7 @@ func TestResourcesLost(t *testing.T) {
 			assert.Equal(t, http.StatusOK, s.call(http.MethodGet, config.PathHealth, nil).status)
 			assert.Equal(t, http.StatusBadRequest, s.call(http.MethodPost, config.PathUsers, []byte(`{}`)).status)
 
-			require.NoError(t, s.aws.Reset())
+			s.aws.Reset(t)
 			made := time.Now()
 			s.awaitReady(t)
 			recovered := time.Since(made)

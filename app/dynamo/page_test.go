@@ -3,6 +3,7 @@ package dynamo_test
 import (
 	"encoding/json"
 	"fmt"
+	"hash/crc32"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"prima.internal/app/awstest"
+	"prima.internal/app/config"
 	"prima.internal/app/dynamo"
 	"prima.internal/app/user"
 )
@@ -81,12 +83,12 @@ func TestPage(t *testing.T) {
 	t.Parallel()
 	a, users := start(t)
 	const n = 3000
-	filler := strings.Repeat("x", 1000) // 3 MB in all
+	a.PagesOf(1000)
 	want := map[string]bool{}
 	for i := range n {
 		id := uuid.NewString()
 		want[id] = true
-		put(t, a, id, map[string]types.AttributeValue{"name": s(fmt.Sprint("user ", i)), "email": s("u@example.com"), "filler": s(filler)})
+		put(t, a, id, map[string]types.AttributeValue{"name": s(fmt.Sprint("user ", i)), "email": s("u@example.com")})
 	}
 
 	for _, limit := range []int{0, 2000, 1000, 7} {
@@ -105,7 +107,7 @@ func TestPage(t *testing.T) {
 		}
 		assert.Equal(t, want, seen, "limit %d", limit)
 		if limit == 0 {
-			assert.Greater(t, pages, 2, "DynamoDB answers with 1 MB at most")
+			assert.Greater(t, pages, 2)
 		}
 	}
 }
@@ -128,17 +130,17 @@ func TestPageEndsWithTheLast(t *testing.T) {
 // Ensure a page can follow a user who has been deleted meanwhile.
 func TestPageAfterDeleted(t *testing.T) {
 	t.Parallel()
-	_, users := start(t)
-	for range 10 {
-		_, err := users.Create(t.Context(), record("ada"))
-		require.NoError(t, err)
-	}
-	all, _ := page(t, users, user.PageQuery{})
-	_, _, err := users.Delete(t.Context(), all[4].ID)
-	require.NoError(t, err)
-	rest, p := page(t, users, user.PageQuery{After: all[4].ID})
+	a, users := start(t)
+	// kumo begins with the first item if that of the key is gone; DynamoDB goes on behind the key.
+	a.Intercede("DynamoDB.Scan", func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
+		var in struct{ ExclusiveStartKey map[string]map[string]string }
+		assert.NoError(t, json.NewDecoder(r.Body).Decode(&in))
+		assert.Equal(t, map[string]map[string]string{config.KeyAttribute: {"S": "gone"}}, in.ExclusiveStartKey)
+		_, _ = w.Write([]byte(`{"Count":1,"Items":[{"id":{"S":"next"}}]}`))
+	})
+	rest, p := page(t, users, user.PageQuery{After: "gone"})
 	assert.Empty(t, p.Next)
-	assert.Equal(t, all[5:], rest)
+	assert.Equal(t, []listed{{ID: "next"}}, rest)
 }
 
 // Ensure lists are strongly consistent where that is asked for, and only there.
@@ -224,16 +226,13 @@ func TestCorruptAnswers(t *testing.T) {
 			next.ServeHTTP(answer, request)
 			body := []byte(strings.ReplaceAll(answer.Body.String(), "ada@", "eve@"))
 			w.Header().Set("Content-Type", "application/x-amz-json-1.0")
-			checksum := answer.Header().Get("X-Amz-Crc32")
-			require.NotEmpty(t, checksum)
+			sum := crc32.ChecksumIEEE(answer.Body.Bytes()) // kumo sends none
 			if corrupt--; corrupt >= 0 && string(body) == answer.Body.String() {
-				n, err := strconv.ParseUint(checksum, 10, 32)
-				assert.NoError(t, err)
-				checksum = strconv.FormatUint(n^1, 10)
+				sum ^= 1
 			} else if corrupt < 0 {
 				body = answer.Body.Bytes()
 			}
-			w.Header().Set("X-Amz-Crc32", checksum)
+			w.Header().Set("X-Amz-Crc32", strconv.FormatUint(uint64(sum), 10))
 			w.WriteHeader(answer.Code)
 			_, _ = w.Write(body)
 		})

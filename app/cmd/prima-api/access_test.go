@@ -32,7 +32,7 @@ func TestAccess(t *testing.T) {
 	a := awstest.Start(t)
 	reader, readerEntry := newToken(t, "reader", "read")
 	operator, operatorEntry := newToken(t, "operator", "read+write")
-	p := start(t, "AWS_ENDPOINT_URL="+a.Config.Endpoint, "LOG_LEVEL=debug", "ACCESS_TOKENS="+readerEntry+","+operatorEntry, "AWS_SECRET_ACCESS_KEY=hunter2hunter2")
+	p := start(t, a.Environ("LOG_LEVEL=debug", "ACCESS_TOKENS="+readerEntry+","+operatorEntry, "AWS_SECRET_ACCESS_KEY=hunter2hunter2")...)
 	assert.NotContains(t, p.log.String(), "everybody may read and write")
 
 	for _, check := range []struct {
@@ -78,6 +78,6 @@ func TestAccess(t *testing.T) {
 func TestOpenAccessIsSaid(t *testing.T) {
 	t.Parallel()
 	a := awstest.Start(t)
-	p := start(t, "AWS_ENDPOINT_URL="+a.Config.Endpoint)
+	p := start(t, a.Environ()...)
 	assert.Contains(t, p.log.String(), fmt.Sprintf("%q:%q", "msg", "everybody may read and write: ACCESS_TOKENS is empty"))
 }

@@ -88,7 +88,7 @@ func TestCrash(t *testing.T) {
 					t.Parallel()
 					a := awstest.Start(t)
 					a.Pass(-2 * time.Hour) // of the bucket's clock, so that to the sweep everything is old
-					p := start(t, "AWS_ENDPOINT_URL="+a.Config.Endpoint)
+					p := start(t, a.Environ()...)
 					contentType, body := apitest.Form(apitest.Field("name", "Ada"), apitest.Field("email", "ada@example.com"), apitest.File("avatar", "a.png", first))
 					status, _ := p.send(t, http.MethodPost, "/users", contentType, body)
 					require.Equal(t, http.StatusCreated, status)
@@ -125,7 +125,7 @@ func TestCrash(t *testing.T) {
 					p.wait(t)
 					a.Heal(call)
 
-					p = start(t, "AWS_ENDPOINT_URL="+a.Config.Endpoint)
+					p = start(t, a.Environ()...)
 					now := p.users(t)
 					var image []byte
 					named := []string{}
@@ -144,7 +144,7 @@ func TestCrash(t *testing.T) {
 					want(t, now, image)
 					assert.Subset(t, a.Objects(t), named)
 
-					status, stdout, stderr := command(t, []string{"sweep"}, "AWS_ENDPOINT_URL="+a.Config.Endpoint)
+					status, stdout, stderr := command(t, []string{"sweep"}, a.Environ()...)
 					assert.Equal(t, 0, status, stderr)
 					assert.Contains(t, stdout, " removed")
 					assert.ElementsMatch(t, named, a.Objects(t))

@@ -90,7 +90,7 @@ func TestHostileBodies(t *testing.T) {
 	for _, test := range hostileBodies() {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			p := startBuilt(t, append(test.environ, "AWS_ENDPOINT_URL="+a.Config.Endpoint, fmt.Sprint("GOMEMLIMIT=", goLimit))...)
+			p := startBuilt(t, a.Environ(append(test.environ, fmt.Sprint("GOMEMLIMIT=", goLimit))...)...)
 			send := func(contentType string, body []byte, want int) (cpu time.Duration) {
 				before := p.processorTime(t)
 				var all sync.WaitGroup
@@ -158,7 +158,7 @@ func TestSlowReadersOfAssets(t *testing.T) {
 	const readers = 500
 	limit, goLimit := chartMemory(t)
 	a := awstest.Start(t)
-	p := startBuilt(t, "AWS_ENDPOINT_URL="+a.Config.Endpoint, fmt.Sprint("GOMEMLIMIT=", goLimit))
+	p := startBuilt(t, a.Environ(fmt.Sprint("GOMEMLIMIT=", goLimit))...)
 	for i := range readers {
 		c, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(p.url, "http://"))
 		require.NoError(t, err)
@@ -185,7 +185,7 @@ func TestSlowReadersOfAssets(t *testing.T) {
 func TestStalledUploads(t *testing.T) {
 	t.Parallel()
 	a := awstest.Start(t)
-	p := startBuilt(t, "AWS_ENDPOINT_URL="+a.Config.Endpoint, "READ_TIMEOUT=10m")
+	p := startBuilt(t, a.Environ("READ_TIMEOUT=10m")...)
 	for _, framing := range []string{"Transfer-Encoding: chunked\r\n\r\n10000\r\n", fmt.Sprintf("Content-Length: %d\r\n\r\n", 5<<20)} {
 		for range 40 {
 			c, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(p.url, "http://"))

@@ -17,17 +17,17 @@ import (
 // Ensure GOMEMLIMIT of the environment is left alone, and that the line of the start says what it and GOMAXPROCS are.
 func TestMemoryLimitOfTheEnvironment(t *testing.T) {
 	t.Parallel()
-	p := start(t, "AWS_ENDPOINT_URL="+awstest.Start(t).Config.Endpoint, "GOMEMLIMIT=100MiB", "GOMAXPROCS=1")
+	p := start(t, awstest.Start(t).Environ("GOMEMLIMIT=100MiB", "GOMAXPROCS=1")...)
 	assert.Contains(t, p.log.String(), `"gomaxprocs":1,"gomemlimit":104857600`)
 }
 
 // Ensure memory is limited where nobody limits it, by what requests may take, unless that is not wanted.
 func TestMemoryLimitOfNobody(t *testing.T) {
 	t.Parallel()
-	endpoint := "AWS_ENDPOINT_URL=" + awstest.Start(t).Config.Endpoint
-	p := start(t, endpoint, "AUTOMEMLIMIT=off", "REQUEST_MEMORY=10MiB") // as if there were no container around the test
+	a := awstest.Start(t)
+	p := start(t, a.Environ("AUTOMEMLIMIT=off", "REQUEST_MEMORY=10MiB")...) // as if there were no container around the test
 	assert.Contains(t, p.log.String(), fmt.Sprintf(`"gomemlimit":%d`, limitOfRequests*10<<20))
-	p = start(t, endpoint, "GOMEMLIMIT=off")
+	p = start(t, a.Environ("GOMEMLIMIT=off")...)
 	assert.Contains(t, p.log.String(), fmt.Sprintf(`"gomemlimit":%d`, math.MaxInt64))
 }
 
@@ -40,7 +40,7 @@ func TestMemoryLimitOfTheContainer(t *testing.T) {
 	require.NoError(t, err)
 	inside := filepath.Join(t.TempDir(), "inside")
 	require.NoError(t, os.WriteFile(inside, fmt.Appendf(nil, "#!/bin/sh\necho $$ >%s/cgroup.procs && exec %s \"$@\"\n", group, executable), 0o700))
-	p := startAs(t, inside, "AWS_ENDPOINT_URL="+awstest.Start(t).Config.Endpoint)
+	p := startAs(t, inside, awstest.Start(t).Environ()...)
 	assert.Contains(t, p.log.String(), fmt.Sprintf(`"gomemlimit":%d`, int64(limit*memoryShare)))
 	assert.Equal(t, 1, strings.Count(strings.ToLower(p.log.String()), "gomemlimit"))
 }

@@ -129,7 +129,7 @@ func TestCheckEnds(t *testing.T) {
 // Ensure settings that were removed do not stop the start, and that the log names each once.
 func TestRemovedSettings(t *testing.T) {
 	t.Parallel()
-	environ := []string{"AWS_ENDPOINT_URL=" + awstest.Start(t).Config.Endpoint}
+	environ := awstest.Start(t).Environ()
 	for _, variable := range config.Removed() {
 		environ = append(environ, variable+"=500ms")
 	}
@@ -176,7 +176,7 @@ func TestProgram(t *testing.T) {
 func TestStopUnderLoad(t *testing.T) {
 	t.Parallel()
 	a := awstest.Start(t)
-	p := start(t, "AWS_ENDPOINT_URL="+a.Config.Endpoint, "DRAIN_TIME=1s", "SHUTDOWN_TIMEOUT=30s", "REQUEST_TIMEOUT=1m")
+	p := start(t, a.Environ("DRAIN_TIME=1s", "SHUTDOWN_TIMEOUT=30s", "REQUEST_TIMEOUT=1m")...)
 
 	// Uploads that the bucket does not answer until the listener is closed.
 	const held = 5
@@ -251,7 +251,7 @@ func TestStopUnderLoad(t *testing.T) {
 func TestStopStuck(t *testing.T) {
 	t.Parallel()
 	a := awstest.Start(t)
-	p := start(t, "AWS_ENDPOINT_URL="+a.Config.Endpoint, "DRAIN_TIME=0s", "SHUTDOWN_TIMEOUT=100ms", "REQUEST_TIMEOUT=10m")
+	p := start(t, a.Environ("DRAIN_TIME=0s", "SHUTDOWN_TIMEOUT=100ms", "REQUEST_TIMEOUT=10m")...)
 	upload := p.hold(t, a)
 	p.signal(t, syscall.SIGTERM)
 	assert.Equal(t, 1, p.wait(t))
@@ -266,7 +266,7 @@ func TestSecondSignal(t *testing.T) {
 		t.Run(times[0], func(t *testing.T) {
 			t.Parallel()
 			a := awstest.Start(t)
-			p := start(t, append(times, "AWS_ENDPOINT_URL="+a.Config.Endpoint, "REQUEST_TIMEOUT=10m")...)
+			p := start(t, a.Environ(append(times, "REQUEST_TIMEOUT=10m")...)...)
 			upload := p.hold(t, a)
 			p.signal(t, syscall.SIGTERM)
 			require.Eventually(t, func() bool { return strings.Contains(p.log.String(), `"msg":"draining"`) }, time.Minute, time.Millisecond)
@@ -408,7 +408,7 @@ func (o *output) String() string {
 func TestStopWithIdleConnections(t *testing.T) {
 	t.Parallel()
 	a := awstest.Start(t)
-	p := start(t, "AWS_ENDPOINT_URL="+a.Config.Endpoint, "DRAIN_TIME=0s", "SHUTDOWN_TIMEOUT=1m", "READ_TIMEOUT=10m", "IDLE_TIMEOUT=1h")
+	p := start(t, a.Environ("DRAIN_TIME=0s", "SHUTDOWN_TIMEOUT=1m", "READ_TIMEOUT=10m", "IDLE_TIMEOUT=1h")...)
 	dial := func() net.Conn {
 		c, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(p.url, "http://"))
 		require.NoError(t, err)

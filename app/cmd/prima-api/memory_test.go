@@ -113,7 +113,7 @@ func TestUploadsAtOnce(t *testing.T) {
 		storing.Add(-1)
 		w.Header().Set("ETag", `"0"`)
 	})
-	p := startBuilt(t, "AWS_ENDPOINT_URL="+a.Config.Endpoint, fmt.Sprint("GOMEMLIMIT=", goLimit), "REQUEST_TIMEOUT=2m", "READ_TIMEOUT=10m")
+	p := startBuilt(t, a.Environ(fmt.Sprint("GOMEMLIMIT=", goLimit), "REQUEST_TIMEOUT=2m", "READ_TIMEOUT=10m")...)
 	contentType, body := apitest.Form(apitest.Field("name", "Ada"), apitest.Field("email", "ada@example.com"), apitest.File("avatar", "a.png", apitest.PaddedPNG(size)))
 
 	// The uploads that three eighths of REQUEST_MEMORY hold.
@@ -272,7 +272,7 @@ func TestConnectionsAtOnce(t *testing.T) {
 	needConnections(t, n)
 	limit, goLimit := chartMemory(t)
 	a := awstest.Start(t)
-	p := startBuilt(t, "AWS_ENDPOINT_URL="+a.Config.Endpoint, fmt.Sprint("GOMEMLIMIT=", goLimit))
+	p := startBuilt(t, a.Environ(fmt.Sprint("GOMEMLIMIT=", goLimit))...)
 	served, refused := 0, 0
 	for range n {
 		c, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(p.url, "http://"))
@@ -310,7 +310,7 @@ func TestStalledRequestsAtOnce(t *testing.T) {
 	needConnections(t, 4*n) // of clients, of the API to its DynamoDB, and those of attempts that have just ended
 	limit, goLimit := chartMemory(t)
 	a := awstest.Start(t)
-	p := startBuilt(t, "AWS_ENDPOINT_URL="+a.Config.Endpoint, fmt.Sprint("GOMEMLIMIT=", goLimit))
+	p := startBuilt(t, a.Environ(fmt.Sprint("GOMEMLIMIT=", goLimit))...)
 	a.Intercede("DynamoDB.PutItem", func(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		<-r.Context().Done()

@@ -30,6 +30,7 @@ func TestPermissions(t *testing.T) {
 	t.Cleanup(func() { assert.Empty(t, guard.Refused(), "calls that no role allows") }) // also where the suite gives up
 	agent := startPodIdentityAgent(t)
 	p := start(t, agent.environ(t, a, config.RoleAPI)...)
+	a.PagesOf(500)
 	apitest.Run(t, p.url, apitest.Options{Empty: true, Large: true})
 
 	// An image that was lost is a 404 like any other, and S3 tells that only to who may list.
@@ -128,8 +129,8 @@ func (g podIdentityAgent) environ(t *testing.T, a *awstest.AWS, role config.Role
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "eks-pod-identity-token")
 	require.NoError(t, os.WriteFile(file, []byte(podToken(role)), 0o600))
-	return []string{
-		"AWS_ENDPOINT_URL=" + a.Config.Endpoint, "AWS_ACCESS_KEY_ID=", "AWS_SECRET_ACCESS_KEY=",
-		"AWS_CONTAINER_CREDENTIALS_FULL_URI=" + g.url + "/v1/credentials", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=" + file,
-	}
+	return a.Environ(
+		"AWS_ACCESS_KEY_ID=", "AWS_SECRET_ACCESS_KEY=",
+		"AWS_CONTAINER_CREDENTIALS_FULL_URI="+g.url+"/v1/credentials", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE="+file,
+	)
 }

@@ -23,8 +23,8 @@ func TestProbesWhileClientsHoldEveryConnection(t *testing.T) {
 	t.Parallel()
 	const limit, refused = 16, 1030
 	a := awstest.Start(t)
-	p := start(t, "AWS_ENDPOINT_URL="+a.Config.Endpoint, "DRAIN_TIME=0s",
-		fmt.Sprint("MAX_CONNECTIONS=", limit), "READ_TIMEOUT=10m", "IDLE_TIMEOUT=1h")
+	p := start(t, a.Environ("DRAIN_TIME=0s",
+		fmt.Sprint("MAX_CONNECTIONS=", limit), "READ_TIMEOUT=10m", "IDLE_TIMEOUT=1h")...)
 	http.DefaultClient.CloseIdleConnections()
 	dial := func(request string) {
 		address := strings.TrimPrefix(p.url, "http://")
@@ -60,8 +60,8 @@ func TestProbesWhileClientsHoldEveryConnection(t *testing.T) {
 func TestProbesOfBothPorts(t *testing.T) {
 	t.Parallel()
 	a := awstest.Start(t)
-	p := start(t, "AWS_ENDPOINT_URL="+a.Config.Endpoint, "DRAIN_TIME=1m", "SHUTDOWN_TIMEOUT=1m",
-		"REQUEST_TIMEOUT=5m")
+	p := start(t, a.Environ("DRAIN_TIME=1m", "SHUTDOWN_TIMEOUT=1m",
+		"REQUEST_TIMEOUT=5m")...)
 	alike := func(path string, status int) {
 		t.Helper()
 		var answers [2]string
@@ -106,8 +106,8 @@ func TestProbesOfBothPorts(t *testing.T) {
 func TestProbesWhileTheLastRequestRuns(t *testing.T) {
 	t.Parallel()
 	a := awstest.Start(t)
-	p := start(t, "AWS_ENDPOINT_URL="+a.Config.Endpoint, "DRAIN_TIME=0s", "SHUTDOWN_TIMEOUT=10m",
-		"REQUEST_TIMEOUT=10m")
+	p := start(t, a.Environ("DRAIN_TIME=0s", "SHUTDOWN_TIMEOUT=10m",
+		"REQUEST_TIMEOUT=10m")...)
 	p.hold(t, a)
 	p.signal(t, syscall.SIGTERM)
 	require.Eventually(t, func() bool {

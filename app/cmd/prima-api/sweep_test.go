@@ -20,7 +20,6 @@ import (
 func TestSweepCommand(t *testing.T) {
 	t.Parallel()
 	a := awstest.Start(t)
-	endpoint := "AWS_ENDPOINT_URL=" + a.Config.Endpoint
 	orphan := func() string {
 		key := bucket.Prefix + uuid.NewString() + "/" + uuid.NewString()
 		_, err := a.S3.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &a.Config.Bucket, Key: &key, Body: bytes.NewReader([]byte("x"))})
@@ -32,34 +31,34 @@ func TestSweepCommand(t *testing.T) {
 	a.Pass(2 * time.Hour)
 	young := orphan()
 
-	status, stdout, stderr := command(t, []string{"sweep", "-dry-run"}, endpoint)
+	status, stdout, stderr := command(t, []string{"sweep", "-dry-run"}, a.Environ()...)
 	assert.Equal(t, 0, status, stderr)
 	assert.Contains(t, stdout, old+" ")
 	assert.Contains(t, stdout, "2 images in prima-tech-challenge, 1 of them younger than 1h0m0s; 1 named by no user, 0 removed\n")
 	assert.ElementsMatch(t, []string{old, young}, a.Objects(t))
 
-	status, stdout, stderr = command(t, []string{"sweep", "-older-than=3h"}, endpoint)
+	status, stdout, stderr = command(t, []string{"sweep", "-older-than=3h"}, a.Environ()...)
 	assert.Equal(t, 0, status, stderr)
 	assert.Contains(t, stdout, " 0 removed\n")
 
-	status, _, stderr = command(t, []string{"sweep", "-older-than=21s"}, endpoint)
+	status, _, stderr = command(t, []string{"sweep", "-older-than=21s"}, a.Environ()...)
 	assert.Equal(t, 2, status)
 	assert.Contains(t, stderr, "-older-than must be at least 22s")
-	status, _, stderr = command(t, []string{"sweep", "now"}, endpoint)
+	status, _, stderr = command(t, []string{"sweep", "now"}, a.Environ()...)
 	assert.Equal(t, 2, status)
 	assert.Contains(t, stderr, `unexpected argument "now"`)
-	status, _, stderr = command(t, []string{"sweep"}, endpoint, "S3_BUCKET=NO")
+	status, _, stderr = command(t, []string{"sweep"}, a.Environ("S3_BUCKET=NO")...)
 	assert.Equal(t, 2, status)
 	assert.Contains(t, stderr, `S3_BUCKET="NO"`)
-	status, _, stderr = command(t, []string{"sweep", "-help"}, endpoint)
+	status, _, stderr = command(t, []string{"sweep", "-help"}, a.Environ()...)
 	assert.Equal(t, 0, status)
 	assert.Contains(t, stderr, "-dry-run")
-	status, stdout, stderr = command(t, []string{"sweep"}, endpoint, "S3_BUCKET=no-such-bucket")
+	status, stdout, stderr = command(t, []string{"sweep"}, a.Environ("S3_BUCKET=no-such-bucket")...)
 	assert.Equal(t, 1, status)
 	assert.Empty(t, stdout)
 	assert.Contains(t, stderr, "NoSuchBucket")
 
-	status, stdout, stderr = command(t, []string{"sweep"}, endpoint)
+	status, stdout, stderr = command(t, []string{"sweep"}, a.Environ()...)
 	assert.Equal(t, 0, status, stderr)
 	assert.Contains(t, stdout, "1 named by no user, 1 removed\n")
 	assert.Contains(t, stderr, `"msg":"removed an image that no user names"`)
@@ -69,18 +68,18 @@ func TestSweepCommand(t *testing.T) {
 	for range 11 {
 		orphan()
 	}
-	status, stdout, stderr = command(t, []string{"sweep"}, endpoint)
+	status, stdout, stderr = command(t, []string{"sweep"}, a.Environ()...)
 	assert.Equal(t, 1, status)
 	assert.Empty(t, stdout)
 	assert.Contains(t, stderr, "most images are named by no user: 11 of 11. Is DYNAMODB_TABLE=users the table of these images? -force")
 	assert.Len(t, a.Objects(t), 12)
 
 	a.Fail("S3.DeleteObject", awstest.Always, http.StatusForbidden, "AccessDenied")
-	status, _, stderr = command(t, []string{"sweep", "-force"}, endpoint)
+	status, _, stderr = command(t, []string{"sweep", "-force"}, a.Environ()...)
 	assert.Equal(t, 1, status)
 	assert.Contains(t, stderr, "AccessDenied")
 	a.Heal("S3.DeleteObject")
-	status, stdout, stderr = command(t, []string{"sweep", "-force"}, endpoint)
+	status, stdout, stderr = command(t, []string{"sweep", "-force"}, a.Environ()...)
 	assert.Equal(t, 0, status, stderr)
 	assert.Contains(t, stdout, " 11 removed\n")
 }

@@ -102,7 +102,7 @@ func TestGeneratedMetrics(t *testing.T) { //nolint:paralleltest // with -update 
 		t.Skip("the metrics of a process are not the same everywhere")
 	}
 	a := awstest.Start(t)
-	p := start(t, "AWS_ENDPOINT_URL="+a.Config.Endpoint)
+	p := start(t, a.Environ()...)
 	require.NoError(t, p.upload("Ada"))
 	status, _ := get(t, p.url+config.PathUsers)
 	require.Equal(t, http.StatusOK, status)
@@ -136,7 +136,7 @@ func TestGeneratedMetrics(t *testing.T) { //nolint:paralleltest // with -update 
 func TestAdmin(t *testing.T) {
 	t.Parallel()
 	a := awstest.Start(t)
-	p := start(t, "AWS_ENDPOINT_URL="+a.Config.Endpoint, "DRAIN_TIME=1m", "ALLOWED_HOSTS=api.example.com")
+	p := start(t, a.Environ("DRAIN_TIME=1m", "ALLOWED_HOSTS=api.example.com")...)
 	admin := p.admin(t)
 	for path, want := range map[string]string{
 		"/": "/debug/pprof/", "/metrics": "prima_build_info{", "/buildinfo": `"github.com/gofiber/fiber/v2":"v2.`,
@@ -189,7 +189,7 @@ func TestAdminAddress(t *testing.T) {
 			for _, address := range test.open {
 				requireAddress(t, address)
 			}
-			p := start(t, "AWS_ENDPOINT_URL="+a.Config.Endpoint, "ADMIN_ADDRESS="+test.setting)
+			p := start(t, a.Environ("ADMIN_ADDRESS="+test.setting)...)
 			_, port, err := net.SplitHostPort(p.adminAddress(t))
 			require.NoError(t, err)
 			for _, address := range test.open {
@@ -240,7 +240,7 @@ func TestAdminPortTaken(t *testing.T) {
 func TestMetricsCountRequests(t *testing.T) {
 	t.Parallel()
 	a := awstest.Start(t)
-	p := start(t, "AWS_ENDPOINT_URL="+a.Config.Endpoint)
+	p := start(t, a.Environ()...)
 	a.Fail("DynamoDB.PutItem", 1, http.StatusInternalServerError, "InternalServerError")
 	require.NoError(t, p.upload("Ada"))
 	for range 3 {
@@ -346,7 +346,7 @@ func TestTraces(t *testing.T) {
 		}
 		next.ServeHTTP(w, r)
 	})
-	p := start(t, "AWS_ENDPOINT_URL="+a.Config.Endpoint, "OTEL_EXPORTER_OTLP_ENDPOINT="+c.url, "OTEL_SERVICE_NAME=users", "DRAIN_TIME=0s")
+	p := start(t, a.Environ("OTEL_EXPORTER_OTLP_ENDPOINT="+c.url, "OTEL_SERVICE_NAME=users", "DRAIN_TIME=0s")...)
 	create := func(parent string) *http.Response {
 		request, err := http.NewRequest(http.MethodPost, p.url+"/users?secret=1", strings.NewReader(`{"name":"Ada","email":"ada@example.com"}`))
 		require.NoError(t, err)
@@ -428,7 +428,7 @@ func TestTracesOfASharedRead(t *testing.T) {
 	t.Parallel()
 	a, c := awstest.Start(t), startCollector(t)
 	begun, goOn := make(chan struct{}, 10), make(chan struct{})
-	p := start(t, "AWS_ENDPOINT_URL="+a.Config.Endpoint, "OTEL_EXPORTER_OTLP_ENDPOINT="+c.url, "DRAIN_TIME=0s", "REQUEST_TIMEOUT=5m")
+	p := start(t, a.Environ("OTEL_EXPORTER_OTLP_ENDPOINT="+c.url, "DRAIN_TIME=0s", "REQUEST_TIMEOUT=5m")...)
 	a.Intercede("DynamoDB.Scan", func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		begun <- struct{}{}
 		<-goOn
@@ -481,8 +481,8 @@ func TestTracesCollectorHangs(t *testing.T) {
 	}))
 	defer server.Close()
 	defer close(over)
-	p := start(t, "AWS_ENDPOINT_URL="+a.Config.Endpoint, "OTEL_EXPORTER_OTLP_ENDPOINT="+server.URL, "OTEL_EXPORTER_OTLP_TIMEOUT=3600000",
-		"OTEL_BSP_SCHEDULE_DELAY=1", "OTEL_BSP_MAX_QUEUE_SIZE=8", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE=4", "OTEL_BSP_EXPORT_TIMEOUT=3600000", "DRAIN_TIME=0s", "SHUTDOWN_TIMEOUT=1s")
+	p := start(t, a.Environ("OTEL_EXPORTER_OTLP_ENDPOINT="+server.URL, "OTEL_EXPORTER_OTLP_TIMEOUT=3600000",
+		"OTEL_BSP_SCHEDULE_DELAY=1", "OTEL_BSP_MAX_QUEUE_SIZE=8", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE=4", "OTEL_BSP_EXPORT_TIMEOUT=3600000", "DRAIN_TIME=0s", "SHUTDOWN_TIMEOUT=1s")...)
 	status, _ := get(t, p.url+config.PathUsers)
 	require.Equal(t, http.StatusOK, status)
 	<-asked
