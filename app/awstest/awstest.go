@@ -111,7 +111,7 @@ func Serve(ctx context.Context) (a *AWS, stop func(), err error) {
 	}
 	a.SDK.Credentials = credentials.NewStaticCredentialsProvider("test", "test", "")
 	direct := a.SDK.Copy()
-	direct.HTTPClient = &http.Client{Transport: transport}
+	direct.HTTPClient = &http.Client{Transport: remembering{a, transport}}
 	a.DynamoDB = dynamodb.NewFromConfig(direct, func(o *dynamodb.Options) { o.BaseEndpoint = aws.String(kumoURL().String()) })
 	a.S3 = s3.NewFromConfig(direct, func(o *s3.Options) {
 		o.BaseEndpoint = aws.String(kumoURL().String())
@@ -178,6 +178,27 @@ func lower(r *http.Request, items int64) {
 // Now returns the time of the bucket.
 func (a *AWS) Now() time.Time { return time.Now().Add(time.Duration(a.ahead.Load())) }
 
+// remember keeps the time of the bucket at which an object is stored.
+func (a *AWS) remember(r *http.Request) {
+	if operationOf(r) == "S3.PutObject" {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.stored[r.URL.Path] = time.Duration(a.ahead.Load())
+	}
+}
+
+// remembering is a transport of calls that do not meet the proxy.
+type remembering struct {
+	aws *AWS
+	*http.Transport
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (t remembering) RoundTrip(r *http.Request) (*http.Response, error) {
+	t.aws.remember(r)
+	return t.Transport.RoundTrip(r)
+}
+
 var listedObject = regexp.MustCompile(`(<Key>)([^<]*)(</Key>\s*<LastModified>)([^<]*)`)
 
 // age makes what the bucket lists as old as it is by the time of the bucket.
@@ -236,11 +257,7 @@ func (a *AWS) intercept(next http.Handler) http.Handler {
 		if items := a.items.Load(); called == "DynamoDB.Scan" && items > 0 {
 			lower(r, items)
 		}
-		if called == "S3.PutObject" {
-			a.mu.Lock()
-			a.stored[r.URL.Path] = time.Duration(a.ahead.Load())
-			a.mu.Unlock()
-		}
+		a.remember(r)
 		if meter != nil {
 			does = meter.around(next)
 		}

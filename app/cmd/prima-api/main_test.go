@@ -158,7 +158,7 @@ func TestPortTaken(t *testing.T) {
 func TestProgram(t *testing.T) {
 	t.Parallel()
 	a := awstest.Start(t)
-	p := start(t, "LOCALSTACK_URL="+a.Config.Endpoint)
+	p := start(t, "LOCALSTACK_URL="+a.Config.Endpoint, "DYNAMODB_TABLE="+a.Config.Table, "S3_BUCKET="+a.Config.Bucket)
 	apitest.Run(t, p.url, apitest.Options{Empty: true})
 
 	var stdout, stderr bytes.Buffer

@@ -34,7 +34,7 @@ func TestSweepCommand(t *testing.T) {
 	status, stdout, stderr := command(t, []string{"sweep", "-dry-run"}, a.Environ()...)
 	assert.Equal(t, 0, status, stderr)
 	assert.Contains(t, stdout, old+" ")
-	assert.Contains(t, stdout, "2 images in prima-tech-challenge, 1 of them younger than 1h0m0s; 1 named by no user, 0 removed\n")
+	assert.Contains(t, stdout, "2 images in "+a.Config.Bucket+", 1 of them younger than 1h0m0s; 1 named by no user, 0 removed\n")
 	assert.ElementsMatch(t, []string{old, young}, a.Objects(t))
 
 	status, stdout, stderr = command(t, []string{"sweep", "-older-than=3h"}, a.Environ()...)
@@ -71,7 +71,7 @@ func TestSweepCommand(t *testing.T) {
 	status, stdout, stderr = command(t, []string{"sweep"}, a.Environ()...)
 	assert.Equal(t, 1, status)
 	assert.Empty(t, stdout)
-	assert.Contains(t, stderr, "most images are named by no user: 11 of 11. Is DYNAMODB_TABLE=users the table of these images? -force")
+	assert.Contains(t, stderr, "most images are named by no user: 11 of 11. Is DYNAMODB_TABLE="+a.Config.Table+" the table of these images? -force")
 	assert.Len(t, a.Objects(t), 12)
 
 	a.Fail("S3.DeleteObject", awstest.Always, http.StatusForbidden, "AccessDenied")
