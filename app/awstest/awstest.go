@@ -55,7 +55,6 @@ type AWS struct {
 	faults map[string]*fault
 	calls  map[string]int
 	guard  *Guard // nil: everybody may do everything
-	meter  *Meter // nil: nothing is measured
 }
 
 // A fault decides what becomes of a call, in place of, or around, its being carried out.
@@ -249,39 +248,35 @@ func operationOf(r *http.Request) string {
 func (a *AWS) intercept(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		called := operationOf(r)
-		f, guard, meter := a.meet(called)
+		f, guard := a.meet(called)
 		if guard != nil && !guard.admit(w, r) {
 			return
 		}
-		does := next
 		if items := a.items.Load(); called == "DynamoDB.Scan" && items > 0 {
 			lower(r, items)
 		}
 		a.remember(r)
-		if meter != nil {
-			does = meter.around(next)
-		}
 		if f != nil {
-			f.act(w, r, does)
+			f.act(w, r, next)
 			return
 		}
-		does.ServeHTTP(w, r)
+		next.ServeHTTP(w, r)
 	})
 }
 
-// meet counts a call and returns what it meets: a fault, a guard and a meter, if any.
-func (a *AWS) meet(operation string) (*fault, *Guard, *Meter) {
+// meet counts a call and returns what it meets: a fault and a guard, if any.
+func (a *AWS) meet(operation string) (*fault, *Guard) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.calls[operation]++
 	f := a.faults[operation]
 	if f == nil || f.times == 0 {
-		return nil, a.guard, a.meter
+		return nil, a.guard
 	}
 	if f.times > 0 {
 		f.times--
 	}
-	return f, a.guard, a.meter
+	return f, a.guard
 }
 
 // Calls returns how often an operation, such as "DynamoDB.PutItem", was called, repeated attempts included.
@@ -289,6 +284,13 @@ func (a *AWS) Calls(operation string) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.calls[operation]
+}
+
+// AllCalls returns what Calls does, by operation.
+func (a *AWS) AllCalls() map[string]int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return maps.Clone(a.calls)
 }
 
 // Always is the number of times of a fault that does not end by itself.

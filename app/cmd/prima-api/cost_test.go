@@ -27,14 +27,16 @@ var update = flag.Bool("update", false, "write the generated files instead of co
 func TestGeneratedCosts(t *testing.T) { //nolint:paralleltest // with -update it writes
 	a := awstest.Start(t)
 	p := start(t, a.Environ()...)
-	meter := a.Meter()
 
 	var table strings.Builder
 	table.WriteString("| request | DynamoDB | S3 |\n|---|---|---|\n")
 	row := func(request string, do func()) {
-		meter.Take()
+		before := a.AllCalls()
 		do()
-		spent := meter.Take()
+		spent := a.AllCalls()
+		for operation, n := range before {
+			spent[operation] -= n
+		}
 		_, _ = fmt.Fprintf(&table, "| %s | %s | %s |\n", request, calls(spent, "DynamoDB."), calls(spent, "S3."))
 	}
 	type header map[string]string
@@ -125,7 +127,8 @@ func calls(spent map[string]int, service string) string {
 	var list []string
 	for _, operation := range slices.Sorted(maps.Keys(spent)) {
 		name, ok := strings.CutPrefix(operation, service)
-		if !ok {
+		// Readiness asks for the latter at its own pace.
+		if !ok || spent[operation] == 0 || operation == "DynamoDB.DescribeTable" || operation == "S3.HeadBucket" {
 			continue
 		}
 		if n := spent[operation]; n > 1 {
