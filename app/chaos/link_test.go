@@ -12,7 +12,6 @@ import (
 	"testing"
 
 	"github.com/Shopify/toxiproxy/v2"
-	"github.com/Shopify/toxiproxy/v2/toxics"
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 )
@@ -100,32 +99,4 @@ func (l *link) heal(t *testing.T) {
 		return !errors.Is(err, syscall.EADDRINUSE)
 	})
 	require.NoError(t, err)
-}
-
-// silence is a toxic that swallows what goes through connections which were there when it was added, for
-// good, and passes what goes through later ones: what a firewall does that has forgotten its connections.
-type silence struct {
-	settled atomic.Bool // those that were there have been seen
-}
-
-func (s *silence) NewState() any { return !s.settled.Load() }
-
-func (s *silence) Pipe(stub *toxics.ToxicStub) {
-	if silent, _ := stub.State.(bool); silent {
-		new(toxics.TimeoutToxic).Pipe(stub)
-		return
-	}
-	new(toxics.NoopToxic).Pipe(stub)
-}
-
-func init() { toxics.Register("silence", new(silence)) }
-
-// silence has every connection that there is swallow what it is given.
-func (l *link) silence(t *testing.T) {
-	t.Helper()
-	added, err := l.current().Toxics.AddToxicJson(strings.NewReader(`{"type":"silence","stream":"upstream","attributes":{}}`))
-	require.NoError(t, err)
-	toxic, ok := added.Toxic.(*silence)
-	require.True(t, ok, "%T", added.Toxic)
-	toxic.settled.Store(true)
 }

@@ -122,10 +122,3 @@ func inTime(t *testing.T, limit time.Duration, a answer, what string) {
 	t.Helper()
 	assert.LessOrEqual(t, a.took, limit+a.allowance(), "%s: %s", what, a)
 }
-
-// works requires that an answer is a good one.
-func works(t *testing.T, timeout time.Duration, a answer, what string) {
-	t.Helper()
-	good := a.err == nil && a.status >= 200 && a.status < 300
-	assert.True(t, good || a.excused(timeout), "%s: %s", what, a)
-}

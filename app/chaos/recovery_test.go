@@ -3,8 +3,6 @@ package chaos_test
 import (
 	"encoding/json"
 	"net/http"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,74 +14,6 @@ import (
 
 	"prima.internal/app/config"
 )
-
-// pooled is how many connections to DynamoDB a test has the API keep.
-const pooled = 16
-
-// fillPool has the API make that many connections to DynamoDB, by as many requests at once, and keep them.
-func (s *system) fillPool(t *testing.T, id string) {
-	t.Helper()
-	var waiting atomic.Int64
-	release := make(chan struct{})
-	s.aws.Intercede("DynamoDB.GetItem", func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-		if waiting.Add(1) == pooled {
-			close(release)
-		}
-		<-release
-		next.ServeHTTP(w, r)
-	})
-	for _, got := range s.together(id) {
-		require.Equal(t, http.StatusOK, got.status, "%s", got)
-	}
-	s.aws.Heal("DynamoDB.GetItem")
-}
-
-// together asks for a user many times at once.
-func (s *system) together(id string) []answer {
-	answers := make([]answer, pooled)
-	var all sync.WaitGroup
-	for i := range answers {
-		all.Go(func() { answers[i] = s.call(http.MethodGet, config.PathUsers+"/"+id, nil) })
-	}
-	all.Wait()
-	return answers
-}
-
-// Ensure that connections which ended while the API kept them for later, as those to a DynamoDB that was restarted, fail
-// no request: neither the first nor as many at once as there were connections.
-func TestClosedConnections(t *testing.T) {
-	t.Parallel()
-	const timeout = 10 * time.Second
-	s := start(t, func(c *config.Config) { c.RequestTimeout = timeout })
-	id := s.create(t, nil)
-	s.fillPool(t, id)
-	s.dynamodb.heal(t)
-	first := s.call(http.MethodGet, config.PathUsers+"/"+id, nil)
-	works(t, timeout, first, "the first request")
-	for _, got := range s.together(id) {
-		works(t, timeout, got, "one of many requests")
-	}
-	t.Logf("figure: %d kept connections were closed; the first request then took %s", pooled, first.took.Round(time.Millisecond))
-}
-
-// Ensure that connections which died in silence while the API kept them for later, as behind a firewall that has forgotten
-// them, fail no request: one attempt may be lost to such a connection, and the next does not take another.
-func TestDeadConnections(t *testing.T) {
-	t.Parallel()
-	const timeout = 6 * time.Second // a third of it for each attempt
-	s := start(t, func(c *config.Config) { c.RequestTimeout = timeout })
-	id := s.create(t, nil)
-	s.fillPool(t, id)
-	s.dynamodb.silence(t)
-	for range 3 {
-		got := s.call(http.MethodGet, config.PathUsers+"/"+id, nil)
-		works(t, timeout, got, "a request")
-		t.Logf("figure: with %d kept connections dead, a request took %s of %s", pooled, got.took.Round(time.Millisecond), timeout)
-	}
-	for _, got := range s.together(id) {
-		works(t, timeout, got, "one of many requests")
-	}
-}
 
 // recoverWithin is how soon the API must have noticed that what was missing is there. It asks twice a second.
 const recoverWithin = 10 * time.Second
