@@ -39,10 +39,6 @@ func run(m *testing.M) (status int, err error) {
 		return 0, fmt.Errorf("build the program: %w\n%s", err, out)
 	}
 
-	if err := machine.begin(); err != nil {
-		return 0, err
-	}
-	defer machine.leave()
 	// These tests wait far more than they compute. A -parallel of the caller's goes before this.
 	if err := flag.Set("test.parallel", "16"); err != nil {
 		return 0, err
