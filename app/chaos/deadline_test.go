@@ -2,11 +2,16 @@ package chaos_test
 
 import (
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"prima.internal/app/config"
 )
@@ -85,4 +90,17 @@ func TestDeadlines(t *testing.T) {
 			all.Wait()
 		})
 	}
+}
+
+// plant puts a user of so many bytes into the table.
+func (s *system) plant(t *testing.T, size int) {
+	t.Helper()
+	item := map[string]types.AttributeValue{}
+	for name, value := range map[string]string{
+		config.KeyAttribute: uuid.NewString(), "name": "Ada", "email": "ada@example.com", "padding": strings.Repeat("x", size),
+	} {
+		item[name] = &types.AttributeValueMemberS{Value: value}
+	}
+	_, err := s.aws.DynamoDB.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: &s.config.Table, Item: item})
+	require.NoError(t, err)
 }
