@@ -1,12 +1,12 @@
 package chaos_test
 
 import (
-	"bufio"
 	"encoding/json"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,81 +18,56 @@ import (
 // A process is the program.
 type process struct {
 	*exec.Cmd
-	url string
-	log *tail
+	url, admin string // of its two ports
 }
 
 // startProcess starts the program on a free port, ready or not, and kills it at the end of the test.
 func startProcess(t *testing.T, c config.Config) *process {
 	t.Helper()
-	p := &process{Cmd: exec.Command(program), log: new(tail)}
-	c.Port = 0
+	p := &process{Cmd: exec.Command(program)}
 	for _, v := range c.Environ() {
 		p.Env = append(p.Env, v.Name+"="+v.Value)
 	}
-	p.Env = append(p.Env, "PORT=0", "ADMIN_PORT=0", "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_EC2_METADATA_DISABLED=true")
-	p.Stderr = p.log
+	p.Env = append(p.Env, "PORT=0", "ADMIN_PORT=0",
+		"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_EC2_METADATA_DISABLED=true")
+	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	require.NoError(t, err)
+	defer log.Close()
+	p.Stderr = log
 	require.NoError(t, p.Start())
-	ended := make(chan struct{})
-	go func() {
-		_ = p.Wait()
-		close(ended)
-	}()
 	t.Cleanup(func() {
 		_ = p.Process.Kill()
-		<-ended
+		_ = p.Wait()
 		if t.Failed() {
-			t.Logf("what the program's log says last beside the requests that went well:\n%s", p.log.notable())
+			t.Logf("the end of the program's log, without requests that were served:\n%s", notable(log.Name()))
 		}
 	})
 	await(t, "the program listens", func() bool {
-		p.url = listening(p.log.String())
+		data, err := os.ReadFile(log.Name())
+		require.NoError(t, err)
+		for text := range strings.Lines(string(data)) {
+			var line struct{ Msg, Address, Admin string }
+			if json.Unmarshal([]byte(text), &line) == nil && line.Msg == "listening" {
+				p.url, p.admin = local(line.Address), local(line.Admin)
+			}
+		}
 		return p.url != ""
 	})
 	return p
 }
 
-// listening returns the URL that a log names, "" if it names none yet.
-func listening(log string) string {
-	for scanner := bufio.NewScanner(strings.NewReader(log)); scanner.Scan(); {
-		var line struct{ Msg, Address string }
-		if json.Unmarshal(scanner.Bytes(), &line) == nil && line.Msg == "listening" {
-			_, port, _ := net.SplitHostPort(line.Address)
-			return "http://127.0.0.1:" + port
-		}
-	}
-	return ""
+// local returns the URL of an address that the program listens on.
+func local(address string) string {
+	_, port, _ := net.SplitHostPort(address)
+	return "http://127.0.0.1:" + port
 }
 
-// A tail keeps the end of what is written to it, to be read meanwhile.
-type tail struct {
-	mu   sync.Mutex
-	data []byte
-}
-
-const tailBytes = 256 << 10
-
-func (l *tail) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.data = append(l.data, p...)
-	if len(l.data) > 4*tailBytes {
-		l.data = append(l.data[:0], l.data[len(l.data)-tailBytes:]...)
-	}
-	return len(p), nil
-}
-
-func (l *tail) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return string(l.data)
-}
-
-// notable returns the last lines that tell of more than a request that went well.
-func (l *tail) notable() string {
+// notable returns the last lines of a log that are of more than a request that was served.
+func notable(name string) string {
 	const shown = 20
+	data, _ := os.ReadFile(name) // nothing, then
 	var lines []string
-	for line := range strings.Lines(l.String()) {
+	for line := range strings.Lines(string(data)) {
 		if !strings.Contains(line, `"level":"INFO"`) {
 			lines = append(lines, line)
 		}
