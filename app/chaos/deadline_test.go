@@ -2,19 +2,17 @@ package chaos_test
 
 import (
 	"net/http"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
-	"github.com/google/uuid"
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"prima.internal/app/config"
 )
+
+// dripping has a response come with 16 bytes every 20 ms.
+const dripping = `{"type":"slicer","attributes":{"average_size":16,"size_variation":8,"delay":20000}}`
 
 // Ensure that a request of any kind, whichever service is silent, and also when one falls silent between two of its
 // calls or slow within one, ends in REQUEST_TIMEOUT and a margin: what it does to tidy up after a failure is within its time, too.
@@ -46,9 +44,9 @@ func TestDeadlines(t *testing.T) {
 		{"DynamoDB in the middle of its answers", func(t *testing.T, s *system, _ place) {
 			t.Helper()
 			for range 30 {
-				s.plant(t, 1<<10)
+				s.create(t, nil)
 			}
-			slow(t, s, places[0]) // less than 1 KB/s
+			poisoned(dripping)(t, s, places[0])
 		}, places[0]},
 	}
 	for _, p := range places {
@@ -58,49 +56,36 @@ func TestDeadlines(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s := start(t, func(c *config.Config) { c.RequestTimeout = timeout })
-			requests := map[string]func() answer{
-				"POST":             func() answer { return newAccount(nil, "a key").create(s) },
-				"POST with avatar": func() answer { return newAccount(newImage(imageBytes), "").create(s) },
-				"GET list":         func() answer { return s.call(http.MethodGet, config.PathUsers, nil) },
-				"GET page":         func() answer { return s.call(http.MethodGet, config.PathUsers+"?limit=1000", nil) },
+			type request struct{ method, path, body string }
+			at := func(suffix string) string { // of a user of its own
+				return config.PathUsers + "/" + s.create(t, newImage(imageBytes)) + suffix
 			}
-			for name, request := range map[string]func(path string) answer{
-				"GET one":       func(path string) answer { return s.call(http.MethodGet, path, nil) },
-				"PATCH":         func(path string) answer { return s.call(http.MethodPatch, path, []byte(`{"name":"Grace"}`)) },
-				"DELETE":        func(path string) answer { return s.call(http.MethodDelete, path, nil) },
-				"GET avatar":    func(path string) answer { return s.call(http.MethodGet, path+"/avatar", nil) },
-				"PUT avatar":    func(path string) answer { return s.call(http.MethodPut, path+"/avatar", newImage(imageBytes)) },
-				"DELETE avatar": func(path string) answer { return s.call(http.MethodDelete, path+"/avatar", nil) },
-			} {
-				path := config.PathUsers + "/" + s.create(t, newImage(imageBytes))
-				requests[name] = func() answer { return request(path) }
+			image := string(newImage(imageBytes))
+			requests := []request{
+				{http.MethodPost, config.PathUsers, `{"name":"Ada","email":"ada@example.com"}`},
+				{http.MethodGet, config.PathUsers, ""},
+				{http.MethodGet, config.PathUsers + "?limit=1000", ""},
+				{http.MethodGet, at(""), ""},
+				{http.MethodPatch, at(""), `{"name":"Grace"}`},
+				{http.MethodDelete, at(""), ""},
+				{http.MethodGet, at("/avatar"), ""},
+				{http.MethodPut, at("/avatar"), image},
+				{http.MethodDelete, at("/avatar"), ""},
 			}
 			c.strike(t, s, c.place)
 			var all sync.WaitGroup
-			for name, request := range requests {
-				all.Go(func() {
-					got := request()
-					assert.NoError(t, got.err, "%s: %s", name, got)
-					s.inTime(t, got, name)
-					if got.status >= 300 {
-						assert.NoError(t, got.unavailable(), "%s: %s", name, got)
-					}
-				})
+			check := func(what string, got answer) {
+				assert.NoError(t, got.err, "%s: %s", what, got)
+				s.inTime(t, got, what)
+				if got.status >= 300 {
+					assert.NoError(t, got.unavailable(), "%s: %s", what, got)
+				}
+			}
+			all.Go(func() { check("POST with avatar", newAccount([]byte(image), "a key").create(s)) })
+			for _, r := range requests {
+				all.Go(func() { check(r.method+" "+r.path, s.call(r.method, r.path, []byte(r.body))) })
 			}
 			all.Wait()
 		})
 	}
-}
-
-// plant puts a user of so many bytes into the table.
-func (s *system) plant(t *testing.T, size int) {
-	t.Helper()
-	item := map[string]types.AttributeValue{}
-	for name, value := range map[string]string{
-		config.KeyAttribute: uuid.NewString(), "name": "Ada", "email": "ada@example.com", "padding": strings.Repeat("x", size),
-	} {
-		item[name] = &types.AttributeValueMemberS{Value: value}
-	}
-	_, err := s.aws.DynamoDB.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: &s.config.Table, Item: item})
-	require.NoError(t, err)
 }

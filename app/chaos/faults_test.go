@@ -134,17 +134,6 @@ func firstLost(_ *testing.T, s *system, p place) {
 
 const latency = `{"type":"latency","attributes":{"latency":2000}}`
 
-// slow has DynamoDB answer with 16 bytes every 20 ms, and S3 with 1 KB/s.
-func slow(t *testing.T, s *system, p place) {
-	t.Helper()
-	if p.dynamodb {
-		s.dynamodb.poison(t, `{"type":"slicer","attributes":{"average_size":16,"size_variation":8,"delay":20000}}`)
-	}
-	if p.s3 {
-		s.s3.poison(t, `{"type":"bandwidth","attributes":{"rate":1}}`)
-	}
-}
-
 // inconstant has every answer come on a connection of its own: a toxic hits or spares a connection for
 // as long as that lasts.
 func inconstant(strike func(*testing.T, *system, place)) func(*testing.T, *system, place) {
@@ -160,14 +149,13 @@ func inconstant(strike func(*testing.T, *system, place)) func(*testing.T, *syste
 	}
 }
 
-// throttled has AWS refuse a share of all calls, in the ways in which it does that under load.
+// throttled has AWS refuse a share of all calls, as it does under load.
 func throttled(share float64) func(*testing.T, *system, place) {
-	codes := []string{"ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded"}
 	return func(_ *testing.T, s *system, p place) {
-		for i, call := range p.calls() {
-			status, code := http.StatusBadRequest, codes[i%len(codes)]
+		for _, call := range p.calls() {
+			status, body := http.StatusBadRequest, `{"__type":"x#ProvisionedThroughputExceededException"}`
 			if strings.HasPrefix(call, "S3.") {
-				status, code = http.StatusServiceUnavailable, "SlowDown"
+				status, body = http.StatusServiceUnavailable, `<Error><Code>SlowDown</Code></Error>`
 			}
 			s.aws.Intercede(call, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 				if rand.Float64() >= share {
@@ -175,12 +163,10 @@ func throttled(share float64) func(*testing.T, *system, place) {
 					return
 				}
 				_, _ = io.Copy(io.Discard, r.Body)
+				w.Header().Set("X-Amzn-Requestid", "id") // without an id, the error is not AWS's
+				w.Header().Set("X-Amz-Request-Id", "id")
 				w.WriteHeader(status)
-				if status == http.StatusBadRequest {
-					_, _ = fmt.Fprintf(w, `{"__type":"com.amazonaws.dynamodb.v20120810#%s","message":"slower"}`, code)
-				} else {
-					_, _ = fmt.Fprintf(w, `<?xml version="1.0"?><Error><Code>%s</Code><Message>slower</Message></Error>`, code)
-				}
+				_, _ = io.WriteString(w, body)
 			})
 		}
 	}

@@ -3,8 +3,8 @@ package chaos_test
 import (
 	"io"
 	"net/http"
+	"regexp"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -26,7 +26,7 @@ func TestLongOutage(t *testing.T) {
 			s := start(t, func(c *config.Config) { c.RequestTimeout, c.WriteTimeout = timeout, writeTimeout })
 			l := startLoad(t, s, clients/2, 2*pause)
 			l.mark()(t, 6)
-			before := s.api.goroutines(t)
+			before := s.goroutines(t)
 			for _, strike := range []func(*testing.T, *system, place){poisoned(blackHole...), refused, throttled(1)} {
 				s.heal(t)
 				strike(t, s, p)
@@ -39,7 +39,7 @@ func TestLongOutage(t *testing.T) {
 			l.audit(t)
 			s.http.CloseIdleConnections()
 			await(t, "no goroutine is left of each request", func() bool {
-				return s.api.goroutines(t) < before+goroutinesOfConnections
+				return s.goroutines(t) < before+goroutinesOfConnections
 			})
 		})
 	}
@@ -49,18 +49,19 @@ func TestLongOutage(t *testing.T) {
 // in an outage.
 const goroutinesOfConnections = 20
 
-// goroutines returns how many goroutines the process has.
-func (p *process) goroutines(t *testing.T) int {
+var goroutinesLine = regexp.MustCompile(`(?m)^go_goroutines (\d+)$`)
+
+// goroutines returns how many goroutines the program has.
+func (s *system) goroutines(t *testing.T) int {
 	t.Helper()
-	response, err := http.Get(p.admin + "/metrics")
+	response, err := http.Get(s.admin + "/metrics")
 	require.NoError(t, err)
 	defer response.Body.Close()
 	metrics, err := io.ReadAll(response.Body)
 	require.NoError(t, err)
-	_, after, found := strings.Cut(string(metrics), "\ngo_goroutines ")
-	require.True(t, found, "go_goroutines")
-	value, _, _ := strings.Cut(after, "\n")
-	n, err := strconv.Atoi(value)
+	line := goroutinesLine.FindSubmatch(metrics)
+	require.NotNil(t, line, "%s", metrics)
+	n, err := strconv.Atoi(string(line[1]))
 	require.NoError(t, err)
 	return n
 }

@@ -24,8 +24,7 @@ func TestRecovery(t *testing.T) {
 			t.Parallel()
 			s := prepare(t, func(c *config.Config) { c.RequestTimeout = requestTimeout })
 			strike(t, s, places[2])
-			s.api = startProcess(t, s.config)
-			s.url = s.api.url
+			s.startProcess(t)
 			s.unready(t, "pending")
 			s.heal(t)
 			s.awaitReady(t)
