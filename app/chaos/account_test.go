@@ -184,18 +184,22 @@ func (w *worker) delete(u *account) bool {
 	return served
 }
 
-func (w *worker) list() {
+// list gets all users, or so many.
+func (w *worker) list(op string, limit int) {
+	path := config.PathUsers
+	if limit > 0 {
+		path += fmt.Sprint("?limit=", limit)
+	}
 	known := slices.Clone(w.accounts)
-	a, served := w.do(opList, http.MethodGet, config.PathUsers, nil)
-	if !served {
-		return
-	}
+	a, served := w.do(op, http.MethodGet, path, nil)
 	var users []listed
-	if a.status != http.StatusOK || json.Unmarshal(a.body, &users) != nil {
-		w.load.finding("%s: %s", opList, a)
-		return
+	switch {
+	case !served:
+	case a.status != http.StatusOK || json.Unmarshal(a.body, &users) != nil || (limit > 0 && len(users) > limit):
+		w.load.finding("%s: %s", op, a)
+	case limit == 0:
+		w.lists(known, users)
 	}
-	w.lists(known, users)
 }
 
 // lists checks that a list shows the worker's users once and as they are.
@@ -214,14 +218,5 @@ func (w *worker) lists(known []*account, users []listed) {
 		case u.state == gone && len(shown) > 0:
 			w.load.finding("%s was deleted and is in the list", u.id)
 		}
-	}
-}
-
-func (w *worker) page() {
-	const limit = 5
-	a, served := w.do(opPage, http.MethodGet, fmt.Sprint(config.PathUsers, "?limit=", limit), nil)
-	var users []listed
-	if served && (a.status != http.StatusOK || json.Unmarshal(a.body, &users) != nil || len(users) > limit) {
-		w.load.finding("%s: %s", opPage, a)
 	}
 }

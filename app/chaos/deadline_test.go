@@ -37,17 +37,17 @@ func TestDeadlines(t *testing.T) {
 		place  place
 	}
 	cases := []silence{
-		{"DynamoDB from the image on", silentFrom("S3.PutObject"), places[0]},
-		{"both from the image on", silentFrom("S3.PutObject"), places[2]},
-		{"both from the write on", silentFrom("DynamoDB.UpdateItem"), places[2]},
-		{"both from the deletion on", silentFrom("DynamoDB.DeleteItem"), places[2]},
+		{"DynamoDB from the image on", silentFrom("S3.PutObject"), onlyDynamoDB},
+		{"both from the image on", silentFrom("S3.PutObject"), both},
+		{"both from the write on", silentFrom("DynamoDB.UpdateItem"), both},
+		{"both from the deletion on", silentFrom("DynamoDB.DeleteItem"), both},
 		{"DynamoDB in the middle of its answers", func(t *testing.T, s *system, _ place) {
 			t.Helper()
 			for range 30 {
 				s.create(t, nil)
 			}
-			poisoned(dripping)(t, s, places[0])
-		}, places[0]},
+			poisoned(dripping)(t, s, onlyDynamoDB)
+		}, onlyDynamoDB},
 	}
 	for _, p := range places {
 		cases = append(cases, silence{p.name, poisoned(blackHole...), p})

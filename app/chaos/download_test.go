@@ -44,7 +44,7 @@ func TestDownloadBreaksOff(t *testing.T) {
 				go func() {
 					<-flushed
 					time.Sleep(200 * time.Millisecond) // until the API has what was sent
-					strike(t, s, places[1])
+					strike(t, s, onlyS3)
 					close(struck)
 				}()
 				got := s.call(http.MethodGet, path, nil)
@@ -55,7 +55,7 @@ func TestDownloadBreaksOff(t *testing.T) {
 					assert.Equal(t, http.StatusOK, got.status)
 					assert.ErrorIs(t, got.err, io.ErrUnexpectedEOF, "%d of %d bytes", len(got.body), size)
 				}
-				s.heal(t)
+				s.heal(t, both)
 				s.aws.Heal("S3.GetObject")
 				await(t, "the image", func() bool {
 					got := s.call(http.MethodGet, path, nil)

@@ -47,7 +47,12 @@ type place struct {
 	dynamodb, s3 bool
 }
 
-var places = []place{{"DynamoDB", true, false}, {"S3", false, true}, {"both", true, true}}
+var (
+	onlyDynamoDB = place{"DynamoDB", true, false}
+	onlyS3       = place{"S3", false, true}
+	both         = place{"both", true, true}
+	places       = []place{onlyDynamoDB, onlyS3, both}
+)
 
 func (p place) links(s *system) []*link {
 	var links []*link
@@ -209,10 +214,10 @@ func (f fault) test(t *testing.T, p place) {
 	hit(t, 0)
 	if f.harmless {
 		l.end() // the end of the fault cuts connections off
-		s.heal(t)
+		s.heal(t, both)
 	} else {
 		assert.NotZero(t, l.refused.Load(), "calls that the fault hit")
-		s.healAt(t, p)
+		s.heal(t, p)
 		time.Sleep(recoveryTime)
 		l.spare(allOps...)
 		l.mark()(t, 5)

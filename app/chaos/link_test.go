@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,7 +17,6 @@ import (
 
 // A link is the way from the API to one service, with a proxy on it.
 type link struct {
-	name     string
 	address  string // of the proxy
 	upstream string // of the service
 
@@ -27,11 +25,10 @@ type link struct {
 }
 
 // newLink returns a link in good order that ends with the test.
-func newLink(t *testing.T, name, endpoint string) *link {
+func newLink(t *testing.T, endpoint string) *link {
 	t.Helper()
-	upstream, err := url.Parse(endpoint)
-	require.NoError(t, err)
-	l := &link{name: name, upstream: upstream.Host}
+	l := &link{upstream: strings.TrimPrefix(endpoint, "http://")}
+	var err error
 	for range 100 { // ports, each of which somebody else may have
 		l.address = freshAddress()
 		if err = l.open(); err == nil {
@@ -57,7 +54,7 @@ func (l *link) url() string { return "http://" + l.address }
 
 func (l *link) open() error {
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
-	proxy := toxiproxy.NewProxy(server, l.name, l.address, l.upstream)
+	proxy := toxiproxy.NewProxy(server, l.address, l.address, l.upstream)
 	if err := proxy.Start(); err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ type load struct {
 	t        *testing.T
 	system   *system
 	workers  []*worker
-	stop     chan struct{}
+	end      func() // waits until every request has its response
 	running  sync.WaitGroup
 	refused  atomic.Int64 // calls
 	findings atomic.Int64
@@ -60,25 +60,32 @@ type worker struct {
 // the test if it has not ended before.
 func startLoad(t *testing.T, s *system, workers int, pause time.Duration) *load {
 	t.Helper()
-	l := &load{t: t, system: s, stop: make(chan struct{})}
+	stop := make(chan struct{})
+	l := &load{t: t, system: s}
+	l.end = sync.OnceFunc(func() {
+		close(stop)
+		l.running.Wait()
+	})
 	for range workers {
 		w := &worker{load: l}
 		l.workers = append(l.workers, w)
-		l.running.Go(func() { w.run(pause) })
+		l.running.Go(func() { until(stop, pause, w.step) })
 	}
-	l.running.Go(l.probe)
+	l.running.Go(func() { until(stop, pause, l.probe) })
 	t.Cleanup(l.end)
 	return l
 }
 
-// end waits until every request has its response.
-func (l *load) end() {
-	select {
-	case <-l.stop:
-	default:
-		close(l.stop)
+// until does something again and again, with this pause on average.
+func until(stop <-chan struct{}, pause time.Duration, do func()) {
+	for {
+		do()
+		select {
+		case <-stop:
+			return
+		case <-time.After(pause/2 + mathrand.N(pause)):
+		}
 	}
-	l.running.Wait()
 }
 
 // mark returns a function that waits until every client has made n more calls, all begun and ended
@@ -149,17 +156,6 @@ func (w *worker) do(op, method, path string, body []byte, header ...string) (ans
 	return a, false
 }
 
-func (w *worker) run(pause time.Duration) {
-	for {
-		w.step()
-		select {
-		case <-w.load.stop:
-			return
-		case <-time.After(pause/2 + mathrand.N(pause)):
-		}
-	}
-}
-
 // step makes one call.
 func (w *worker) step() {
 	switch mathrand.IntN(18) {
@@ -174,9 +170,9 @@ func (w *worker) step() {
 	case 5, 6:
 		w.with(w.get, alive)
 	case 7:
-		w.list()
+		w.list(opList, 0)
 	case 8:
-		w.page()
+		w.list(opPage, 5)
 	case 9, 10:
 		w.with(w.patch, alive)
 	case 11, 12:
@@ -205,24 +201,20 @@ func (w *worker) with(do func(*account) bool, states ...state) {
 	do(some[mathrand.IntN(len(some))])
 }
 
-// probe sends requests that need no AWS, and asks for the state of the replica, until the load ends.
+// probe sends requests that need no AWS, and asks for the state of the replica.
 func (l *load) probe() {
-	for {
-		l.ask(http.StatusOK, http.MethodGet, config.PathHealth, "")
-		l.ask(http.StatusOK, http.MethodGet, config.PathReady, "")
-		l.ask(http.StatusBadRequest, http.MethodPost, config.PathUsers, `{"name":"Ada"}`)
-		l.ask(http.StatusNotFound, http.MethodGet, config.PathUsers+"/not-an-id", "")
-		select {
-		case <-l.stop:
-			return
-		case <-time.After(250 * time.Millisecond):
+	for _, r := range []struct {
+		method, path, body string
+		want               int
+	}{
+		{http.MethodGet, config.PathHealth, "", http.StatusOK},
+		{http.MethodGet, config.PathReady, "", http.StatusOK},
+		{http.MethodPost, config.PathUsers, `{"name":"Ada"}`, http.StatusBadRequest},
+		{http.MethodGet, config.PathUsers + "/not-an-id", "", http.StatusNotFound},
+	} {
+		a := l.system.call(r.method, r.path, []byte(r.body), "Content-Type: application/json")
+		if a.err != nil || a.status != r.want || a.took > margin {
+			l.finding("%s %s, which needs no AWS: %s", r.method, r.path, a)
 		}
-	}
-}
-
-func (l *load) ask(want int, method, path, body string) {
-	a := l.system.call(method, path, []byte(body), "Content-Type: application/json")
-	if a.err != nil || a.status != want || a.took > margin {
-		l.finding("%s %s, which needs no AWS: %s", method, path, a)
 	}
 }

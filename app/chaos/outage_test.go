@@ -28,11 +28,11 @@ func TestLongOutage(t *testing.T) {
 			l.mark()(t, 6)
 			before := s.goroutines(t)
 			for _, strike := range []func(*testing.T, *system, place){poisoned(blackHole...), refused, throttled(1)} {
-				s.heal(t)
+				s.heal(t, both)
 				strike(t, s, p)
 				time.Sleep(240 * timeout / 3)
 			}
-			s.heal(t)
+			s.heal(t, both)
 			l.mark()(t, 3)
 			l.end()
 			assert.Greater(t, l.refused.Load(), int64(30))

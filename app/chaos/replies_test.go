@@ -63,7 +63,7 @@ func TestLostReplies(t *testing.T) {
 					next.ServeHTTP(w, r)
 				})
 				require.False(t, c.do(w, u), "the responses are lost")
-				s.heal(t)
+				s.heal(t, both)
 				if c.name == opCreateForm {
 					var all sync.WaitGroup
 					answers := make([]answer, 8)

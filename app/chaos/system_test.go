@@ -50,8 +50,8 @@ func prepare(t *testing.T, change func(*config.Config)) *system {
 	s := &system{
 		config:   a.Config,
 		aws:      a,
-		dynamodb: newLink(t, "dynamodb", a.Config.Endpoint),
-		s3:       newLink(t, "s3", a.Config.Endpoint),
+		dynamodb: newLink(t, a.Config.Endpoint),
+		s3:       newLink(t, a.Config.Endpoint),
 		http:     &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true},
 	}
 	t.Cleanup(s.http.CloseIdleConnections)
@@ -67,14 +67,8 @@ func (s *system) awaitReady(t *testing.T) {
 	})
 }
 
-// heal puts everything between the API and AWS, and AWS itself, in good order.
-func (s *system) heal(t *testing.T) {
-	t.Helper()
-	s.healAt(t, places[2])
-}
-
-// healAt does so in one place alone, and leaves the connections of the other as they are.
-func (s *system) healAt(t *testing.T, p place) {
+// heal ends the faults in a place, and leaves the connections of the other as they are.
+func (s *system) heal(t *testing.T, p place) {
 	t.Helper()
 	for _, call := range p.calls() {
 		s.aws.Heal(call)
