@@ -23,8 +23,8 @@ const (
 	gone
 )
 
-// An account is a user as its client knows it. Of a write without a good answer the client knows that
-// it may have been done; it makes the same write again before any other.
+// An account is a user as its client knows it. Of a write without a good answer the client knows
+// that it may have been done; it makes the same write again before any other.
 type account struct {
 	email string // of no other account
 	key   string // Idempotency-Key of its creation; empty: none

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// audit compares, after the load and the fault have ended, what the clients were told with what there
-// is. First each client makes its requests again that were not served. It returns how many images no
-// user names.
+// audit compares, after the load and the fault have ended, what the clients were told with what
+// there is. First each client makes its requests again that were not served. It returns how many
+// images no user names.
 func (l *load) audit(t *testing.T) (unnamed int) {
 	t.Helper()
 	for _, w := range l.workers {

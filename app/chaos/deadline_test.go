@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 
@@ -14,13 +13,11 @@ import (
 // dripping has a response come with 16 bytes every 20 ms.
 const dripping = `{"type":"slicer","attributes":{"average_size":16,"size_variation":8,"delay":20000}}`
 
-// Ensure that a request of any kind, whichever service is silent, and also when one falls silent between two of its
-// calls or slow within one, ends in REQUEST_TIMEOUT and a margin: what it does to tidy up after a failure is within its time, too.
-//
-// The timeout is so long that its parts stand out against the margin.
+// Ensure that a request of any kind, whichever service is silent, and also when one falls silent
+// between two of its calls or slow within one, ends in REQUEST_TIMEOUT and a margin: what it does
+// to tidy up after a failure is within its time, too.
 func TestDeadlines(t *testing.T) {
 	t.Parallel()
-	const timeout = 4 * time.Second
 	silentFrom := func(call string) func(*testing.T, *system, place) {
 		return func(t *testing.T, s *system, p place) {
 			t.Helper()
@@ -31,12 +28,14 @@ func TestDeadlines(t *testing.T) {
 			})
 		}
 	}
-	type silence struct {
+	for _, c := range []struct {
 		name   string
 		strike func(*testing.T, *system, place)
 		place  place
-	}
-	cases := []silence{
+	}{
+		{"DynamoDB", poisoned(blackHole...), onlyDynamoDB},
+		{"S3", poisoned(blackHole...), onlyS3},
+		{"both", poisoned(blackHole...), both},
 		{"DynamoDB from the image on", silentFrom("S3.PutObject"), onlyDynamoDB},
 		{"both from the image on", silentFrom("S3.PutObject"), both},
 		{"both from the write on", silentFrom("DynamoDB.UpdateItem"), both},
@@ -48,14 +47,10 @@ func TestDeadlines(t *testing.T) {
 			}
 			poisoned(dripping)(t, s, onlyDynamoDB)
 		}, onlyDynamoDB},
-	}
-	for _, p := range places {
-		cases = append(cases, silence{p.name, poisoned(blackHole...), p})
-	}
-	for _, c := range cases {
+	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			s := start(t, func(c *config.Config) { c.RequestTimeout = timeout })
+			s := start(t, func(c *config.Config) { c.RequestTimeout = requestTimeout })
 			type request struct{ method, path, body string }
 			at := func(suffix string) string { // of a user of its own
 				return config.PathUsers + "/" + s.create(t, newImage(imageBytes)) + suffix

@@ -14,9 +14,9 @@ import (
 	"prima.internal/app/config"
 )
 
-// Ensure that an image of which a part has been sent when S3 fails ends with a broken connection, in its
-// time, and that one of which nothing has come, though S3 has begun to respond, is a 503. Afterwards the
-// image can be had whole.
+// Ensure that an image of which a part has been sent when S3 fails ends with a broken connection,
+// in its time, and that one of which nothing has come, though S3 has begun to respond, is a 503.
+// Afterwards the image can be had whole.
 func TestDownloadBreaksOff(t *testing.T) {
 	t.Parallel()
 	const size = 1 << 20

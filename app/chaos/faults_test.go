@@ -16,16 +16,13 @@ import (
 	"prima.internal/app/config"
 )
 
-// Times of the tests of faults.
 const (
 	requestTimeout = 4 * time.Second
 	writeTimeout   = 3 * time.Second
 	faultTime      = 5 * time.Second // how long a fault lasts
 	// recoveryTime is how long after a fault requests may begin that still fail.
 	recoveryTime = 2 * time.Second
-)
 
-const (
 	clients = 6                      // of a load
 	pause   = 150 * time.Millisecond // of each, between two calls, on average
 )
@@ -65,15 +62,13 @@ func (p place) links(s *system) []*link {
 	return links
 }
 
-func (p place) calls() []string {
-	var calls []string
-	if p.dynamodb {
-		calls = append(calls, dynamodbCalls...)
+// interceded has a handler take every call to a place.
+func interceded(s *system, p place, handle func(w http.ResponseWriter, r *http.Request, next http.Handler)) {
+	for _, l := range p.links(s) {
+		for _, call := range l.calls {
+			s.aws.Intercede(call, handle)
+		}
 	}
-	if p.s3 {
-		calls = append(calls, s3Calls...)
-	}
-	return calls
 }
 
 // poisoned is a fault of the connections.
@@ -98,9 +93,9 @@ var blackHole = []string{
 	`{"type":"timeout","stream":"downstream","attributes":{"timeout":0}}`,
 }
 
-// faults are what the API must live with. Toxics that change responses leave requests alone, so that
-// calls are carried out whose callers never hear of it: that loses and doubles data. Some faults spare a
-// part of the calls, so that requests get as far as each of their calls.
+// faults are what the API must live with. Toxics that change responses leave requests alone, so
+// that calls are carried out whose callers never hear of it: that loses and doubles data. Some
+// faults spare a part of the calls, so that requests get as far as each of their calls.
 var faults = []fault{
 	{name: "latency that the timeout allows", strike: poisoned(latency), timeout: 30 * time.Second, harmless: true},
 	{name: "latency that the timeout does not allow", strike: poisoned(latency)},
@@ -125,31 +120,26 @@ var faults = []fault{
 
 // firstLost hangs up after each first attempt of a call, which is carried out.
 func firstLost(_ *testing.T, s *system, p place) {
-	for _, call := range p.calls() {
-		s.aws.Intercede(call, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-			if !strings.HasPrefix(r.Header.Get("Amz-Sdk-Request"), "attempt=1;") {
-				next.ServeHTTP(w, r)
-				return
-			}
+	interceded(s, p, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if strings.HasPrefix(r.Header.Get("Amz-Sdk-Request"), "attempt=1;") {
 			next.ServeHTTP(httptest.NewRecorder(), r)
 			panic(http.ErrAbortHandler)
-		})
-	}
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 const latency = `{"type":"latency","attributes":{"latency":2000}}`
 
-// inconstant has every answer come on a connection of its own: a toxic hits or spares a connection for
-// as long as that lasts.
+// inconstant has every response come on a connection of its own: a toxic hits or spares a
+// connection for as long as that lasts.
 func inconstant(strike func(*testing.T, *system, place)) func(*testing.T, *system, place) {
 	return func(t *testing.T, s *system, p place) {
 		t.Helper()
-		for _, call := range p.calls() {
-			s.aws.Intercede(call, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-				w.Header().Set("Connection", "close")
-				next.ServeHTTP(w, r)
-			})
-		}
+		interceded(s, p, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			w.Header().Set("Connection", "close")
+			next.ServeHTTP(w, r)
+		})
 		strike(t, s, p)
 	}
 }
@@ -157,30 +147,29 @@ func inconstant(strike func(*testing.T, *system, place)) func(*testing.T, *syste
 // throttled has AWS refuse a share of all calls, as it does under load.
 func throttled(share float64) func(*testing.T, *system, place) {
 	return func(_ *testing.T, s *system, p place) {
-		for _, call := range p.calls() {
-			status, body := http.StatusBadRequest, `{"__type":"x#ProvisionedThroughputExceededException"}`
-			if strings.HasPrefix(call, "S3.") {
-				status, body = http.StatusServiceUnavailable, `<Error><Code>SlowDown</Code></Error>`
+		interceded(s, p, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			if rand.Float64() >= share {
+				next.ServeHTTP(w, r)
+				return
 			}
-			s.aws.Intercede(call, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-				if rand.Float64() >= share {
-					next.ServeHTTP(w, r)
-					return
-				}
-				_, _ = io.Copy(io.Discard, r.Body)
-				w.Header().Set("X-Amzn-Requestid", "id") // without an id, the error is not AWS's
-				w.Header().Set("X-Amz-Request-Id", "id")
-				w.WriteHeader(status)
-				_, _ = io.WriteString(w, body)
-			})
-		}
+			status, body := http.StatusServiceUnavailable, `<Error><Code>SlowDown</Code></Error>`
+			if r.Header.Get("X-Amz-Target") != "" { // of DynamoDB
+				status, body = http.StatusBadRequest, `{"__type":"x#ProvisionedThroughputExceededException"}`
+			}
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.Header().Set("X-Amzn-Requestid", "id") // without an id, the error is not AWS's
+			w.Header().Set("X-Amz-Request-Id", "id")
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, body)
+		})
 	}
 }
 
 // Ensure that under each fault of DynamoDB, of S3 and of both, and a load of all operations, every
-// request ends in its time with the right status, that requests which need no AWS, or only the other
-// service, are served as before, that liveness and readiness do not change, that every request succeeds
-// that begins recoveryTime after the fault, and that nothing acknowledged is lost and nothing done twice.
+// request ends in its time with the right status, that requests which need no AWS, or only the
+// other service, are served as before, that liveness and readiness do not change, that every
+// request succeeds that begins recoveryTime after the fault, and that nothing acknowledged is lost
+// and nothing done twice.
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	for _, f := range faults {

@@ -1,7 +1,6 @@
 package chaos_test
 
 import (
-	"io"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -14,9 +13,10 @@ import (
 	"prima.internal/app/config"
 )
 
-// Ensure that an outage which lasts hundreds of times as long as a request may is nothing but many 503s,
-// each in its time, that the process is as alive and as ready as before and serves everything after it,
-// and that no request leaves a goroutine behind. The outage lasts 240 times REQUEST_TIMEOUT, which are an hour if that is 15 seconds.
+// Ensure that an outage which lasts hundreds of times as long as a request may is nothing but many
+// 503s, each in its time, that the process is as alive and as ready as before and serves everything
+// after it, and that no request leaves a goroutine behind. The outage lasts 240 times
+// REQUEST_TIMEOUT, which are an hour if that is 15 seconds.
 func TestLongOutage(t *testing.T) {
 	t.Parallel()
 	for _, p := range places {
@@ -45,8 +45,8 @@ func TestLongOutage(t *testing.T) {
 	}
 }
 
-// goroutinesOfConnections is more than connections that are kept need, and less than there are requests
-// in an outage.
+// goroutinesOfConnections is more than connections that are kept need, and less than there are
+// requests in an outage.
 const goroutinesOfConnections = 20
 
 var goroutinesLine = regexp.MustCompile(`(?m)^go_goroutines (\d+)$`)
@@ -54,13 +54,10 @@ var goroutinesLine = regexp.MustCompile(`(?m)^go_goroutines (\d+)$`)
 // goroutines returns how many goroutines the program has.
 func (s *system) goroutines(t *testing.T) int {
 	t.Helper()
-	response, err := http.Get(s.admin + "/metrics")
-	require.NoError(t, err)
-	defer response.Body.Close()
-	metrics, err := io.ReadAll(response.Body)
-	require.NoError(t, err)
-	line := goroutinesLine.FindSubmatch(metrics)
-	require.NotNil(t, line, "%s", metrics)
+	operators := &system{url: s.admin, http: s.http}
+	got := operators.call(http.MethodGet, "/metrics", nil)
+	line := goroutinesLine.FindSubmatch(got.body)
+	require.NotNil(t, line, "%s", got)
 	n, err := strconv.Atoi(string(line[1]))
 	require.NoError(t, err)
 	return n

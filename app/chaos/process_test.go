@@ -13,7 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// startProcess starts the program on a free port, ready or not, and kills it at the end of the test.
+// startProcess starts the program on a free port, ready or not, and kills it at the end of the
+// test.
 func (s *system) startProcess(t *testing.T) {
 	t.Helper()
 	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
@@ -42,17 +43,13 @@ func (s *system) startProcess(t *testing.T) {
 		for text := range strings.Lines(string(data)) {
 			var line struct{ Msg, Address, Admin string }
 			if json.Unmarshal([]byte(text), &line) == nil && line.Msg == "listening" {
-				s.url, s.admin = local(line.Address), local(line.Admin)
+				_, port, _ := net.SplitHostPort(line.Address)
+				_, adminPort, _ := net.SplitHostPort(line.Admin)
+				s.url, s.admin = "http://127.0.0.1:"+port, "http://127.0.0.1:"+adminPort
 			}
 		}
 		return s.url != ""
 	})
-}
-
-// local returns the URL of an address that the program listens on.
-func local(address string) string {
-	_, port, _ := net.SplitHostPort(address)
-	return "http://127.0.0.1:" + port
 }
 
 // await waits until a condition holds, for as long as even a slow machine may take.

@@ -44,9 +44,9 @@ func (c write) prepare(t *testing.T) (*system, *worker, *account) {
 	return s, w, u
 }
 
-// Ensure that a write which was answered 503 although it was carried out, because no response to it or to
-// any question about it came through, is done once: the user is whole, the same request succeeds
-// afterwards, and a create that is repeated many times at once gets the first response.
+// Ensure that a write which was answered 503 although it was carried out, because no response to it
+// or to any question about it came through, is done once: the user is whole, the same request
+// succeeds afterwards, and a create that is repeated many times at once gets the first response.
 func TestLostReplies(t *testing.T) {
 	t.Parallel()
 	for name, toxics := range map[string][]string{
@@ -83,8 +83,8 @@ func TestLostReplies(t *testing.T) {
 	}
 }
 
-// Ensure that a write which reaches DynamoDB only after its request was answered 503, because the network
-// held it back for so long, takes no image away: the user who it made or changed has one.
+// Ensure that a write which reaches DynamoDB only after its request was answered 503, because the
+// network held it back for so long, takes no image away: the user who it made or changed has one.
 func TestLateWrite(t *testing.T) {
 	t.Parallel()
 	for _, c := range writes {

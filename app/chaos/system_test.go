@@ -19,8 +19,8 @@ import (
 	"prima.internal/app/config"
 )
 
-// margin is how much longer than REQUEST_TIMEOUT a request may take here: up to two seconds to find out
-// what became of a write and to remove its image, and the rest for a machine that is busy.
+// margin is how much longer than REQUEST_TIMEOUT a request may take here: up to two seconds to find
+// out what became of a write and to remove its image, and the rest for a machine that is busy.
 const margin = 3 * time.Second
 
 // A system is the API, an AWS of its own, and the links between them.
@@ -48,14 +48,15 @@ func prepare(t *testing.T, change func(*config.Config)) *system {
 	t.Helper()
 	a := awstest.Start(t)
 	s := &system{
-		config:   a.Config,
-		aws:      a,
-		dynamodb: newLink(t, a.Config.Endpoint),
-		s3:       newLink(t, a.Config.Endpoint),
-		http:     &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true},
+		config: a.Config,
+		aws:    a,
+		dynamodb: newLink(t, a.Config.Endpoint, "DynamoDB.GetItem", "DynamoDB.PutItem",
+			"DynamoDB.UpdateItem", "DynamoDB.DeleteItem", "DynamoDB.Scan", "DynamoDB.DescribeTable"),
+		s3:   newLink(t, a.Config.Endpoint, "S3.PutObject", "S3.GetObject", "S3.DeleteObject", "S3.HeadBucket"),
+		http: &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true},
 	}
 	t.Cleanup(s.http.CloseIdleConnections)
-	s.config.Endpoint, s.config.DynamoDBEndpoint, s.config.S3Endpoint = "", s.dynamodb.url(), s.s3.url()
+	s.config.Endpoint, s.config.DynamoDBEndpoint, s.config.S3Endpoint = "", "http://"+s.dynamodb.address, "http://"+s.s3.address
 	change(&s.config)
 	return s
 }
@@ -70,19 +71,13 @@ func (s *system) awaitReady(t *testing.T) {
 // heal ends the faults in a place, and leaves the connections of the other as they are.
 func (s *system) heal(t *testing.T, p place) {
 	t.Helper()
-	for _, call := range p.calls() {
-		s.aws.Heal(call)
-	}
 	for _, l := range p.links(s) {
+		for _, call := range l.calls {
+			s.aws.Heal(call)
+		}
 		l.heal(t)
 	}
 }
-
-// The calls that the API makes: for requests, and to know the state of the service.
-var (
-	dynamodbCalls = []string{"DynamoDB.GetItem", "DynamoDB.PutItem", "DynamoDB.UpdateItem", "DynamoDB.DeleteItem", "DynamoDB.Scan", "DynamoDB.DescribeTable"}
-	s3Calls       = []string{"S3.PutObject", "S3.GetObject", "S3.DeleteObject", "S3.HeadBucket"}
-)
 
 // An answer is what a request came to.
 type answer struct {
@@ -141,9 +136,6 @@ func (a answer) unavailable() error {
 	}
 	if seconds, err := strconv.Atoi(a.header.Get("Retry-After")); err != nil || seconds < 1 {
 		return fmt.Errorf("Retry-After is %q", a.header.Get("Retry-After"))
-	}
-	if got := a.header.Get("Content-Type"); got != "application/problem+json" {
-		return fmt.Errorf("Content-Type is %q", got)
 	}
 	return nil
 }
