@@ -196,3 +196,23 @@ func TestFreshConnections(t *testing.T) {
 	require.NoError(t, err)
 	assert.EqualValues(t, 1, silent.Load(), "attempts that met a dead connection")
 }
+
+// Ensure clients whose calls failed together do not come back together: each wait is drawn anew, up to
+// a bound that doubles.
+func TestBackoffIsJittered(t *testing.T) {
+	t.Parallel()
+	cfg, err := awsclient.Load(t.Context(), config.Default(), slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	retryer := cfg.Retryer()
+	require.Equal(t, 3, retryer.MaxAttempts())
+	for attempt, bound := range map[int]time.Duration{1: 100 * time.Millisecond, 2: 200 * time.Millisecond} {
+		waits := map[time.Duration]bool{}
+		for range 30 {
+			wait, err := retryer.RetryDelay(attempt, io.ErrUnexpectedEOF)
+			require.NoError(t, err)
+			assert.Less(t, wait, bound)
+			waits[wait] = true
+		}
+		assert.Greater(t, len(waits), 20, "attempt %d: %v", attempt, waits)
+	}
+}

@@ -23,8 +23,8 @@ const (
 	gone
 )
 
-// An account is a user as its client knows it. Of a write without a good answer the client knows that
-// it may have been done; it makes the same write again before any other.
+// An account is a user as its client knows it. Of a write without a good answer the client knows
+// that it may have been done; it makes the same write again before any other.
 type account struct {
 	email string // of no other account
 	key   string // Idempotency-Key of its creation; empty: none
@@ -56,18 +56,23 @@ func newImage(size int) []byte {
 	return apitest.PNGWith(content)
 }
 
-// create asks for the user to be created, with the same request each time.
-func (u *account) create(s *system) answer {
-	var header []string
+// creation returns the request that creates the user, the same each time.
+func (u *account) creation() (path string, body []byte, header []string) {
 	if u.key != "" {
 		header = append(header, "Idempotency-Key: "+u.key)
 	}
 	if u.first == nil {
-		body := fmt.Appendf(nil, `{"name":%q,"email":%q}`, u.asked, u.email)
-		return s.call(http.MethodPost, config.PathUsers, body, append(header, "Content-Type: application/json")...)
+		body = fmt.Appendf(nil, `{"name":%q,"email":%q}`, u.asked, u.email)
+		return config.PathUsers, body, append(header, "Content-Type: application/json")
 	}
-	contentType, body := apitest.Form(apitest.Field("name", u.asked), apitest.Field("email", u.email), apitest.File("avatar", "a.png", u.first))
-	return s.call(http.MethodPost, config.PathUser, body, append(header, "Content-Type: "+contentType)...)
+	contentType, body := apitest.Form(
+		apitest.Field("name", u.asked), apitest.Field("email", u.email), apitest.File("avatar", "a.png", u.first))
+	return config.PathUsers, body, append(header, "Content-Type: "+contentType)
+}
+
+func (u *account) create(s *system) answer {
+	path, body, header := u.creation()
+	return s.call(http.MethodPost, path, body, header...)
 }
 
 func (u *account) path() string { return config.PathUsers + "/" + u.id }
@@ -79,7 +84,9 @@ func (u *account) fits(l listed) bool {
 	return l.ID == u.id && l.Email == u.email && name && avatar
 }
 
-func (w *worker) create(u *account) {
+// The operations of a worker on a user report whether they were served.
+
+func (w *worker) create(u *account) bool {
 	if !slices.Contains(w.accounts, u) {
 		w.accounts = append(w.accounts, u)
 	}
@@ -87,102 +94,112 @@ func (w *worker) create(u *account) {
 	if u.first != nil {
 		op = opCreateForm
 	}
-	a := w.do(op, func() answer { return u.create(w.load.system) })
+	path, body, header := u.creation()
+	a, served := w.do(op, http.MethodPost, path, body, header...)
+	if !served {
+		return false
+	}
+	id := createdID(a)
+	if a.status != http.StatusCreated || id == "" || (u.state == alive && id != u.id) {
+		w.load.finding("%s of %+v: %s", op, u, a)
+	}
+	u.id, u.state = id, alive
+	return true
+}
+
+// get also finds out whether a delete was done whose response the client does not know.
+func (w *worker) get(u *account) bool {
+	a, served := w.do(opGet, http.MethodGet, u.path(), nil)
 	switch {
-	case a.refused():
-	case a.status == http.StatusCreated && createdID(a) != "":
-		u.id, u.state = createdID(a), alive
-	default:
-		w.load.finding("%s: %s", op, a)
+	case !served:
+		return false
+	case a.status == http.StatusNotFound && (u.state == deleting || u.state == gone):
+		u.state = gone
+		return true
+	case u.state == gone:
+		w.load.finding("%s was deleted and is there: %s", u.id, a)
+		return true
 	}
+	u.state = alive
+	w.shows(opGet, u, a)
+	return true
 }
 
-func (w *worker) get(u *account) {
-	a := w.do(opGet, func() answer { return w.load.system.call(http.MethodGet, u.path(), nil) })
-	if !a.refused() {
-		w.shows(opGet, u, a)
-	}
-}
-
-// shows checks an answer that shows a user.
+// shows checks a response that shows a user.
 func (w *worker) shows(op string, u *account, a answer) {
 	var l listed
 	if a.status != http.StatusOK || json.Unmarshal(a.body, &l) != nil || !u.fits(l) {
-		w.load.finding("%s of %+v: %s", op, u, a)
+		w.load.finding("%s of %s, named %q or %q: %s", op, u.id, u.name, u.nextName, a)
 	}
 }
 
-func (w *worker) patch(u *account) {
+func (w *worker) patch(u *account) bool {
 	if u.nextName == "" {
 		u.nextName = "Grace " + rand.Text()
 	}
-	a := w.do(opPatch, func() answer {
-		return w.load.system.call(http.MethodPatch, u.path(), fmt.Appendf(nil, `{"name":%q}`, u.nextName), "Content-Type: application/merge-patch+json")
-	})
-	if a.refused() {
-		return
+	body := fmt.Appendf(nil, `{"name":%q}`, u.nextName)
+	a, served := w.do(opPatch, http.MethodPatch, u.path(), body, "Content-Type: application/json")
+	if served {
+		u.name, u.nextName = u.nextName, ""
+		w.shows(opPatch, u, a)
 	}
-	u.name, u.nextName = u.nextName, ""
-	w.shows(opPatch, u, a)
+	return served
 }
 
-func (w *worker) putAvatar(u *account) {
+func (w *worker) putAvatar(u *account) bool {
 	if u.nextAvatar == nil {
-		u.nextAvatar = w.avatar()
+		u.nextAvatar = newImage(imageBytes)
 	}
-	a := w.do(opPutAvatar, func() answer {
-		return w.load.system.call(http.MethodPut, u.path()+"/avatar", u.nextAvatar)
-	})
-	if a.refused() {
-		return
+	a, served := w.do(opPutAvatar, http.MethodPut, u.path()+"/avatar", u.nextAvatar)
+	if served {
+		u.avatar, u.nextAvatar = u.nextAvatar, nil
+		w.shows(opPutAvatar, u, a)
 	}
-	u.avatar, u.nextAvatar = u.nextAvatar, nil
-	w.shows(opPutAvatar, u, a)
+	return served
 }
 
-func (w *worker) getAvatar(u *account) {
-	a := w.do(opGetAvatar, func() answer { return w.load.system.call(http.MethodGet, u.path()+"/avatar", nil) })
-	if !a.refused() {
-		w.showsAvatar(u, a)
-	}
-}
-
-// showsAvatar checks an answer that is a user's image, or that there is none.
-func (w *worker) showsAvatar(u *account, a answer) {
+func (w *worker) getAvatar(u *account) bool {
+	a, served := w.do(opGetAvatar, http.MethodGet, u.path()+"/avatar", nil)
 	switch {
+	case !served:
 	case a.status == http.StatusNotFound && u.avatar == nil:
 	case a.status == http.StatusOK && u.avatar != nil && bytes.Equal(a.body, u.avatar):
 	case a.status == http.StatusOK && u.nextAvatar != nil && bytes.Equal(a.body, u.nextAvatar):
 	default:
-		w.load.finding("%s of %s, an image of %d bytes expected, or one of %d: %d bytes, %s", opGetAvatar, u.id, len(u.avatar), len(u.nextAvatar), len(a.body), a)
+		w.load.finding("%s of %s is neither image: %d bytes, %s", opGetAvatar, u.id, len(a.body), a)
 	}
+	return served
 }
 
-func (w *worker) delete(u *account) {
-	before := u.state
-	a := w.do(opDelete, func() answer { return w.load.system.call(http.MethodDelete, u.path(), nil) })
+func (w *worker) delete(u *account) bool {
+	a, served := w.do(opDelete, http.MethodDelete, u.path(), nil)
 	switch {
-	case a.refused():
+	case !served:
 		u.state = deleting
-	case a.status == http.StatusNoContent, a.status == http.StatusNotFound && before == deleting:
+	case a.status == http.StatusNoContent, a.status == http.StatusNotFound && u.state == deleting:
 		u.state = gone
 	default:
 		w.load.finding("%s of %s: %s", opDelete, u.id, a)
 	}
+	return served
 }
 
-func (w *worker) list() {
+// list gets all users, or so many.
+func (w *worker) list(op string, limit int) {
+	path := config.PathUsers
+	if limit > 0 {
+		path += fmt.Sprint("?limit=", limit)
+	}
 	known := slices.Clone(w.accounts)
-	a := w.do(opList, func() answer { return w.load.system.call(http.MethodGet, config.PathUsers, nil) })
-	if a.refused() {
-		return
-	}
+	a, served := w.do(op, http.MethodGet, path, nil)
 	var users []listed
-	if a.status != http.StatusOK || json.Unmarshal(a.body, &users) != nil {
-		w.load.finding("%s: %s", opList, a)
-		return
+	switch {
+	case !served:
+	case a.status != http.StatusOK || json.Unmarshal(a.body, &users) != nil || (limit > 0 && len(users) > limit):
+		w.load.finding("%s: %s", op, a)
+	case limit == 0:
+		w.lists(known, users)
 	}
-	w.lists(known, users)
 }
 
 // lists checks that a list shows the worker's users once and as they are.
@@ -201,19 +218,5 @@ func (w *worker) lists(known []*account, users []listed) {
 		case u.state == gone && len(shown) > 0:
 			w.load.finding("%s was deleted and is in the list", u.id)
 		}
-	}
-}
-
-func (w *worker) page() {
-	const limit = 5
-	a := w.do(opPage, func() answer {
-		return w.load.system.call(http.MethodGet, fmt.Sprint(config.PathUsers, "?limit=", limit), nil)
-	})
-	if a.refused() {
-		return
-	}
-	var users []listed
-	if a.status != http.StatusOK || json.Unmarshal(a.body, &users) != nil || len(users) > limit {
-		w.load.finding("%s: %s", opPage, a)
 	}
 }

@@ -1,88 +1,66 @@
 package chaos_test
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/url"
 	"strings"
-	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 
 	"github.com/Shopify/toxiproxy/v2"
-	"github.com/Shopify/toxiproxy/v2/toxics"
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 )
 
 // A link is the way from the API to one service, with a proxy on it.
 type link struct {
-	name     string
 	address  string // of the proxy
 	upstream string // of the service
-
-	mu    sync.Mutex
-	proxy *toxiproxy.Proxy
+	calls    []string
+	proxy    atomic.Pointer[toxiproxy.Proxy]
 }
 
-// newLink returns a link in good order that ends with the test.
-func newLink(t *testing.T, name, endpoint string) *link {
+// newLink returns a link for these calls, in good order, that ends with the test.
+func newLink(t *testing.T, endpoint string, calls ...string) *link {
 	t.Helper()
-	upstream, err := url.Parse(endpoint)
-	require.NoError(t, err)
-	l := &link{name: name, upstream: upstream.Host}
-	for range 100 { // ports, each of which somebody else may have
+	l := &link{upstream: strings.TrimPrefix(endpoint, "http://"), calls: calls}
+	await(t, "a port is free", func() bool {
 		l.address = freshAddress()
-		if err = l.open(); err == nil {
-			break
-		}
-	}
-	require.NoError(t, err)
+		return l.open() == nil
+	})
 	t.Cleanup(l.refuse)
 	return l
 }
 
 var lastPort atomic.Int64
 
-// freshAddress returns an address that no link has had. Its port is below those that the system hands
-// out, and those of a cluster's node, so that nobody takes it while a proxy does not listen.
+// freshAddress returns an address that no link has had. Its port is below those that the system
+// hands out, and those of a cluster's node, so that nobody takes it while a proxy does not listen.
 func freshAddress() string {
 	const first, ports = 16_000, 12_000
 	lastPort.CompareAndSwap(0, rand.Int64N(ports)+1) // not those of the last run, which may still close
 	return fmt.Sprint("127.0.0.1:", first+lastPort.Add(1)%ports)
 }
 
-func (l *link) url() string { return "http://" + l.address }
-
 func (l *link) open() error {
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
-	proxy := toxiproxy.NewProxy(server, l.name, l.address, l.upstream)
+	proxy := toxiproxy.NewProxy(server, l.address, l.address, l.upstream)
 	if err := proxy.Start(); err != nil {
 		return err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.proxy = proxy
+	l.proxy.Store(proxy)
 	return nil
 }
 
-func (l *link) current() *toxiproxy.Proxy {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.proxy
-}
-
 // refuse ends every connection and has the port refuse new ones.
-func (l *link) refuse() { l.current().Stop() }
+func (l *link) refuse() { l.proxy.Load().Stop() }
 
 // poison has toxics, which are JSON as toxiproxy's API takes it, work on the connections that there
 // are and on those to come.
 func (l *link) poison(t *testing.T, added ...string) {
 	t.Helper()
 	for _, toxic := range added {
-		_, err := l.current().Toxics.AddToxicJson(strings.NewReader(toxic))
+		_, err := l.proxy.Load().Toxics.AddToxicJson(strings.NewReader(toxic))
 		require.NoError(t, err, toxic)
 	}
 }
@@ -93,39 +71,7 @@ func (l *link) poison(t *testing.T, added ...string) {
 func (l *link) heal(t *testing.T) {
 	t.Helper()
 	l.refuse()
-	// A program that another test starts meanwhile has a copy of the listener until it runs, and with it the port.
-	var err error
-	await(t, l.address+" is free again", func() bool {
-		err = l.open()
-		return !errors.Is(err, syscall.EADDRINUSE)
-	})
-	require.NoError(t, err)
-}
-
-// silence is a toxic that swallows what goes through connections which were there when it was added, for
-// good, and passes what goes through later ones: what a firewall does that has forgotten its connections.
-type silence struct {
-	settled atomic.Bool // those that were there have been seen
-}
-
-func (s *silence) NewState() any { return !s.settled.Load() }
-
-func (s *silence) Pipe(stub *toxics.ToxicStub) {
-	if silent, _ := stub.State.(bool); silent {
-		new(toxics.TimeoutToxic).Pipe(stub)
-		return
-	}
-	new(toxics.NoopToxic).Pipe(stub)
-}
-
-func init() { toxics.Register("silence", new(silence)) }
-
-// silence has every connection that there is swallow what it is given.
-func (l *link) silence(t *testing.T) {
-	t.Helper()
-	added, err := l.current().Toxics.AddToxicJson(strings.NewReader(`{"type":"silence","stream":"upstream","attributes":{}}`))
-	require.NoError(t, err)
-	toxic, ok := added.Toxic.(*silence)
-	require.True(t, ok, "%T", added.Toxic)
-	toxic.settled.Store(true)
+	// A program that another test starts meanwhile has a copy of the listener until it runs, and with it
+	// the port.
+	await(t, l.address+" is free again", func() bool { return l.open() == nil })
 }

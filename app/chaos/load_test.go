@@ -2,7 +2,6 @@ package chaos_test
 
 import (
 	"crypto/rand"
-	"fmt"
 	mathrand "math/rand/v2"
 	"net/http"
 	"slices"
@@ -10,8 +9,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/stretchr/testify/assert"
 
 	"prima.internal/app/config"
 )
@@ -30,198 +27,134 @@ const (
 )
 
 var (
-	allOps = []string{opCreate, opCreateForm, opGet, opList, opPage, opPatch, opPutAvatar, opGetAvatar, opDelete}
-	// opsWithoutS3 can do their part while S3 cannot: the image of a deleted user may stay.
+	// opsWithoutS3 succeed without S3: the image of a deleted user may stay.
 	opsWithoutS3 = []string{opCreate, opGet, opList, opPage, opPatch, opDelete}
+	allOps       = append([]string{opCreateForm, opPutAvatar, opGetAvatar}, opsWithoutS3...)
 )
 
-// A load is clients that use the API in every way and know what they have been told, and one who
-// asks it what takes no AWS.
+// A load is clients that use the API in every way and remember what they have been told, and one
+// that sends requests which need no AWS.
 type load struct {
-	system  *system
-	workers []*worker
-	// uploaders are further clients, which are there for a time.
-	uploaders []*worker
-	stop      chan struct{}
-	running   sync.WaitGroup
+	t        *testing.T
+	system   *system
+	workers  []*worker
+	end      func() // waits until every request has its response
+	running  sync.WaitGroup
+	refused  atomic.Int64 // calls
+	findings atomic.Int64
 
 	mu     sync.Mutex
-	calls  []call
-	wrong  []string
 	spared []string // operations that must not fail now
-	probes int      // requests that take no AWS
 }
 
-// A call is a request of a load.
-type call struct {
-	op     string
-	began  time.Time
-	took   time.Duration
-	status int // 0 for a connection that broke
-	// excused: the machine stalled, which may be what made the call fail.
-	excused bool
-}
-
-// ok reports whether the call was answered, be it that there is no such thing.
-func (c call) ok() bool { return c.status != 0 && c.status < http.StatusInternalServerError }
-
-// A worker is a client of a load. Its users are its own, so that nobody else changes them.
+// A worker is a client of a load. Nobody else changes its users.
 type worker struct {
 	load     *load
 	accounts []*account
 	done     atomic.Int64 // calls
-	pause    time.Duration
-	image    []byte // every avatar; nil: a new one each time
 }
 
-// startLoad starts a load with this pause of each worker between two calls, on average. It ends with
-// the test if it has not ended before.
+// startLoad starts a load with this pause of each worker between two calls, on average. It ends
+// with the test if it has not ended before.
 func startLoad(t *testing.T, s *system, workers int, pause time.Duration) *load {
 	t.Helper()
-	l := &load{system: s, stop: make(chan struct{})}
+	stop := make(chan struct{})
+	l := &load{t: t, system: s}
+	l.end = sync.OnceFunc(func() {
+		close(stop)
+		l.running.Wait()
+	})
 	for range workers {
-		l.workers = append(l.workers, &worker{load: l, pause: pause})
+		w := &worker{load: l}
+		l.workers = append(l.workers, w)
+		l.running.Go(func() { until(stop, pause, w.step) })
 	}
-	for _, w := range l.workers {
-		l.running.Go(w.run)
-	}
-	l.running.Go(l.probe)
+	l.running.Go(func() { until(stop, pause, l.probe) })
 	t.Cleanup(l.end)
 	return l
 }
 
-// end waits until every request has been answered.
-func (l *load) end() {
-	select {
-	case <-l.stop:
-	default:
-		close(l.stop)
+// until does something again and again, with this pause on average.
+func until(stop <-chan struct{}, pause time.Duration, do func()) {
+	for {
+		do()
+		select {
+		case <-stop:
+			return
+		case <-time.After(pause/2 + mathrand.N(pause)):
+		}
 	}
-	l.running.Wait()
 }
 
 // mark returns a function that waits until every client has made n more calls, all begun and ended
 // after mark was called.
-func (l *load) mark() (await func(t *testing.T, n int64)) {
+func (l *load) mark() (reached func(t *testing.T, n int64)) {
 	before := make([]int64, len(l.workers))
 	for i, w := range l.workers {
 		before[i] = w.done.Load() + 1 // one may have begun
 	}
 	return func(t *testing.T, n int64) {
 		t.Helper()
-		awaitFor(t, 3*time.Minute, fmt.Sprint("each client makes ", n, " calls"), func() bool {
-			for i, w := range l.workers {
-				if w.done.Load() < before[i]+n {
-					return false
-				}
-			}
-			return true
-		})
+		for i, w := range l.workers {
+			await(t, "each client makes more calls", func() bool { return w.done.Load() >= before[i]+n })
+		}
 	}
 }
 
-// spare has the load find fault with every failure of some operations.
+// spare makes every failure of these operations a finding, if the call begins and ends after this.
 func (l *load) spare(ops ...string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.spared = ops
 }
 
-// between returns the calls that began in a time.
-func (l *load) between(from, to time.Time) []call {
+func (l *load) spares(op string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var calls []call
-	for _, c := range l.calls {
-		if !c.began.Before(from) && c.began.Before(to) {
-			calls = append(calls, c)
-		}
-	}
-	return calls
+	return slices.Contains(l.spared, op)
 }
 
-// finding notes what the API did wrong.
+// finding fails the test with what the API did wrong, and shows the first of many.
 func (l *load) finding(format string, args ...any) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.wrong = append(l.wrong, fmt.Sprintf(format, args...))
-}
-
-// verdict fails the test with what has been found.
-func (l *load) verdict(t *testing.T) {
-	t.Helper()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	const shown = 20
-	for i, finding := range l.wrong {
-		if i == shown {
-			t.Logf("… and %d more", len(l.wrong)-shown)
-			break
-		}
-		t.Log(finding)
+	if l.findings.Add(1) > 20 {
+		l.t.Fail()
+		return
 	}
-	assert.Empty(t, l.wrong, "findings")
+	l.t.Errorf(format, args...)
 }
 
-// limit returns how long a request may take.
-func (l *load) limit(op string) time.Duration {
+// do makes a call, checks what holds for every call, and reports whether it was served: not told to
+// come again, and not cut off.
+func (w *worker) do(op, method, path string, body []byte, header ...string) (answer, bool) {
+	l := w.load
+	spared := l.spares(op)
+	a := l.system.call(method, path, body, header...)
+	spared = spared && l.spares(op)
+	w.done.Add(1)
+
 	limit := l.system.config.RequestTimeout + margin
 	if op == opGetAvatar { // it is sent while it is read
 		limit += l.system.config.WriteTimeout
 	}
-	return limit
+	if a.took > limit {
+		l.finding("%s took longer than %s: %s", op, limit, a)
+	}
+	served := a.err == nil && a.status != http.StatusServiceUnavailable
+	if served {
+		return a, true
+	}
+	l.refused.Add(1)
+	begun := op == opGetAvatar && a.status == http.StatusOK // a download may break off
+	if err := a.unavailable(); err != nil && !begun {
+		l.finding("%s: %v: %s", op, err, a)
+	}
+	if spared {
+		l.finding("%s should have been spared: %s", op, a)
+	}
+	return a, false
 }
 
-// do makes a call and checks what is so for all of them.
-func (w *worker) do(op string, request func() answer) answer {
-	a := request()
-	excused := a.excused(w.load.system.config.RequestTimeout)
-	w.load.mu.Lock()
-	spared := slices.Contains(w.load.spared, op) && !excused
-	status := a.status
-	if a.err != nil {
-		status = 0
-	}
-	w.load.calls = append(w.load.calls, call{op: op, began: a.began, took: a.took, status: status, excused: excused})
-	w.load.mu.Unlock()
-	w.done.Add(1)
-
-	if limit := w.load.limit(op) + a.allowance(); a.took > limit {
-		w.load.finding("%s took longer than %s: %s", op, limit, a)
-	}
-	switch {
-	case a.err != nil:
-		if a.status != http.StatusOK || op != opGetAvatar {
-			w.load.finding("%s broke: %s", op, a)
-		} else if spared {
-			w.load.finding("%s should have been spared: %s", op, a)
-		}
-	case a.status == http.StatusServiceUnavailable:
-		if err := a.unavailable(); err != nil {
-			w.load.finding("%s: %v: %s", op, err, a)
-		}
-		if spared {
-			w.load.finding("%s should have been spared: %s", op, a)
-		}
-	}
-	return a
-}
-
-// refused reports whether a call was told to come again or lost its connection: what do has judged.
-func (a answer) refused() bool { return a.err != nil || a.status == http.StatusServiceUnavailable }
-
-func (w *worker) run() {
-	for {
-		w.step()
-		select {
-		case <-w.load.stop:
-			return
-		case <-time.After(w.pause/2 + mathrand.N(w.pause)):
-		}
-	}
-}
-
-// step makes one call, or two: one that finds no user to be about makes one.
+// step makes one call.
 func (w *worker) step() {
 	switch mathrand.IntN(18) {
 	case 0, 1:
@@ -229,15 +162,15 @@ func (w *worker) step() {
 	case 2:
 		w.create(newAccount(nil, ""))
 	case 3:
-		w.create(newAccount(w.avatar(), rand.Text()))
+		w.create(newAccount(newImage(imageBytes), rand.Text()))
 	case 4:
-		w.create(newAccount(w.avatar(), ""))
+		w.create(newAccount(newImage(imageBytes), ""))
 	case 5, 6:
 		w.with(w.get, alive)
 	case 7:
-		w.list()
+		w.list(opList, 0)
 	case 8:
-		w.page()
+		w.list(opPage, 5)
 	case 9, 10:
 		w.with(w.patch, alive)
 	case 11, 12:
@@ -251,16 +184,9 @@ func (w *worker) step() {
 	}
 }
 
-// avatar returns an image to send.
-func (w *worker) avatar() []byte {
-	if w.image != nil {
-		return w.image
-	}
-	return newImage(imageBytes)
-}
-
-// with does something with one of the users that are in these states.
-func (w *worker) with(do func(*account), states ...state) {
+// with does something with one of the users that are in these states, and creates one if there is
+// none.
+func (w *worker) with(do func(*account) bool, states ...state) {
 	var some []*account
 	for _, u := range w.accounts {
 		if slices.Contains(states, u.state) && (u.state != unanswered || u.key != "") {
@@ -268,36 +194,26 @@ func (w *worker) with(do func(*account), states ...state) {
 		}
 	}
 	if len(some) == 0 {
-		u := newAccount(w.avatar(), rand.Text())
-		w.create(u)
+		w.create(newAccount(newImage(imageBytes), rand.Text()))
 		return
 	}
 	do(some[mathrand.IntN(len(some))])
 }
 
-// probe asks for what takes no AWS, and for the state of the replica, until the load ends.
+// probe sends requests that need no AWS, and asks for the state of the replica.
 func (l *load) probe() {
-	for {
-		l.ask(http.StatusOK, http.MethodGet, config.PathHealth, nil)
-		l.ask(http.StatusOK, http.MethodGet, config.PathReady, nil)
-		l.ask(http.StatusBadRequest, http.MethodPost, config.PathUsers, []byte(`{"name":"Ada"}`))
-		l.ask(http.StatusNotFound, http.MethodGet, config.PathUsers+"/not-an-id", nil)
-		l.ask(http.StatusNotFound, http.MethodDelete, config.PathUsers+"/not-an-id", nil)
-		l.ask(http.StatusUnsupportedMediaType, http.MethodPost, config.PathUsers, []byte("x"), "Content-Type: text/plain")
-		select {
-		case <-l.stop:
-			return
-		case <-time.After(250 * time.Millisecond):
+	for _, r := range []struct {
+		method, path, body string
+		want               int
+	}{
+		{http.MethodGet, config.PathHealth, "", http.StatusOK},
+		{http.MethodGet, config.PathReady, "", http.StatusOK},
+		{http.MethodPost, config.PathUsers, `{"name":"Ada"}`, http.StatusBadRequest},
+		{http.MethodGet, config.PathUsers + "/not-an-id", "", http.StatusNotFound},
+	} {
+		a := l.system.call(r.method, r.path, []byte(r.body), "Content-Type: application/json")
+		if a.err != nil || a.status != r.want || a.took > margin {
+			l.finding("%s %s, which needs no AWS: %s", r.method, r.path, a)
 		}
 	}
-}
-
-func (l *load) ask(want int, method, path string, body []byte, header ...string) {
-	a := l.system.call(method, path, body, header...)
-	if a.err != nil || a.status != want || a.took > margin+a.allowance() {
-		l.finding("%s %s, which takes no AWS: %s", method, path, a)
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.probes++
 }

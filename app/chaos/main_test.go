@@ -2,7 +2,7 @@ package chaos_test
 
 import (
 	"flag"
-	"fmt"
+	"log"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,37 +16,23 @@ import (
 var program string
 
 func TestMain(m *testing.M) {
-	status, err := run(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		status = 1
-	}
-	os.Exit(status)
-}
-
-func run(m *testing.M) (status int, err error) {
 	zerolog.SetGlobalLevel(zerolog.Disabled) // toxiproxy's own lines
-
 	dir, err := os.MkdirTemp("", "prima-api")
 	if err != nil {
-		return 0, err
+		log.Fatal(err)
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
 	program = filepath.Join(dir, "prima-api")
 	build := exec.Command("go", "build", "-o", program, "prima.internal/app/cmd/prima-api")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
-		return 0, fmt.Errorf("build the program: %w\n%s", err, out)
+		log.Fatalf("build the program: %v\n%s", err, out)
 	}
-
-	if err := machine.begin(); err != nil {
-		return 0, err
-	}
-	defer machine.leave()
-	// These tests wait far more than they compute. A -parallel of the caller's goes before this.
+	// These tests wait far more than they compute. A -parallel of the caller's takes precedence.
 	if err := flag.Set("test.parallel", "16"); err != nil {
-		return 0, err
+		log.Fatal(err)
 	}
 	flag.Parse()
-	return m.Run(), nil
+	status := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(status)
 }

@@ -1,162 +1,59 @@
 package chaos_test
 
 import (
-	"bufio"
 	"encoding/json"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
-	"regexp"
-	"runtime"
-	"strconv"
+	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"prima.internal/app/config"
 )
 
-// A process is the program.
-type process struct {
-	*exec.Cmd
-	url string
-	log *tail
-}
-
-// startProcess starts the program on a free port, ready or not, and kills it at the end of the test.
-func startProcess(t *testing.T, c config.Config) *process {
+// startProcess starts the program on a free port, ready or not, and kills it at the end of the
+// test.
+func (s *system) startProcess(t *testing.T) {
 	t.Helper()
-	p := &process{Cmd: exec.Command(program), log: new(tail)}
-	c.Port = 0
-	for _, v := range c.Environ() {
+	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	require.NoError(t, err)
+	defer log.Close()
+	p := exec.Command(program)
+	for _, v := range s.config.Environ() {
 		p.Env = append(p.Env, v.Name+"="+v.Value)
 	}
-	p.Env = append(p.Env, "PORT=0", "ADMIN_PORT=0", "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_EC2_METADATA_DISABLED=true")
-	p.Stderr = p.log
+	p.Env = append(p.Env, "PORT=0", "ADMIN_PORT=0",
+		"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_EC2_METADATA_DISABLED=true")
+	p.Stderr = log
 	require.NoError(t, p.Start())
-	ended := make(chan struct{})
-	go func() {
-		_ = p.Wait()
-		close(ended)
-	}()
 	t.Cleanup(func() {
 		_ = p.Process.Kill()
-		<-ended
+		_ = p.Wait()
 		if t.Failed() {
-			t.Logf("what the program's log says last beside the requests that went well:\n%s", p.log.notable())
+			const shown = 8 << 10
+			data, _ := os.ReadFile(log.Name()) // nothing, then
+			t.Logf("the end of the program's log:\n%s", data[max(0, len(data)-shown):])
 		}
 	})
 	await(t, "the program listens", func() bool {
-		p.url = listening(p.log.String())
-		return p.url != ""
-	})
-	return p
-}
-
-// listening returns the URL that a log names, "" if it names none yet.
-func listening(log string) string {
-	for scanner := bufio.NewScanner(strings.NewReader(log)); scanner.Scan(); {
-		var line struct{ Msg, Address string }
-		if json.Unmarshal(scanner.Bytes(), &line) == nil && line.Msg == "listening" {
-			_, port, _ := net.SplitHostPort(line.Address)
-			return "http://127.0.0.1:" + port
-		}
-	}
-	return ""
-}
-
-// vitals is what a process holds.
-type vitals struct {
-	memory  int64 // resident, in MiB
-	peak    int64 // the most that memory has been
-	threads int64
-	files   int64 // open descriptors, connections included
-}
-
-func (v vitals) String() string {
-	return fmt.Sprintf("%d MiB (peak %d), %d threads, %d descriptors", v.memory, v.peak, v.threads, v.files)
-}
-
-var statusLine = regexp.MustCompile(`(?m)^(VmRSS|VmHWM|Threads):\s+(\d+)`)
-
-// hasVitals is whether the system tells what a process holds: only Linux has this /proc.
-const hasVitals = runtime.GOOS == "linux"
-
-// vitals returns what the process holds now, and zeros where the system does not tell.
-func (p *process) vitals(t *testing.T) vitals {
-	t.Helper()
-	var v vitals
-	if !hasVitals {
-		return v
-	}
-	dir := fmt.Sprintf("/proc/%d/", p.Process.Pid)
-	status, err := os.ReadFile(dir + "status")
-	require.NoError(t, err)
-	for _, line := range statusLine.FindAllStringSubmatch(string(status), -1) {
-		n, err := strconv.ParseInt(line[2], 10, 64)
+		data, err := os.ReadFile(log.Name())
 		require.NoError(t, err)
-		switch line[1] {
-		case "VmRSS":
-			v.memory = n >> 10
-		case "VmHWM":
-			v.peak = n >> 10
-		case "Threads":
-			v.threads = n
+		for text := range strings.Lines(string(data)) {
+			var line struct{ Msg, Address, Admin string }
+			if json.Unmarshal([]byte(text), &line) == nil && line.Msg == "listening" {
+				_, port, _ := net.SplitHostPort(line.Address)
+				_, adminPort, _ := net.SplitHostPort(line.Admin)
+				s.url, s.admin = "http://127.0.0.1:"+port, "http://127.0.0.1:"+adminPort
+			}
 		}
-	}
-	files, err := os.ReadDir(dir + "fd")
-	require.NoError(t, err)
-	v.files = int64(len(files))
-	return v
-}
-
-// A tail keeps the end of what is written to it, to be read meanwhile.
-type tail struct {
-	mu   sync.Mutex
-	data []byte
-}
-
-const tailBytes = 256 << 10
-
-func (l *tail) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.data = append(l.data, p...)
-	if len(l.data) > 4*tailBytes {
-		l.data = append(l.data[:0], l.data[len(l.data)-tailBytes:]...)
-	}
-	return len(p), nil
-}
-
-func (l *tail) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return string(l.data)
-}
-
-// notable returns the last lines that tell of more than a request that went well.
-func (l *tail) notable() string {
-	const shown = 20
-	var lines []string
-	for line := range strings.Lines(l.String()) {
-		if !strings.Contains(line, `"level":"INFO"`) {
-			lines = append(lines, line)
-		}
-	}
-	return strings.Join(lines[max(0, len(lines)-shown):], "")
+		return s.url != ""
+	})
 }
 
 // await waits until a condition holds, for as long as even a slow machine may take.
 func await(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	awaitFor(t, time.Minute, what, condition)
-}
-
-func awaitFor(t *testing.T, limit time.Duration, what string, condition func() bool) {
-	t.Helper()
-	require.Eventually(t, condition, limit, 10*time.Millisecond, what)
+	require.Eventually(t, condition, 2*time.Minute, 10*time.Millisecond, what)
 }

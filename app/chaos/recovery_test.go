@@ -3,224 +3,64 @@ package chaos_test
 import (
 	"encoding/json"
 	"net/http"
-	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"prima.internal/app/config"
 )
 
-// pooled is how many connections to DynamoDB a test has the API keep.
-const pooled = 16
-
-// fillPool has the API make that many connections to DynamoDB, by as many requests at once, and keep them.
-func (s *system) fillPool(t *testing.T, id string) {
-	t.Helper()
-	var waiting atomic.Int64
-	release := make(chan struct{})
-	s.aws.Intercede("DynamoDB.GetItem", func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-		if waiting.Add(1) == pooled {
-			close(release)
-		}
-		<-release
-		next.ServeHTTP(w, r)
-	})
-	for _, got := range s.together(id) {
-		require.Equal(t, http.StatusOK, got.status, "%s", got)
-	}
-	s.aws.Heal("DynamoDB.GetItem")
-}
-
-// together asks for a user many times at once.
-func (s *system) together(id string) []answer {
-	answers := make([]answer, pooled)
-	var all sync.WaitGroup
-	for i := range answers {
-		all.Go(func() { answers[i] = s.call(http.MethodGet, config.PathUsers+"/"+id, nil) })
-	}
-	all.Wait()
-	return answers
-}
-
-// Ensure that connections which ended while the API kept them for later, as those to a DynamoDB that was restarted, fail
-// no request: neither the first nor as many at once as there were connections.
-func TestClosedConnections(t *testing.T) {
-	t.Parallel()
-	const timeout = 10 * time.Second
-	s := start(t, func(c *config.Config) { c.RequestTimeout = timeout })
-	id := s.create(t, nil)
-	s.fillPool(t, id)
-	s.dynamodb.heal(t)
-	first := s.call(http.MethodGet, config.PathUsers+"/"+id, nil)
-	works(t, timeout, first, "the first request")
-	for _, got := range s.together(id) {
-		works(t, timeout, got, "one of many requests")
-	}
-	t.Logf("figure: %d kept connections were closed; the first request then took %s", pooled, first.took.Round(time.Millisecond))
-}
-
-// Ensure that connections which died in silence while the API kept them for later, as behind a firewall that has forgotten
-// them, fail no request: one attempt may be lost to such a connection, and the next does not take another.
-func TestDeadConnections(t *testing.T) {
-	t.Parallel()
-	const timeout = 6 * time.Second // a third of it for each attempt
-	s := start(t, func(c *config.Config) { c.RequestTimeout = timeout })
-	id := s.create(t, nil)
-	s.fillPool(t, id)
-	s.dynamodb.silence(t)
-	for range 3 {
-		got := s.call(http.MethodGet, config.PathUsers+"/"+id, nil)
-		works(t, timeout, got, "a request")
-		t.Logf("figure: with %d kept connections dead, a request took %s of %s", pooled, got.took.Round(time.Millisecond), timeout)
-	}
-	for _, got := range s.together(id) {
-		works(t, timeout, got, "one of many requests")
-	}
-}
-
-// recoverWithin is how soon the API must have noticed that what was missing is there. It asks twice a second.
-const recoverWithin = 10 * time.Second
-
-// Ensure that a replica whose table or bucket is gone, as after LocalStack was restarted and has forgotten them, says on
-// /readyz which is missing, answers requests that need it 503 and others as ever, stays alive, and is ready again within
-// seconds after it was made anew, without a restart.
-func TestResourcesLost(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		lose          func(t *testing.T, s *system)
-		table, bucket bool
-	}{
-		"table": {func(t *testing.T, s *system) {
-			t.Helper()
-			_, err := s.aws.DynamoDB.DeleteTable(t.Context(), &dynamodb.DeleteTableInput{TableName: aws.String(s.config.Table)})
-			require.NoError(t, err)
-		}, true, false},
-		"bucket": {func(t *testing.T, s *system) {
-			t.Helper()
-			for _, key := range s.aws.Objects(t) {
-				_, err := s.aws.S3.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: aws.String(s.config.Bucket), Key: aws.String(key)})
-				require.NoError(t, err)
-			}
-			_, err := s.aws.S3.DeleteBucket(t.Context(), &s3.DeleteBucketInput{Bucket: aws.String(s.config.Bucket)})
-			require.NoError(t, err)
-		}, false, true},
-		"both": {func(t *testing.T, s *system) { s.aws.Wipe(t) }, true, true},
-		"both, after a restart": {func(t *testing.T, s *system) {
-			t.Helper()
-			refused(t, s, places[2])
-			s.aws.Wipe(t)
-			// For a moment, and for as long as it takes until a request has met that.
-			got := s.call(http.MethodGet, config.PathUsers, nil)
-			assert.NoError(t, got.unavailable(), "%s", got)
-			s.heal(t)
-		}, true, true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := start(t, func(c *config.Config) { c.RequestTimeout = 5 * time.Second })
-			id := s.create(t, newImage(imageBytes))
-			path := config.PathUsers + "/" + id
-			c.lose(t, s)
-
-			want := map[string]string{"dynamodb": "ok", "s3": "ok"}
-			if c.table {
-				want["dynamodb"] = "missing"
-			}
-			if c.bucket {
-				want["s3"] = "missing"
-			}
-			lost := time.Now()
-			var ready answer
-			await(t, "/readyz says what is missing", func() bool {
-				ready = s.call(http.MethodGet, config.PathReady, nil)
-				return assert.ObjectsAreEqual(want, states(ready))
-			})
-			noticed := time.Since(lost)
-			assert.NoError(t, ready.unavailable(), "%s", ready)
-
-			for request, need := range map[string]struct {
-				answer answer
-				lost   bool
-			}{
-				"POST":             {newAccount(nil, "").create(s), c.table},
-				"POST with avatar": {newAccount(newImage(imageBytes), "").create(s), true},
-				"GET list":         {s.call(http.MethodGet, config.PathUsers, nil), c.table},
-				"GET one":          {s.call(http.MethodGet, path, nil), c.table},
-				"PATCH":            {s.call(http.MethodPatch, path, []byte(`{"name":"Grace"}`)), c.table},
-				"PUT avatar":       {s.call(http.MethodPut, path+"/avatar", newImage(imageBytes)), true},
-				"GET avatar":       {s.call(http.MethodGet, path+"/avatar", nil), true},
-			} {
-				if need.lost {
-					assert.NoError(t, need.answer.unavailable(), "%s: %s", request, need.answer)
-				} else {
-					assert.Less(t, need.answer.status, 300, "%s: %s", request, need.answer)
-				}
-			}
-			assert.Equal(t, http.StatusOK, s.call(http.MethodGet, config.PathHealth, nil).status)
-			assert.Equal(t, http.StatusBadRequest, s.call(http.MethodPost, config.PathUsers, []byte(`{}`)).status)
-
-			s.aws.Reset(t)
-			made := time.Now()
-			s.awaitReady(t)
-			recovered := time.Since(made)
-			assert.Less(t, recovered, recoverWithin)
-			again := s.create(t, newImage(imageBytes))
-			assert.Equal(t, http.StatusOK, s.call(http.MethodGet, config.PathUsers+"/"+again+"/avatar", nil).status)
-			t.Logf("figure: %s noticed after %s, ready %s after it was made again", name, noticed.Round(time.Millisecond), recovered.Round(time.Millisecond))
-		})
-	}
-}
-
-// states returns what an answer of /readyz says of each dependency.
-func states(a answer) map[string]string {
-	var report struct {
-		Dependencies map[string]struct{ State string }
-	}
-	_ = json.Unmarshal(a.body, &report) // nothing, then
-	states := map[string]string{}
-	for name, d := range report.Dependencies {
-		states[name] = d.State
-	}
-	return states
-}
-
-// Ensure that a replica which starts while its dependencies are away is alive, not ready and answers 503, whatever is wrong
-// with them, and that it is ready within seconds after they are back.
-func TestStartsInAnOutage(t *testing.T) {
+// Ensure that a replica which starts while AWS is away is alive, not ready and responds 503, and is
+// ready when AWS is back. Also that a replica whose table and bucket are gone, as after LocalStack
+// was restarted and has forgotten them, says so on /readyz, responds 503 and stays alive, and that
+// it is ready without a restart after they were made again.
+func TestRecovery(t *testing.T) {
 	t.Parallel()
 	for name, strike := range map[string]func(*testing.T, *system, place){
 		"refused":    refused,
 		"black hole": poisoned(blackHole...),
-		"throttled":  throttled(1),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			const timeout = 3 * time.Second
-			s := prepare(t, func(c *config.Config) { c.RequestTimeout = timeout })
-			strike(t, s, places[2])
-			s.api = startProcess(t, s.config)
-			s.url = s.api.url
+			s := prepare(t, func(c *config.Config) { c.RequestTimeout = requestTimeout })
+			strike(t, s, both)
+			s.startProcess(t)
+			s.unready(t, "pending")
+			s.heal(t, both)
+			s.awaitReady(t)
+			s.create(t, newImage(imageBytes))
+
+			strike(t, s, both)
+			s.aws.Wipe(t)
 			got := s.call(http.MethodGet, config.PathUsers, nil)
 			assert.NoError(t, got.unavailable(), "%s", got)
-			inTime(t, timeout+margin, got, "the list")
-			ready := s.call(http.MethodGet, config.PathReady, nil)
-			assert.NoError(t, ready.unavailable(), "%s", ready)
-			assert.Equal(t, map[string]string{"dynamodb": "pending", "s3": "pending"}, states(ready))
-			assert.Equal(t, http.StatusOK, s.call(http.MethodGet, config.PathHealth, nil).status)
-
-			s.heal(t)
-			healed := time.Now()
+			s.heal(t, both)
+			s.unready(t, "missing")
+			s.aws.Reset(t)
 			s.awaitReady(t)
-			assert.Less(t, time.Since(healed), recoverWithin)
 			s.create(t, newImage(imageBytes))
-			t.Logf("figure: ready %s after the outage", time.Since(healed).Round(time.Millisecond))
 		})
 	}
+}
+
+// unready waits until /readyz says that both dependencies are in a state, and requires that
+// requests that need them get a 503 in time, and that the replica is alive.
+func (s *system) unready(t *testing.T, state string) {
+	t.Helper()
+	await(t, "/readyz says "+state, func() bool {
+		ready := s.call(http.MethodGet, config.PathReady, nil)
+		var report struct {
+			Dependencies map[string]struct{ State string }
+		}
+		return ready.unavailable() == nil && json.Unmarshal(ready.body, &report) == nil &&
+			report.Dependencies["dynamodb"].State == state && report.Dependencies["s3"].State == state
+	})
+	for name, got := range map[string]answer{
+		"list":   s.call(http.MethodGet, config.PathUsers, nil),
+		"create": newAccount(newImage(imageBytes), "").create(s),
+	} {
+		assert.NoError(t, got.unavailable(), "%s: %s", name, got)
+		s.inTime(t, got, name)
+	}
+	assert.Equal(t, http.StatusOK, s.call(http.MethodGet, config.PathHealth, nil).status)
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -20,8 +19,8 @@ import (
 	"prima.internal/app/config"
 )
 
-// margin is how much longer than REQUEST_TIMEOUT a request may take here: up to two seconds to find out
-// what became of a write and to remove its image, and the rest for a machine that is busy.
+// margin is how much longer than REQUEST_TIMEOUT a request may take here: up to two seconds to find
+// out what became of a write and to remove its image, and the rest for a machine that is busy.
 const margin = 3 * time.Second
 
 // A system is the API, an AWS of its own, and the links between them.
@@ -30,17 +29,16 @@ type system struct {
 	aws      *awstest.AWS
 	dynamodb *link
 	s3       *link
-	api      *process
-	url      string
 	http     *http.Transport
+	// url and admin are those of the program, once it has been started.
+	url, admin string
 }
 
 // start returns a system that is ready, with the default configuration as change left it.
 func start(t *testing.T, change func(*config.Config)) *system {
 	t.Helper()
 	s := prepare(t, change)
-	s.api = startProcess(t, s.config)
-	s.url = s.api.url
+	s.startProcess(t)
 	s.awaitReady(t)
 	return s
 }
@@ -50,14 +48,15 @@ func prepare(t *testing.T, change func(*config.Config)) *system {
 	t.Helper()
 	a := awstest.Start(t)
 	s := &system{
-		config:   a.Config,
-		aws:      a,
-		dynamodb: newLink(t, "dynamodb", a.Config.Endpoint),
-		s3:       newLink(t, "s3", a.Config.Endpoint),
-		http:     &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true},
+		config: a.Config,
+		aws:    a,
+		dynamodb: newLink(t, a.Config.Endpoint, "DynamoDB.GetItem", "DynamoDB.PutItem",
+			"DynamoDB.UpdateItem", "DynamoDB.DeleteItem", "DynamoDB.Scan", "DynamoDB.DescribeTable"),
+		s3:   newLink(t, a.Config.Endpoint, "S3.PutObject", "S3.GetObject", "S3.DeleteObject", "S3.HeadBucket"),
+		http: &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true},
 	}
 	t.Cleanup(s.http.CloseIdleConnections)
-	s.config.Endpoint, s.config.DynamoDBEndpoint, s.config.S3Endpoint = "", s.dynamodb.url(), s.s3.url()
+	s.config.Endpoint, s.config.DynamoDBEndpoint, s.config.S3Endpoint = "", "http://"+s.dynamodb.address, "http://"+s.s3.address
 	change(&s.config)
 	return s
 }
@@ -69,36 +68,23 @@ func (s *system) awaitReady(t *testing.T) {
 	})
 }
 
-// heal puts everything between the API and AWS, and AWS itself, in good order.
-func (s *system) heal(t *testing.T) {
+// heal ends the faults in a place, and leaves the connections of the other as they are.
+func (s *system) heal(t *testing.T, p place) {
 	t.Helper()
-	s.healAt(t, places[2])
-}
-
-// healAt does so in one place alone, and leaves the connections of the other as they are.
-func (s *system) healAt(t *testing.T, p place) {
-	t.Helper()
-	for _, call := range p.calls() {
-		s.aws.Heal(call)
-	}
 	for _, l := range p.links(s) {
+		for _, call := range l.calls {
+			s.aws.Heal(call)
+		}
 		l.heal(t)
 	}
 }
 
-// The calls that the API makes: for requests, and to know the state of the service.
-var (
-	dynamodbCalls = []string{"DynamoDB.GetItem", "DynamoDB.PutItem", "DynamoDB.UpdateItem", "DynamoDB.DeleteItem", "DynamoDB.Scan", "DynamoDB.DescribeTable"}
-	s3Calls       = []string{"S3.PutObject", "S3.GetObject", "S3.DeleteObject", "S3.HeadBucket"}
-)
-
 // An answer is what a request came to.
 type answer struct {
-	status int // 0 where there was no answer
+	status int // 0 if the connection broke before there was one
 	header http.Header
 	body   []byte
 	err    error // of sending, or of reading the body
-	began  time.Time
 	took   time.Duration
 }
 
@@ -107,50 +93,37 @@ func (a answer) String() string {
 	return fmt.Sprintf("%d after %s, error %v, body %.*q", a.status, a.took, a.err, shown, a.body)
 }
 
-// call makes a request and reads the answer to its end. Each header is one line, “Name: value”.
-func (s *system) call(method, path string, body []byte, header ...string) answer {
-	return s.callAndTell(func() {}, method, path, body, header...)
-}
-
-// callAndTell is call, and calls begun when the first byte of the answer's body has been read and the rest has not.
-func (s *system) callAndTell(begun func(), method, path string, body []byte, header ...string) answer {
-	a := answer{began: time.Now()}
-	a.status, a.header, a.body, a.err = s.exchange(begun, method, path, body, header...)
-	a.took = time.Since(a.began)
-	return a
-}
-
-func (s *system) exchange(begun func(), method, path string, body []byte, header ...string) (int, http.Header, []byte, error) {
-	// Longer than any limit, so that what hangs is found to take too long and not for ever. Not the context
-	// of a test, which has ended when things are put away.
+// call makes a request and reads the response to its end. Each header is one line, “Name: value”.
+func (s *system) call(method, path string, body []byte, header ...string) (a answer) {
+	began := time.Now()
+	defer func() { a.took = time.Since(began) }()
+	// Longer than any limit, so that a request that hangs ends. A test's own context has ended when the
+	// load does.
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, method, s.url+path, bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, method, s.url+path, nil)
 	if err != nil {
-		return 0, nil, nil, err
+		return answer{err: err}
 	}
-	// Without these, net/http would hide a connection that ended without an answer, by asking again.
-	r.Body, r.GetBody = io.NopCloser(bytes.NewReader(body)), nil
+	// Without GetBody, net/http does not hide a broken connection by sending the request again.
+	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	for _, line := range header {
 		name, value, _ := strings.Cut(line, ": ")
 		r.Header.Set(name, value)
 	}
 	response, err := s.http.RoundTrip(r)
 	if err != nil {
-		return 0, nil, nil, err
+		return answer{err: err}
 	}
 	defer response.Body.Close()
-	first := make([]byte, 1)
-	n, err := io.ReadFull(response.Body, first)
-	begun()
-	if err != nil {
-		if err == io.EOF { //nolint:errorlint // an empty body
-			err = nil
-		}
-		return response.StatusCode, response.Header, first[:n], err
-	}
-	rest, err := io.ReadAll(response.Body)
-	return response.StatusCode, response.Header, slices.Concat(first, rest), err
+	data, err := io.ReadAll(response.Body)
+	return answer{status: response.StatusCode, header: response.Header, body: data, err: err}
+}
+
+// inTime requires that a request took no longer than REQUEST_TIMEOUT and the margin.
+func (s *system) inTime(t *testing.T, a answer, what string) {
+	t.Helper()
+	assert.LessOrEqual(t, a.took, s.config.RequestTimeout+margin, "%s: %s", what, a)
 }
 
 // unavailable returns what makes an answer no proper 503, nil if it is one.
@@ -163,19 +136,6 @@ func (a answer) unavailable() error {
 	}
 	if seconds, err := strconv.Atoi(a.header.Get("Retry-After")); err != nil || seconds < 1 {
 		return fmt.Errorf("Retry-After is %q", a.header.Get("Retry-After"))
-	}
-	if got := a.header.Get("Content-Type"); got != "application/problem+json" {
-		return fmt.Errorf("Content-Type is %q", got)
-	}
-	var problem struct {
-		Status int
-		Error  string
-	}
-	if err := json.Unmarshal(a.body, &problem); err != nil {
-		return err
-	}
-	if problem.Status != http.StatusServiceUnavailable || problem.Error == "" {
-		return fmt.Errorf("the problem is %s", a.body)
 	}
 	return nil
 }
@@ -213,33 +173,3 @@ type listed struct {
 	Email     string
 	AvatarURL string `json:"avatar_url"`
 }
-
-// resources holds the program to what it held before, once its clients have gone. slack is the number of
-// connections to AWS that it may keep for later and did not have then.
-func (s *system) resources(t *testing.T, before vitals, slack int64) {
-	t.Helper()
-	t.Run("resources", func(t *testing.T) {
-		if !hasVitals {
-			t.Skip("memory, threads and descriptors of a process: only Linux has the /proc that tells them")
-		}
-		s.http.CloseIdleConnections()
-		var now vitals
-		// What a request left to be done after it may still run.
-		if !assert.Eventually(t, func() bool {
-			now = s.api.vitals(t)
-			return now.files <= before.files+slack
-		}, time.Minute, 50*time.Millisecond) {
-			t.Logf("it had %s and has %s", before, now)
-		}
-		assert.LessOrEqual(t, now.threads, before.threads+moreThreads)
-		assert.LessOrEqual(t, now.memory, before.memory+moreMemory, "MiB")
-		t.Logf("figure: %s before, %s after", before, now)
-	})
-}
-
-// What a process may hold more after a fault than before: threads that Go does not end once it has
-// them, and memory that it has freed and not yet returned.
-const (
-	moreThreads = 32
-	moreMemory  = 32 // MiB
-)

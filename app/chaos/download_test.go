@@ -1,0 +1,67 @@
+package chaos_test
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"prima.internal/app/config"
+)
+
+// Ensure that an image of which a part has been sent when S3 fails ends with a broken connection,
+// in its time, and that one of which nothing has come, though S3 has begun to respond, is a 503.
+// Afterwards the image can be had whole.
+func TestDownloadBreaksOff(t *testing.T) {
+	t.Parallel()
+	const size = 1 << 20
+	for name, strike := range map[string]func(*testing.T, *system, place){
+		"black hole": poisoned(blackHole...),
+		"cut off":    poisoned(`{"type":"limit_data","attributes":{"bytes":1000}}`),
+	} {
+		for _, sent := range []int{0, size / 2} {
+			t.Run(fmt.Sprint(name, " after ", sent), func(t *testing.T) {
+				t.Parallel()
+				s := start(t, func(c *config.Config) { c.RequestTimeout, c.WriteTimeout = requestTimeout, writeTimeout })
+				path := config.PathUsers + "/" + s.create(t, newImage(size)) + "/avatar"
+				flushed, struck := make(chan struct{}, 9), make(chan struct{})
+				s.aws.Intercede("S3.GetObject", func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+					whole := httptest.NewRecorder()
+					next.ServeHTTP(whole, r)
+					maps.Copy(w.Header(), whole.Header())
+					w.Header().Set("Content-Length", fmt.Sprint(whole.Body.Len()))
+					_, _ = w.Write(whole.Body.Next(sent))
+					_ = http.NewResponseController(w).Flush()
+					flushed <- struct{}{}
+					<-struck
+					_, _ = w.Write(whole.Body.Bytes())
+				})
+				go func() {
+					<-flushed
+					time.Sleep(200 * time.Millisecond) // until the API has what was sent
+					strike(t, s, onlyS3)
+					close(struck)
+				}()
+				got := s.call(http.MethodGet, path, nil)
+				assert.LessOrEqual(t, got.took, requestTimeout+writeTimeout+margin)
+				if sent == 0 {
+					assert.NoError(t, got.unavailable(), "%s", got)
+				} else {
+					assert.Equal(t, http.StatusOK, got.status)
+					assert.ErrorIs(t, got.err, io.ErrUnexpectedEOF, "%d of %d bytes", len(got.body), size)
+				}
+				s.heal(t, both)
+				s.aws.Heal("S3.GetObject")
+				await(t, "the image", func() bool {
+					got := s.call(http.MethodGet, path, nil)
+					return got.err == nil && got.status == http.StatusOK && len(got.body) >= size
+				})
+			})
+		}
+	}
+}
