@@ -1,0 +1,120 @@
+// Command devaws serves DynamoDB and S3 for development, by kumo (https://github.com/sivchari/kumo).
+//
+//	devaws [flags]                      until a signal
+//	devaws [flags] command [argument…]  while the command runs, with the endpoint in its environment
+//
+// It creates the table and the bucket of DYNAMODB_TABLE and S3_BUCKET, and listens on
+// 127.0.0.1:4566, because nothing checks credentials. With -empty it creates nothing and listens on
+// every address, as LocalStack does. The folder KUMO_DATA_DIR keeps the data.
+package main
+
+import (
+	"cmp"
+	"context"
+	"flag"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/sivchari/kumo"
+
+	"prima.internal/app/config"
+)
+
+func main() {
+	log.SetFlags(0)
+	ctx, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM) //nolint:govet // until the end
+	empty := flag.Bool("empty", false, "create neither table nor bucket, and listen on every address")
+	addr := flag.String("addr", os.Getenv("GATEWAY_LISTEN"), "`address` to listen on instead of port 4566; port 0 is any free port")
+	flag.Parse()
+	host, made := "127.0.0.1", "no table, no bucket"
+	if *empty {
+		host = "0.0.0.0"
+	}
+	l, err := net.Listen("tcp", cmp.Or(*addr, host+":4566")) //nolint:noctx // nothing cancels it
+	if err != nil {
+		log.Fatalf("devaws: %v; stop what has the port, or choose another address with -addr", err)
+	}
+	backend := kumo.NewServer().URL // on a port that it chooses itself
+	if !*empty {
+		c, _, err := config.Load(os.Environ())
+		if err == nil {
+			made, err = create(backend, c)
+		}
+		if err != nil {
+			log.Fatal(err)
+		}
+	}
+	go func() { _ = http.Serve(l, handler(backend)) }() //nolint:gosec // for development: no timeouts
+	endpoint := "http://" + l.Addr().String()
+	fmt.Printf("devaws: DynamoDB and S3 (kumo) on %s, %s\n", endpoint, made)
+	status := command(ctx, endpoint, flag.Args())
+	_ = l.Close()
+	if os.Getenv("KUMO_DATA_DIR") != "" {
+		time.Sleep(3 * time.Second) // longer than kumo's timer and a write of its data take
+	}
+	os.Exit(status)
+}
+
+// command runs a command until its end or SIGTERM, and returns its exit status. Without one it waits.
+func command(ctx context.Context, endpoint string, args []string) (status int) {
+	if len(args) == 0 {
+		ctx, _ = signal.NotifyContext(ctx, os.Interrupt) //nolint:govet // until the end
+		<-ctx.Done()
+		return 0
+	}
+	signal.Notify(make(chan os.Signal, 1), os.Interrupt) // does not end devaws before the command
+	c := exec.CommandContext(ctx, args[0], args[1:]...)  //nolint:gosec // the command is the caller's own
+	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) }
+	c.Env = append(os.Environ(), "AWS_ENDPOINT_URL="+endpoint, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test")
+	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
+	if err := c.Run(); c.ProcessState == nil {
+		log.Fatal(err)
+	}
+	return c.ProcessState.ExitCode()
+}
+
+// handler serves LocalStack's health and passes everything else to kumo.
+func handler(backend string) http.Handler {
+	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: strings.TrimPrefix(backend, "http://")})
+	proxy.Transport = &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/_localstack/health" {
+			_, _ = w.Write([]byte(`{"services": {"dynamodb": "running", "s3": "running", "sts": "running"}}`))
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	})
+}
+
+// create creates the table and the bucket of c, which KUMO_DATA_DIR may already have, and names them.
+func create(endpoint string, c config.Config) (made string, err error) {
+	cfg := aws.Config{Region: c.Region, BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}
+	key := aws.String(config.KeyAttribute)
+	_, err = dynamodb.NewFromConfig(cfg).CreateTable(context.Background(), &dynamodb.CreateTableInput{
+		TableName: &c.Table, BillingMode: types.BillingModePayPerRequest,
+		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: key, AttributeType: config.KeyType}},
+		KeySchema:            []types.KeySchemaElement{{AttributeName: key, KeyType: types.KeyTypeHash}},
+	})
+	if err == nil || strings.Contains(err.Error(), "ResourceInUseException") {
+		_, err = s3.NewFromConfig(cfg).CreateBucket(context.Background(), &s3.CreateBucketInput{Bucket: &c.Bucket})
+	}
+	if err != nil && !strings.Contains(err.Error(), "BucketAlreadyOwnedByYou") {
+		return "", err
+	}
+	return "table " + c.Table + ", bucket " + c.Bucket, nil
+}
