@@ -37,7 +37,6 @@ import (
 
 func main() {
 	log.SetFlags(0)
-	ctx, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM) //nolint:govet // until the end
 	empty := flag.Bool("empty", false, "create neither table nor bucket, and listen on every address")
 	addr := flag.String("addr", os.Getenv("GATEWAY_LISTEN"), "`address` to listen on instead of port 4566; port 0 is any free port")
 	flag.Parse()
@@ -51,18 +50,11 @@ func main() {
 	}
 	backend := kumo.NewServer().URL // on a port that it chooses itself
 	if !*empty {
-		c, _, err := config.Load(os.Environ())
-		if err == nil {
-			made, err = create(backend, c)
-		}
-		if err != nil {
-			log.Fatal(err)
-		}
+		made = create(backend)
 	}
 	go func() { _ = http.Serve(l, handler(backend)) }() //nolint:gosec // for development: no timeouts
-	endpoint := "http://" + l.Addr().String()
-	fmt.Printf("devaws: DynamoDB and S3 (kumo) on %s, %s\n", endpoint, made)
-	status := command(ctx, endpoint, flag.Args())
+	fmt.Printf("devaws: DynamoDB and S3 (kumo) on http://%s, %s\n", l.Addr(), made)
+	status := command("http://"+l.Addr().String(), flag.Args())
 	_ = l.Close()
 	if os.Getenv("KUMO_DATA_DIR") != "" {
 		time.Sleep(3 * time.Second) // longer than kumo's timer and a write of its data take
@@ -71,19 +63,24 @@ func main() {
 }
 
 // command runs a command until its end or SIGTERM, and returns its exit status. Without one it waits.
-func command(ctx context.Context, endpoint string, args []string) (status int) {
+func command(endpoint string, args []string) (status int) {
+	interrupts := make(chan os.Signal, 1)
+	signal.Notify(interrupts, os.Interrupt) // a terminal interrupts the command as well
 	if len(args) == 0 {
-		ctx, _ = signal.NotifyContext(ctx, os.Interrupt) //nolint:govet // until the end
-		<-ctx.Done()
+		signal.Notify(interrupts, syscall.SIGTERM)
+		<-interrupts
 		return 0
 	}
-	signal.Notify(make(chan os.Signal, 1), os.Interrupt) // does not end devaws before the command
-	c := exec.CommandContext(ctx, args[0], args[1:]...)  //nolint:gosec // the command is the caller's own
+	ctx, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM) //nolint:govet // until the end
+	c := exec.CommandContext(ctx, args[0], args[1:]...)                   //nolint:gosec // the command is the caller's own
 	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) }
 	c.Env = append(os.Environ(), "AWS_ENDPOINT_URL="+endpoint, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test")
 	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
 	if err := c.Run(); c.ProcessState == nil {
 		log.Fatal(err)
+	}
+	if len(interrupts) > 0 {
+		return 0
 	}
 	return c.ProcessState.ExitCode()
 }
@@ -101,20 +98,23 @@ func handler(backend string) http.Handler {
 	})
 }
 
-// create creates the table and the bucket of c, which KUMO_DATA_DIR may already have, and names them.
-func create(endpoint string, c config.Config) (made string, err error) {
+// create creates the table and the bucket, which KUMO_DATA_DIR may already have, and names them.
+func create(endpoint string) (made string) {
+	c, _, err := config.Load(os.Environ())
+	if err != nil {
+		log.Fatal(err)
+	}
 	cfg := aws.Config{Region: c.Region, BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}
-	key := aws.String(config.KeyAttribute)
 	_, err = dynamodb.NewFromConfig(cfg).CreateTable(context.Background(), &dynamodb.CreateTableInput{
 		TableName: &c.Table, BillingMode: types.BillingModePayPerRequest,
-		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: key, AttributeType: config.KeyType}},
-		KeySchema:            []types.KeySchemaElement{{AttributeName: key, KeyType: types.KeyTypeHash}},
+		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: aws.String(config.KeyAttribute), AttributeType: config.KeyType}},
+		KeySchema:            []types.KeySchemaElement{{AttributeName: aws.String(config.KeyAttribute), KeyType: types.KeyTypeHash}},
 	})
 	if err == nil || strings.Contains(err.Error(), "ResourceInUseException") {
 		_, err = s3.NewFromConfig(cfg).CreateBucket(context.Background(), &s3.CreateBucketInput{Bucket: &c.Bucket})
 	}
 	if err != nil && !strings.Contains(err.Error(), "BucketAlreadyOwnedByYou") {
-		return "", err
+		log.Fatal(err)
 	}
-	return "table " + c.Table + ", bucket " + c.Bucket, nil
+	return "table " + c.Table + ", bucket " + c.Bucket
 }
