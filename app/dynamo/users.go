@@ -50,20 +50,14 @@ func New(cfg aws.Config, c config.Config) *Users {
 func (u *Users) Create(ctx context.Context, r user.Record) (*user.Record, error) {
 	tracked, call := awsclient.Track(ctx)
 	_, err := u.client.PutItem(tracked, &dynamodb.PutItemInput{
-		TableName:                           u.table,
-		Item:                                toItem(r),
-		ConditionExpression:                 aws.String("attribute_not_exists(" + config.KeyAttribute + ")"),
-		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+		TableName: u.table, Item: toItem(r),
+		ConditionExpression: aws.String("attribute_not_exists(" + config.KeyAttribute + ")"),
 	})
-	taken, ok := errors.AsType[*types.ConditionalCheckFailedException](err)
-	if !ok {
+	if _, taken := errors.AsType[*types.ConditionalCheckFailedException](err); !taken {
 		return nil, call.Fault(err, tableMissing)
 	}
-	if existing := fromItem(taken.Item); existing.ID == r.ID {
-		return &existing, nil
-	}
-	// Emulators refuse without the item. If it is gone by now, it may have been that of an earlier
-	// attempt of this call: Fault knows whether there was one.
+	// If the item is gone by now, it may have been that of an earlier attempt of this call: Fault
+	// knows whether there was one.
 	existing, err := u.Get(ctx, r.ID)
 	if err == nil && existing == nil {
 		err = errors.New("the id was taken, and its item is gone")
