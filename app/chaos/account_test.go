@@ -57,22 +57,22 @@ func newImage(size int) []byte {
 }
 
 // creation returns the request that creates the user, the same each time.
-func (u *account) creation() (path string, body []byte, header []string) {
+func (u *account) creation() (body []byte, header []string) {
 	if u.key != "" {
 		header = append(header, "Idempotency-Key: "+u.key)
 	}
 	if u.first == nil {
 		body = fmt.Appendf(nil, `{"name":%q,"email":%q}`, u.asked, u.email)
-		return config.PathUsers, body, append(header, "Content-Type: application/json")
+		return body, append(header, "Content-Type: application/json")
 	}
 	contentType, body := apitest.Form(
 		apitest.Field("name", u.asked), apitest.Field("email", u.email), apitest.File("avatar", "a.png", u.first))
-	return config.PathUsers, body, append(header, "Content-Type: "+contentType)
+	return body, append(header, "Content-Type: "+contentType)
 }
 
 func (u *account) create(s *system) answer {
-	path, body, header := u.creation()
-	return s.call(http.MethodPost, path, body, header...)
+	body, header := u.creation()
+	return s.call(http.MethodPost, config.PathUsers, body, header...)
 }
 
 func (u *account) path() string { return config.PathUsers + "/" + u.id }
@@ -94,8 +94,8 @@ func (w *worker) create(u *account) bool {
 	if u.first != nil {
 		op = opCreateForm
 	}
-	path, body, header := u.creation()
-	a, served := w.do(op, http.MethodPost, path, body, header...)
+	body, header := u.creation()
+	a, served := w.do(op, http.MethodPost, config.PathUsers, body, header...)
 	if !served {
 		return false
 	}

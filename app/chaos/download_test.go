@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"prima.internal/app/config"
 )
@@ -41,20 +42,28 @@ func TestDownloadBreaksOff(t *testing.T) {
 					<-struck
 					_, _ = w.Write(whole.Body.Bytes())
 				})
-				go func() {
-					<-flushed
-					time.Sleep(200 * time.Millisecond) // until the API has what was sent
+				fail := func() {
 					strike(t, s, onlyS3)
 					close(struck)
-				}()
-				got := s.call(http.MethodGet, path, nil)
-				assert.LessOrEqual(t, got.took, requestTimeout+writeTimeout+margin)
-				if sent == 0 {
-					assert.NoError(t, got.unavailable(), "%s", got)
-				} else {
-					assert.Equal(t, http.StatusOK, got.status)
-					assert.ErrorIs(t, got.err, io.ErrUnexpectedEOF, "%d of %d bytes", len(got.body), size)
 				}
+				if sent == 0 {
+					go func() { <-flushed; fail() }()
+				}
+				r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+path, nil)
+				require.NoError(t, err)
+				began := time.Now()
+				got, err := s.http.RoundTrip(r)
+				require.NoError(t, err)
+				defer got.Body.Close()
+				want := http.StatusServiceUnavailable
+				if sent > 0 {
+					want = http.StatusOK
+					fail()
+					_, err = io.Copy(io.Discard, got.Body)
+					assert.ErrorIs(t, err, io.ErrUnexpectedEOF)
+				}
+				assert.Equal(t, want, got.StatusCode)
+				assert.LessOrEqual(t, time.Since(began), requestTimeout+writeTimeout+margin)
 				s.heal(t, both)
 				s.aws.Heal("S3.GetObject")
 				await(t, "the image", func() bool {

@@ -39,15 +39,11 @@ func TestLongOutage(t *testing.T) {
 			l.audit(t)
 			s.http.CloseIdleConnections()
 			await(t, "no goroutine is left of each request", func() bool {
-				return s.goroutines(t) < before+goroutinesOfConnections
+				return s.goroutines(t) < before+20 // for connections that are kept
 			})
 		})
 	}
 }
-
-// goroutinesOfConnections is more than connections that are kept need, and less than there are
-// requests in an outage.
-const goroutinesOfConnections = 20
 
 var goroutinesLine = regexp.MustCompile(`(?m)^go_goroutines (\d+)$`)
 
