@@ -114,7 +114,8 @@ func (e emulator) start(t *testing.T) string {
 		args = append(args, strings.ReplaceAll(arg, "{port}", port))
 	}
 	run(t, nil, folder(e.command[0]), args, "GATEWAY_PORT="+port, "BIND_HOST=127.0.0.1", "GATEWAY_LISTEN="+address,
-		"SERVICES=s3,dynamodb", "DNS_ADDRESS=0", "SKIP_SSL_CERT_DOWNLOAD=1", "DISABLE_EVENTS=1", "TMPDIR="+t.TempDir())
+		"SERVICES=s3,dynamodb", "DNS_ADDRESS=0", "SKIP_SSL_CERT_DOWNLOAD=1", "DISABLE_EVENTS=1",
+		"OVERRIDE_IN_DOCKER=0", "FILESYSTEM_ROOT="+t.TempDir(), "TMPDIR="+t.TempDir())
 	return "http://" + address
 }
 
