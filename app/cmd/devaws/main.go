@@ -72,7 +72,7 @@ func command(endpoint string, args []string) (status int) {
 		return 0
 	}
 	ctx, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	c := exec.CommandContext(ctx, args[0], args[1:]...)                   //nolint:gosec // the command is the caller's own
+	c := exec.CommandContext(ctx, args[0], args[1:]...) //nolint:gosec // the command is the caller's own
 	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) }
 	c.Env = append(os.Environ(), "AWS_ENDPOINT_URL="+endpoint, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test")
 	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
