@@ -50,7 +50,7 @@ var emulators = []emulator{
 
 // Ensure the API keeps its contract in front of emulators that others wrote; in front of that at
 // AWS_ENDPOINT_URL, if it is set. EMULATORS is the folder with prima-api and what runs them.
-func TestEmulators(t *testing.T) { //nolint:paralleltest // the suite has deadlines of its own
+func TestEmulators(t *testing.T) {
 	table := new(strings.Builder)
 	w := tabwriter.NewWriter(table, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(w, "emulator\tversion\tpassed\tfailed\tseconds")
@@ -122,8 +122,8 @@ func (e emulator) start(t *testing.T) string {
 // run runs a program until the test ends. Its output, which line may read, is a file's that a failure shows.
 func run(t *testing.T, line func(string), program string, args []string, environ ...string) {
 	t.Helper()
-	c := exec.CommandContext(t.Context(), program, args...) //nolint:gosec // the test's own
-	c.Env = append(environ, "PATH="+os.Getenv("PATH"), "HOME="+t.TempDir(), "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test",
+	c := exec.CommandContext(t.Context(), program, args...)
+	c.Env = append(slices.Clone(environ), "PATH="+os.Getenv("PATH"), "HOME="+t.TempDir(), "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test",
 		"AWS_DEFAULT_REGION="+config.Default().Region, "AWS_EC2_METADATA_DISABLED=true")
 	c.WaitDelay = 5 * time.Second
 	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
@@ -193,7 +193,7 @@ func serve(t *testing.T, storage, database string) string {
 		require.Fail(t, "the API does not listen")
 	}
 	require.Eventually(t, func() bool {
-		response, err := http.Get(url + config.PathReady) //nolint:noctx // of a test
+		response, err := http.Get(url + config.PathReady)
 		return err == nil && response.Body.Close() == nil && response.StatusCode == http.StatusOK
 	}, time.Minute, 100*time.Millisecond)
 	return url
