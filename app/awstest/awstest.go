@@ -116,7 +116,11 @@ func Serve(ctx context.Context) (a *AWS, stop func(), err error) {
 		o.BaseEndpoint = aws.String(kumoURL().String())
 		o.UsePathStyle = true
 	})
-	return a, stop, a.create(ctx)
+	if err := a.create(ctx); err != nil {
+		stop()
+		return nil, nil, err
+	}
+	return a, stop, nil
 }
 
 // Environ returns the variables with which a program uses this AWS, and more.
