@@ -47,7 +47,8 @@ func (s *Server) allowOrigin(c *fiber.Ctx) {
 	c.Set(fiber.HeaderAccessControlExposeHeaders, corsExposed)
 }
 
-// keepOrigin keeps the Origin of a request: fasthttp forgets the header if it cannot read the body.
+// keepOrigin keeps the Origin of a request, because fasthttp empties the header if it cannot read the
+// body. It reuses the header in place, so that its address is the key: TestCORS fails otherwise.
 func (s *Server) keepOrigin(header *fasthttp.RequestHeader) (config fasthttp.RequestConfig) {
 	s.origins.Store(header, string(header.Peek(fiber.HeaderOrigin)))
 	return config
