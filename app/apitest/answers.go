@@ -3,9 +3,11 @@ package apitest
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -91,7 +93,8 @@ func pointerTo(ref, base string, names ...string) string {
 
 // hold returns what is wrong with the headers and the body of an answer.
 func (a *answer) hold(r *Response) error {
-	for name, header := range a.headers {
+	for _, name := range slices.Sorted(maps.Keys(a.headers)) {
+		header := a.headers[name]
 		values := r.Header.Values(name)
 		switch {
 		case len(values) == 0 && header.required:
