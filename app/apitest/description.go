@@ -1,14 +1,11 @@
 package apitest
 
 import (
-	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
-	"mime"
-	"mime/multipart"
 	"net/http"
 	"net/url"
 	"slices"
@@ -20,28 +17,16 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
-	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/stretchr/testify/assert"
 
 	"prima.internal/app/openapi"
 )
 
-// Beyond stands in place of a header and says that a request is one that the description does not promise to accept, and that the API
-// accepts all the same. It fails where the request is within the description, or is refused.
-const Beyond = "(beyond the description)"
-
-// unparsed are the statuses of answers to what is no request, or none that any operation could be found for.
-var unparsed = []int{
-	http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusRequestTimeout,
-	http.StatusMisdirectedRequest, http.StatusRequestHeaderFieldsTooLarge, http.StatusNotImplemented, http.StatusServiceUnavailable, http.StatusHTTPVersionNotSupported,
-}
-
-// A description is what every request and answer is held against.
+// A description is what every response is held against.
 type description struct {
 	document *openapi3.T
-	headers  map[string]bool    // that some answer is described with
-	answers  map[string]*answer // by answerOf
-	problem  *jsonschema.Schema
+	paths    *http.ServeMux  // to find the path of a request in the document
+	headers  map[string]bool // that some response is described with
 }
 
 // described reads the description once.
@@ -58,222 +43,148 @@ func parseDescription(data []byte) (*description, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, item := range document.Paths.Map() {
+	// Of OpenAPI 3.1, for which kin-openapi compiles a schema each time, it needs nothing but const.
+	document.OpenAPI = "3.0.3"
+	d := &description{document: document, paths: http.NewServeMux(), headers: map[string]bool{}}
+	for path, item := range document.Paths.Map() {
+		d.paths.Handle(path, http.NotFoundHandler())
 		for _, operation := range item.Operations() {
 			for _, response := range operation.Responses.Map() {
+				headers := openapi3.Headers{}
+				for name, header := range response.Value.Headers {
+					headers[http.CanonicalHeaderKey(name)] = header
+					d.headers[http.CanonicalHeaderKey(name)] = true
+				}
+				response.Value.Headers = headers
 				for _, media := range response.Value.Content {
 					closeSchema(media.Schema)
 				}
 			}
 		}
 	}
-	d := &description{document: document, headers: map[string]bool{"Allow": true}}
-	if d.answers, d.problem, err = compileAnswers(document); err != nil {
-		return nil, err
-	}
-	for _, answer := range d.answers {
-		for name := range answer.headers {
-			d.headers[name] = true
-		}
-	}
+	closeSchema(d.problem())
 	return d, nil
 }
 
-// closeSchema makes a member that is not described a fault. Clients are asked to pass over it; the API is not to add it in silence.
+// problem returns the schema of an error.
+func (d *description) problem() *openapi3.SchemaRef { return d.document.Components.Schemas["Problem"] }
+
+// closeSchema makes a member that is not described a fault. Clients must ignore it; the API must not
+// add it in silence.
 func closeSchema(schema *openapi3.SchemaRef) {
 	if schema == nil {
 		return
 	}
-	closeSchema(schema.Value.Items)
-	if len(schema.Value.Properties) == 0 {
-		return
+	if schema.Value.Const != nil {
+		schema.Value.Enum, schema.Value.Const = []any{schema.Value.Const}, nil
 	}
-	schema.Value.AdditionalProperties = openapi3.BoolSchema{Has: new(bool)}
+	closeSchema(schema.Value.Items)
 	for _, property := range schema.Value.Properties {
+		schema.Value.AdditionalProperties = openapi3.BoolSchema{Has: new(bool)}
 		closeSchema(property)
 	}
 }
 
-func init() {
-	openapi3filter.RegisterBodyDecoder("multipart/form-data", decodeForm)
-}
-
-// decodeForm reads a form as the API does: what it does not know is skipped, and a field that is there twice is a fault.
-func decodeForm(body io.Reader, header http.Header, schema *openapi3.SchemaRef, _ openapi3filter.EncodingFn) (any, error) {
-	_, parameters, err := mime.ParseMediaType(header.Get("Content-Type"))
-	if err != nil {
-		return nil, err
-	}
-	form := map[string]any{}
-	for parts := multipart.NewReader(body, parameters["boundary"]); ; {
-		part, err := parts.NextPart()
-		if errors.Is(err, io.EOF) {
-			return form, nil
-		} else if err != nil {
-			return nil, err
-		}
-		content, err := io.ReadAll(part)
-		if err != nil {
-			return nil, err
-		}
-		name := part.FormName()
-		if schema.Value.Properties[name] == nil {
-			continue
-		}
-		if _, twice := form[name]; twice {
-			return nil, fmt.Errorf("the field %s is there twice", name)
-		}
-		form[name] = string(content)
-	}
-}
-
-// find returns the operation that a request is for, nil if there is none. others are the methods of its path.
-func (d *description) find(method string, target *url.URL) (route *routers.Route, parameters map[string]string, others []string) {
-	if method == http.MethodHead { // which is answered like GET, and not described
-		method = http.MethodGet
-	}
-	segments := strings.Split(target.EscapedPath(), "/") // the API reads a path as it was sent
-	for path, item := range d.document.Paths.Map() {
-		names := strings.Split(path, "/")
-		if len(names) != len(segments) {
-			continue
-		}
-		parameters, matches := map[string]string{}, true
-		for i, name := range names {
-			if inner, ok := strings.CutPrefix(name, "{"); ok && segments[i] != "" {
-				parameters[strings.TrimSuffix(inner, "}")] = segments[i]
-			} else if name != segments[i] {
-				matches = false
-			}
-		}
-		if !matches {
-			continue
-		}
-		if operation := item.GetOperation(method); operation != nil {
-			return &routers.Route{Spec: d.document, Path: path, PathItem: item, Method: method, Operation: operation}, parameters, nil
-		}
-		for name := range item.Operations() {
-			others = append(others, name)
-			if name == http.MethodGet {
-				others = append(others, http.MethodHead)
-			}
-		}
-		return nil, nil, others
-	}
-	return nil, nil, nil
-}
-
-// hold returns what is wrong with a request, or with its answer, by the description.
-func (d *description) hold(request *http.Request, body []byte, beyond bool, r *Response) error {
-	route, parameters, others := d.find(request.Method, request.URL)
-	if route == nil {
-		return d.holdWithout(others, r)
-	}
-	r.operation = route.Operation.OperationID
-	if err := d.holdAnswer(route, r); err != nil {
-		return err
-	}
-	accepted := r.Status < http.StatusBadRequest
-	if !accepted && !beyond {
-		return nil // with a problem that the suite has looked at: there is more to refuse than a description can say
-	}
-	copied := request.Clone(request.Context())
-	if copied.Method == http.MethodHead {
-		copied.Method = http.MethodGet
-	}
-	if len(body) > 0 && copied.Header.Get("Content-Type") == "" {
-		copied.Header.Set("Content-Type", "application/octet-stream") // RFC 9110 §8.3
-	}
-	copied.Body, copied.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
-	fault := openapi3filter.ValidateRequest(request.Context(), &openapi3filter.RequestValidationInput{
-		Request: copied, PathParams: parameters, Route: route, Options: &openapi3filter.Options{
-			// Who may do what is told by answers: see access.go.
-			AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, SkipSettingDefaults: true,
-		},
-	})
-	switch {
-	case beyond && !accepted:
-		return errors.New("the request is said to be accepted beyond the description, and was refused")
-	case beyond && fault == nil:
-		return errors.New("the request is said to be beyond the description, and is within")
-	case !beyond && fault != nil:
-		return fmt.Errorf("the request was accepted, and is not as described: %w", fault)
-	}
-	return nil
-}
-
-// holdAnswer returns what is wrong with an answer of an operation.
-func (d *description) holdAnswer(route *routers.Route, r *Response) error {
-	described := d.answers[answerOf(route.Operation.OperationID, strconv.Itoa(r.Status))]
-	if described == nil {
-		return fmt.Errorf("the status %d is not described for %s", r.Status, route.Operation.OperationID)
-	}
-	for name := range r.Header {
-		if _, ok := described.headers[name]; !ok && d.headers[name] {
-			return fmt.Errorf("the header %s is not described for %d of %s", name, r.Status, route.Operation.OperationID)
-		}
-	}
-	if err := described.hold(r); err != nil {
-		return fmt.Errorf("%d of %s: %w", r.Status, route.Operation.OperationID, err)
-	}
-	return nil
-}
-
-// ofThePages reports whether a path is one that an API with pages serves to people. They are no part of the description.
-func ofThePages(path string) bool {
-	path, _, _ = strings.Cut(path, "?")
-	return path == "/" || path == "/docs" || strings.HasPrefix(path, "/assets/")
-}
-
-// holdWithout returns what is wrong with an answer to a request that no operation is for. others are the methods that its path has.
-func (d *description) holdWithout(others []string, r *Response) error {
-	switch {
-	case ofThePages(r.Path) && slices.Contains([]int{http.StatusOK, http.StatusNotModified, http.StatusMethodNotAllowed}, r.Status):
-		return nil // pagesForPeople has looked at them
-	case len(others) > 0 && r.Status == http.StatusMethodNotAllowed:
-		var allowed []string
-		for name := range strings.SplitSeq(strings.Join(r.Header.Values("Allow"), ","), ",") {
-			allowed = append(allowed, strings.TrimSpace(name))
-		}
-		slices.Sort(allowed)
-		slices.Sort(others)
-		if !slices.Equal(allowed, others) {
-			return fmt.Errorf("the methods %v are allowed, and %v described", allowed, others)
-		}
-	case len(others) > 0 && r.Status == http.StatusNotFound:
-		return errors.New("a path that is described is not found")
-	case !slices.Contains(unparsed, r.Status):
-		return fmt.Errorf("the status %d came of a request that no operation is described for", r.Status)
-	}
-	if r.Method == http.MethodHead {
+// find returns the path of a request in the document, nil if there is none.
+func (d *description) find(request *http.Request) *openapi3.PathItem {
+	_, path := d.paths.Handler(request)
+	names, segments := strings.Split(path, "/"), strings.Split(request.URL.EscapedPath(), "/")
+	if path == "" || len(names) != len(segments) { // the API reads a path as it was sent, and does not clean it
 		return nil
 	}
-	return holdJSON(d.problem, r.Body)
+	for i, name := range names {
+		if !strings.HasPrefix(name, "{") && name != segments[i] {
+			return nil
+		}
+	}
+	return d.document.Paths.Value(path)
 }
 
-// holdRaw is hold of what was written by hand, of which the request is not held against the description: it may be none. Its
-// first line says which operation the answer is of.
+// hold returns what is wrong with the response to a request, and notes the operation in it. HEAD is like
+// GET, and not described.
+func (d *description) hold(request *http.Request, r *Response) error {
+	path := d.find(request)
+	if path == nil {
+		return d.holdProblem(r)
+	}
+	operation := path.GetOperation(strings.Replace(request.Method, http.MethodHead, http.MethodGet, 1))
+	if operation == nil {
+		return errors.Join(holdAllow(path, r), d.holdProblem(r))
+	}
+	described := operation.Responses.Status(r.Status)
+	if described == nil {
+		return fmt.Errorf("the status %d is not described for %s", r.Status, operation.OperationID)
+	}
+	r.operation = operation.OperationID
+	for name, values := range r.Header {
+		if d.headers[name] && (described.Value.Headers[name] == nil || len(values) > 1) {
+			return fmt.Errorf("the header %s is not described for %d of %s, or not twice", name, r.Status, r.operation)
+		}
+	}
+	switch {
+	case len(described.Value.Content) == 0 && len(r.Body) > 0:
+		return fmt.Errorf("there is a body, of %d bytes", len(r.Body))
+	case strings.HasSuffix(r.mediaType(), "json") && request.Method != http.MethodHead && !json.Valid(r.Body):
+		return errors.New("the body is no JSON") // ValidateResponse reads no further than one value
+	}
+	input := &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: &openapi3filter.RequestValidationInput{
+			Request: request, Route: &routers.Route{Spec: d.document, Operation: operation},
+		},
+		Status: r.Status, Header: r.Header,
+	}
+	return openapi3filter.ValidateResponse(context.Background(), input.SetBodyBytes(r.Body))
+}
+
+// holdRaw is hold of a request that was written by hand, which may be none. Its first line says which
+// operation the response is of.
 func (d *description) holdRaw(raw string, r *Response) error {
 	line, _, _ := strings.Cut(raw, "\r\n")
-	if words := strings.Split(line, " "); len(words) == 3 && strings.HasPrefix(words[1], "/") {
-		if target, err := url.ParseRequestURI(words[1]); err == nil {
-			if route, _, _ := d.find(words[0], target); route != nil && d.answers[answerOf(route.Operation.OperationID, strconv.Itoa(r.Status))] != nil {
-				r.operation = route.Operation.OperationID
-				return d.holdAnswer(route, r)
-			}
-		}
+	method, path, _ := strings.Cut(strings.TrimSuffix(line, " HTTP/1.1"), " ")
+	target, err := url.ParseRequestURI(path)
+	if err != nil || target.Host != "" {
+		return d.holdProblem(r)
 	}
-	if r.Status < http.StatusBadRequest || r.Status == http.StatusMethodNotAllowed {
+	fault := d.hold(&http.Request{Method: method, URL: target, Host: "localhost"}, r)
+	if r.operation == "" && r.Status != http.StatusMethodNotAllowed {
+		return d.holdProblem(r) // of a parser that did not come to the operation
+	}
+	return fault
+}
+
+// holdAllow returns what is wrong with the header Allow of a 405.
+func holdAllow(path *openapi3.PathItem, r *Response) error {
+	methods := slices.Collect(maps.Keys(path.Operations()))
+	if slices.Contains(methods, http.MethodGet) {
+		methods = append(methods, http.MethodHead)
+	}
+	slices.Sort(methods)
+	allowed := strings.Split(r.Header.Get("Allow"), ", ")
+	slices.Sort(allowed)
+	if r.Status == http.StatusMethodNotAllowed && !slices.Equal(methods, allowed) {
+		return fmt.Errorf("the methods %v are allowed, and %v described", allowed, methods)
+	}
+	return nil
+}
+
+// holdProblem returns what is wrong with an error of no operation. The pages for people are none; their
+// tests look at them.
+func (d *description) holdProblem(r *Response) error {
+	if r.Status < http.StatusBadRequest || r.Method == http.MethodHead {
 		return nil
 	}
-	return d.holdWithout(nil, r)
+	var problem any
+	if err := json.Unmarshal(r.Body, &problem); err != nil {
+		return err
+	}
+	return d.problem().Value.VisitJSON(problem)
 }
 
 // A Coverage is what has been seen of the description, by one suite or several. The zero value has seen nothing.
 type Coverage struct {
 	mu       sync.Mutex
-	answers  map[string]bool // operation and status
-	problems map[string]bool // as JSON, without what is the deployment's
+	statuses map[string]bool // of an operation
+	problems map[string]bool // as JSON; the same may come of one operation only
 }
 
 func (c *Coverage) saw(r *Response) {
@@ -282,28 +193,19 @@ func (c *Coverage) saw(r *Response) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.answers == nil {
-		c.answers, c.problems = map[string]bool{}, map[string]bool{}
+	if c.statuses == nil {
+		c.statuses, c.problems = map[string]bool{}, map[string]bool{}
 	}
-	c.answers[answerOf(r.operation, strconv.Itoa(r.Status))] = true
-	if r.mediaType() == "application/problem+json" {
-		c.problems[answerOf(r.operation, canonical(r.Body))] = true
+	c.statuses[r.operation+" "+strconv.Itoa(r.Status)] = true
+	var problem any
+	if r.mediaType() == "application/problem+json" && json.Unmarshal(r.Body, &problem) == nil {
+		c.problems[quote(problem)] = true
 	}
 }
 
-func answerOf(operation, answer string) string { return operation + " " + answer }
-
-// canonical returns JSON in one form.
-func canonical(data []byte) string {
-	var value any
-	if err := json.Unmarshal(data, &value); err != nil {
-		return ""
-	}
-	return quote(value)
-}
-
-// Require requires that every status of every operation has been seen, and every problem that is an example word by word, unless
-// there is a reason why not. Reasons are by "operation status", or "* status" for every operation; those that are none any more fail.
+// Require requires that every status of every operation has been seen, and every error that is an example,
+// word by word, unless there is a reason why not. Reasons are by "operation status"; one that is none any
+// more fails.
 func (c *Coverage) Require(t *testing.T, reasons map[string]string) {
 	t.Helper()
 	c.mu.Lock()
@@ -312,24 +214,15 @@ func (c *Coverage) Require(t *testing.T, reasons map[string]string) {
 	for _, item := range described().document.Paths.Map() {
 		for _, operation := range item.Operations() {
 			for status, response := range operation.Responses.Map() {
-				if answer := answerOf(operation.OperationID, status); !c.answers[answer] {
-					reason := answer
-					if _, ok := reasons[reason]; !ok {
-						reason = answerOf("*", status)
-					}
-					needed[reason] = true
-					assert.NotEmpty(t, reasons[reason], "nobody has seen %s", answer)
-				}
-				problem := response.Value.Content["application/problem+json"]
-				if problem == nil {
+				outcome := operation.OperationID + " " + status
+				if needed[outcome] = !c.statuses[outcome]; needed[outcome] {
+					assert.NotEmpty(t, reasons[outcome], "nobody has seen %s", outcome)
 					continue
 				}
-				for name, example := range problem.Examples {
-					// The same problem may come of one operation only.
-					seen := slices.ContainsFunc(slices.Collect(maps.Keys(c.problems)), func(problem string) bool {
-						return strings.HasSuffix(problem, " "+quote(example.Value.Value))
-					})
-					assert.True(t, seen || needed[answerOf(operation.OperationID, status)], "nobody has seen the example %s of %s %s: %s", name, operation.OperationID, status, quote(example.Value.Value))
+				if problem := response.Value.Content["application/problem+json"]; problem != nil {
+					for name, example := range problem.Examples {
+						assert.True(t, c.problems[quote(example.Value.Value)], "nobody has seen the example %s of %s", name, outcome)
+					}
 				}
 			}
 		}

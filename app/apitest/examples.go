@@ -3,9 +3,7 @@ package apitest
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -32,15 +30,8 @@ type Example struct {
 	mediaType string
 }
 
-// Reader returns the body for [Client.Do].
-func (e Example) Reader() io.Reader {
-	if e.Body == nil {
-		return nil
-	}
-	return bytes.NewReader(e.Body)
-}
-
-// Examples returns the requests of the description: each body of each operation, and each operation with all of its parameters.
+// Examples returns the requests of the description: each body of each operation, and each operation with
+// all of its parameters.
 func Examples() []Example {
 	var examples []Example
 	paths := described().document.Paths.Map()
@@ -65,42 +56,35 @@ func (e Example) bodies(content openapi3.Content) []Example {
 	for _, mediaType := range slices.Sorted(maps.Keys(content)) {
 		shown := content[mediaType].Examples
 		for _, name := range slices.Sorted(maps.Keys(shown)) {
-			with := e
-			with.Name, with.mediaType = mediaType+" "+name, mediaType
-			switch value := shown[name].Value; {
+			value, contentType := shown[name].Value, strings.ReplaceAll(mediaType, "*/*", "application/octet-stream")
+			e.Name, e.mediaType = mediaType+" "+name, mediaType
+			switch fields, _ := value.Value.(map[string]any); {
 			case value.ExternalValue != "":
-				with.Body = fromDataURL(value.ExternalValue)
+				e.Body = fromDataURL(value.ExternalValue)
 			case mediaType == "multipart/form-data":
-				mediaType, with.Body = exampleForm(value.Value.(map[string]any))
+				var parts []Part
+				for name, value := range fields {
+					part := Field(name, value.(string))
+					if name == "avatar" {
+						part = File(name, name, part.Content)
+					}
+					parts = append(parts, part)
+				}
+				contentType, e.Body = Form(parts...)
 			case mediaType == "application/x-www-form-urlencoded":
 				form := url.Values{}
-				for field, text := range value.Value.(map[string]any) {
-					form.Set(field, text.(string))
+				for name, value := range fields {
+					form.Set(name, value.(string))
 				}
-				with.Body = []byte(form.Encode())
+				e.Body = []byte(form.Encode())
 			default:
-				with.Body = []byte(quote(value.Value))
+				e.Body = []byte(quote(value.Value))
 			}
-			with.Header = []string{"Content-Type: " + strings.ReplaceAll(mediaType, "*/*", "application/octet-stream")}
-			examples = append(examples, with)
-			mediaType = with.mediaType
+			e.Header = []string{"Content-Type: " + contentType}
+			examples = append(examples, e)
 		}
 	}
 	return examples
-}
-
-// exampleForm returns a multipart form, in which the avatar is a file.
-func exampleForm(fields map[string]any) (contentType string, body []byte) {
-	var parts []Part
-	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		value := fields[name].(string)
-		if name == "avatar" {
-			parts = append(parts, File(name, name, []byte(value)))
-			continue
-		}
-		parts = append(parts, Field(name, value))
-	}
-	return Form(parts...)
 }
 
 // fromDataURL returns what a URL holds (RFC 2397).
@@ -137,50 +121,25 @@ func (e Example) withParameters() Example {
 
 // description is about what is served as the description. That it is right is seen to by everything else.
 func (s *suite) description(t *testing.T) {
-	// Ensure a client that reads the description has the one that this suite goes by, with a token or without.
-	t.Run("it is the one that is checked in", func(t *testing.T) {
-		for _, header := range [][]string{nil, {noToken}, {bearer("unknown")}} {
-			r := s.Do(t, "GET", config.PathDescription, nil, header...)
-			require.Equal(t, http.StatusOK, r.Status, r)
-			assert.Equal(t, "application/json", r.Header.Get("Content-Type"), r)
-			assert.Equal(t, string(openapi.JSON), string(r.Body))
-		}
-	})
-
-	// Ensure a client that has it is not sent it again.
-	t.Run("a client that has it is told so", func(t *testing.T) {
-		etag := s.Do(t, "GET", config.PathDescription, nil).Header.Get("Etag")
-		require.Regexp(t, strongETag, etag)
-		r := s.Do(t, "GET", config.PathDescription, nil, "If-None-Match: "+etag)
-		require.Equal(t, http.StatusNotModified, r.Status, r)
-		r = s.Do(t, "GET", config.PathDescription, nil, `If-None-Match: "x"`)
-		require.Equal(t, http.StatusOK, r.Status, r)
-	})
-
-	// Ensure HEAD is answered as GET is.
-	t.Run("it answers HEAD", func(t *testing.T) {
-		s.requireHeadLikeGet(t, config.PathDescription)
-	})
+	// Ensure a client gets the description that this suite goes by, with a token or without, and only once.
+	for _, header := range []string{"Accept: */*", noToken, bearer("unknown"), `If-None-Match: "x"`} {
+		r := s.Do(t, "GET", config.PathDescription, nil, header).Is(t, http.StatusOK)
+		assert.Equal(t, string(openapi.JSON), string(r.Body))
+		s.Do(t, "GET", config.PathDescription, nil, "If-None-Match: "+r.Header.Get("Etag")).Is(t, http.StatusNotModified)
+		s.Do(t, "GET", config.PathDescription, nil, "If-Match: "+r.Header.Get("Etag")).Is(t, http.StatusOK)
+	}
+	s.requireHeadLikeGet(t, config.PathDescription)
 }
 
 // examples sends the requests that the description shows.
 func (s *suite) examples(t *testing.T) {
 	for _, example := range Examples() {
-		// Ensure what a reader copies out of the description works, and is answered in the form that is shown.
+		// Ensure what a reader copies out of the description works.
 		t.Run(example.Operation+" "+example.Name, func(t *testing.T) {
 			created := s.CreateForm(t, "Ann", Email(), PNG(2, 2))
 			path := strings.ReplaceAll(example.Path, "{id}", created.ID)
-			r := s.Do(t, example.Method, path, example.Reader(), example.Header...)
-			shown := example.operation.Responses.Status(r.Status)
-			require.NotNil(t, shown, r)
+			r := s.Do(t, example.Method, path, bytes.NewReader(example.Body), example.Header...)
 			require.Less(t, r.Status, http.StatusBadRequest, r)
-			if media := shown.Value.Content["application/json"]; media != nil {
-				var got any
-				require.NoError(t, json.Unmarshal(r.Body, &got), r)
-				for name, answer := range media.Examples {
-					assert.NoError(t, looksLike(answer.Value.Value, got), "the example %s, and %s", name, r)
-				}
-			}
 			if example.Operation == "putAvatar" && strings.HasPrefix(example.mediaType, "image/") {
 				image, contentType := s.Avatar(t, r.User(t).AvatarURL)
 				assert.Equal(t, example.Body, image)
@@ -188,49 +147,4 @@ func (s *suite) examples(t *testing.T) {
 			}
 		})
 	}
-}
-
-// longHeaders sends every operation more than a header may have.
-func (s *suite) longHeaders(t *testing.T) {
-	for _, example := range Examples() {
-		if strings.HasSuffix(example.Name, "with parameters") {
-			// Ensure every operation refuses it alike.
-			r := s.Do(t, example.Method, strings.ReplaceAll(example.Path, "{id}", unknownID()), nil, "X-Y: "+strings.Repeat("y", 17<<10))
-			assert.Equal(t, http.StatusRequestHeaderFieldsTooLarge, r.Status, r)
-		}
-	}
-}
-
-// looksLike returns an error unless everything that is shown is there in what came, in the same form.
-func looksLike(shown, got any) error {
-	switch shown := shown.(type) {
-	case map[string]any:
-		object, ok := got.(map[string]any)
-		if !ok {
-			return fmt.Errorf("%v is no object", got)
-		}
-		for name, value := range shown {
-			if _, there := object[name]; !there {
-				return fmt.Errorf("%s is missing", name)
-			}
-			if err := looksLike(value, object[name]); err != nil {
-				return fmt.Errorf("%s: %w", name, err)
-			}
-		}
-	case []any:
-		items, ok := got.([]any)
-		if !ok {
-			return fmt.Errorf("%v is no array", got)
-		}
-		for _, item := range items {
-			if err := looksLike(shown[0], item); err != nil {
-				return err
-			}
-		}
-	default:
-		if fmt.Sprintf("%T", shown) != fmt.Sprintf("%T", got) {
-			return fmt.Errorf("%v (%T) is not of the form of %v (%T)", got, got, shown, shown)
-		}
-	}
-	return nil
 }

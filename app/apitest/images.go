@@ -2,7 +2,6 @@ package apitest
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/binary"
 	"hash/crc32"
 	"image"
@@ -10,8 +9,10 @@ import (
 	"image/gif"
 	"image/jpeg"
 	"image/png"
-
-	"golang.org/x/image/bmp"
+	"path"
+	"regexp"
+	"strconv"
+	"strings"
 )
 
 // PNG returns a PNG image of this size in pixels.
@@ -35,38 +36,8 @@ func GIF(width, height, frames int) []byte {
 	return encode(func(b *bytes.Buffer) error { return gif.EncodeAll(b, g) })
 }
 
-// BMP returns a BMP image of this size in pixels: an image, but of none of the accepted formats.
-func BMP(width, height int) []byte {
-	return encode(func(b *bytes.Buffer) error { return bmp.Encode(b, gradient(width, height)) })
-}
-
-// The smallest WebP images, all of one pixel but the animated one's canvas. The standard library
-// and x/image cannot encode WebP.
-//
-// Source: https://developers.google.com/speed/webp/faq, “How can I detect browser support for WebP?”
-const (
-	webPLossy    = "UklGRiIAAABXRUJQVlA4IBYAAAAwAQCdASoBAAEADsD+JaQAA3AAAAAA"
-	webPLossless = "UklGRhoAAABXRUJQVlA4TA0AAAAvAAAAEAcQERGIiP4HAA=="
-	webPAlpha    = "UklGRkoAAABXRUJQVlA4WAoAAAAQAAAAAAAAAAAAQUxQSAwAAAARBxAR/Q9ERP8DAABWUDggGAAAABQBAJ0BKgEAAQAAAP4AAA3AAP7mtQAAAA=="
-	webPAnimated = "UklGRlIAAABXRUJQVlA4WAoAAAASAAAAAAAAAAAAQU5JTQYAAAD/////AABBTk1GJgAAAAAAAAAAAAAAAAAAAGQAAABWUDhMDQAAAC8AAAAQBxAREYiI/gcA"
-)
-
-// WebP returns a lossy WebP image of one pixel.
-func WebP() []byte { return decode(webPLossy) }
-
-// WebPLossless returns a lossless WebP image of one pixel.
-func WebPLossless() []byte { return decode(webPLossless) }
-
-// WebPAlpha returns a lossy WebP image of one pixel with transparency, in the extended form.
-func WebPAlpha() []byte { return decode(webPAlpha) }
-
-// WebPAnimated returns an animated WebP image of one pixel and one frame.
-func WebPAnimated() []byte { return decode(webPAnimated) }
-
-// SVG returns a drawing that runs a script where a browser shows it as a document.
-func SVG() []byte {
-	return []byte(`<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"><script>alert(1)</script></svg>`)
-}
+// WebP returns a lossy WebP image.
+func WebP() []byte { return files("testdata/images")["webp-lossy.webp"] }
 
 // Lengths in a PNG: its signature, a chunk without data, and IHDR with its data.
 const (
@@ -126,10 +97,67 @@ func encode(to func(*bytes.Buffer) error) []byte {
 	return b.Bytes()
 }
 
-func decode(encoded string) []byte {
-	raw, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		panic(err)
+// The size of the image in every [Sample], in pixels.
+const (
+	SampleWidth  = 16
+	SampleHeight = 12
+)
+
+// Metadata has texts that the samples with metadata contain, and that no avatar may contain.
+var Metadata = []string{
+	"PLANTED", "GPS", "\x88\x25\x00\x04", "\x25\x88\x04\x00", "XMP", "adobe.com/xap", "MPF", "jumb", "Photoshop",
+	"tEXt", "zTXt", "iTXt", "tIME", "Software",
+}
+
+// A Sample is a valid image file as some encoder makes it: libjpeg-turbo, ImageMagick, libwebp, gifsicle, apngasm or
+// imagecodecs. Its metadata is from exiftool.
+type Sample struct {
+	Name        string // what is special about it
+	ContentType string
+	Data        []byte
+	Metadata    bool // whether it has metadata, or bytes behind its end
+	Trailing    bool // whether it has bytes behind its end
+	Orientation int  // that its metadata tells, 2 to 8; 0 if the image is upright
+}
+
+var orientationName = regexp.MustCompile(`orientation-(\d)`)
+
+// Samples returns a file of each variant of the accepted formats.
+func Samples() []Sample {
+	var all []Sample
+	for name, data := range files("testdata/images") {
+		format, _, _ := strings.Cut(name, "-")
+		sample := Sample{Name: name, ContentType: "image/" + format, Data: data}
+		sample.Metadata = strings.Contains(name, "metadata")
+		sample.Trailing = strings.Contains(name, "trailing")
+		if match := orientationName.FindStringSubmatch(name); match != nil {
+			sample.Orientation, _ = strconv.Atoi(match[1])
+		}
+		all = append(all, sample)
 	}
-	return raw
+	return all
+}
+
+// files returns the files of an embedded folder by their names.
+func files(folder string) map[string][]byte {
+	entries, err := testdata.ReadDir(folder)
+	all := make(map[string][]byte, len(entries))
+	for _, entry := range entries {
+		all[entry.Name()], err = testdata.ReadFile(path.Join(folder, entry.Name()))
+	}
+	if err != nil {
+		panic(err) // they are embedded
+	}
+	return all
+}
+
+// Orientation returns the value of the first entry of EXIF data in an image that has the tag of
+// an orientation, and 0 if there is none.
+func Orientation(image []byte) int {
+	for _, entry := range []string{"\x01\x12\x00\x03\x00\x00\x00\x01\x00", "\x12\x01\x03\x00\x01\x00\x00\x00"} {
+		if at := bytes.Index(image, []byte(entry)); at >= 0 && at+len(entry) < len(image) {
+			return int(image[at+len(entry)])
+		}
+	}
+	return 0
 }

@@ -87,7 +87,7 @@ func TestCleanRefuses(t *testing.T) {
 	}{
 		"nothing":              {"", imagefile.ErrInvalid},
 		"text":                 {"hello", imagefile.ErrInvalid},
-		"a BMP":                {string(apitest.BMP(2, 2)), imagefile.ErrInvalid},
+		"a BMP":                {"BM\x46\x00\x00\x00\x00\x00\x00\x00\x36\x00\x00\x00", imagefile.ErrInvalid},
 		"HEIC":                 {"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic", imagefile.ErrHEIC},
 		"HEIF":                 {"\x00\x00\x00\x18ftypmif1\x00\x00\x00\x00mif1heic", imagefile.ErrHEIC},
 		"AVIF":                 {"\x00\x00\x00\x18ftypavif\x00\x00\x00\x00avifmif1", imagefile.ErrHEIC},

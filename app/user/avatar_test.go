@@ -20,7 +20,7 @@ func TestParseImage(t *testing.T) {
 		"image/png":  {apitest.PNG(1, 1), apitest.PNG(8192, 1)},
 		"image/jpeg": {apitest.JPEG(3, 4)},
 		"image/gif":  {apitest.GIF(2, 2, 1), apitest.GIF(2, 2, 3)},
-		"image/webp": {apitest.WebP(), apitest.WebPLossless(), apitest.WebPAlpha(), apitest.WebPAnimated()},
+		"image/webp": {apitest.WebP()},
 	} {
 		for i, data := range images {
 			image, err := user.ParseImage(data, limits)
@@ -42,8 +42,7 @@ func TestParseImageRefuses(t *testing.T) {
 	}{
 		"empty":             {[]byte{}, user.NotAnImage},
 		"text":              {[]byte("hello"), user.NotAnImage},
-		"BMP":               {apitest.BMP(2, 2), user.NotAnImage},
-		"SVG":               {apitest.SVG(), user.NotAnImage},
+		"SVG":               {[]byte(`<svg xmlns="http://www.w3.org/2000/svg"/>`), user.NotAnImage},
 		"a PNG's magic":     {[]byte("\x89PNG\r\n\x1a\n"), user.NotAnImage},
 		"too wide":          {apitest.PNG(8193, 1), user.Invalid},
 		"too high":          {apitest.PNG(1, 8193), user.Invalid},
