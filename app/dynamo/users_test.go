@@ -1,6 +1,8 @@
 package dynamo_test
 
 import (
+	"bytes"
+	"io"
 	"net/http"
 	"testing"
 
@@ -299,4 +301,27 @@ func item(t *testing.T, a *awstest.AWS, id string) map[string]types.AttributeVal
 	out, err := a.DynamoDB.GetItem(t.Context(), &dynamodb.GetItemInput{TableName: &a.Config.Table, Key: map[string]types.AttributeValue{"id": s(id)}, ConsistentRead: aws.Bool(true)})
 	require.NoError(t, err)
 	return out.Item
+}
+
+// Ensure a user is read as it was last written, which no emulator tells from an older read.
+func TestReadsAreConsistent(t *testing.T) {
+	t.Parallel()
+	a, users := start(t)
+	bodies := map[string]string{}
+	for _, operation := range []string{"GetItem", "BatchGetItem"} {
+		a.Intercede("DynamoDB."+operation, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			body, err := io.ReadAll(r.Body)
+			assert.NoError(t, err)
+			bodies[operation] = string(body)
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			next.ServeHTTP(w, r)
+		})
+	}
+	_, err := users.Get(t.Context(), "1")
+	require.NoError(t, err)
+	_, err = users.AvatarIDs(t.Context(), []string{"1"})
+	require.NoError(t, err)
+	for _, operation := range []string{"GetItem", "BatchGetItem"} {
+		assert.Contains(t, bodies[operation], `"ConsistentRead":true`, operation)
+	}
 }
