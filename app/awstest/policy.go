@@ -2,6 +2,7 @@ package awstest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -166,7 +167,7 @@ func signer(r *http.Request) (key, region string, err error) {
 	return found[1], found[2], nil
 }
 
-// s3Actions are the actions of the operations of S3 whose names are others.
+// s3Actions are the actions of those operations of S3 whose names are not theirs.
 //
 // Source: "Required permissions for Amazon S3 API operations" in the S3 user guide.
 var s3Actions = map[string]string{
@@ -175,12 +176,9 @@ var s3Actions = map[string]string{
 	"ListObjectsV2": "s3:ListBucket",
 	"ListBuckets":   "s3:ListAllMyBuckets",
 	"HeadObject":    "s3:GetObject",
-	"GetObject":     "s3:GetObject",
-	"PutObject":     "s3:PutObject",
-	"DeleteObject":  "s3:DeleteObject",
 }
 
-// usesOf says what a call does. Of DynamoDB every action but PartiQL's is called as its operation is.
+// usesOf says what a call does. Every action of DynamoDB but PartiQL's has the name of its operation.
 func usesOf(operation, region string, r *http.Request) ([]use, error) {
 	service, name, _ := strings.Cut(operation, ".")
 	switch service {
@@ -192,11 +190,7 @@ func usesOf(operation, region string, r *http.Request) ([]use, error) {
 		}
 		return uses, err
 	case "S3":
-		action, ok := s3Actions[name]
-		if !ok {
-			return nil, errors.New("an operation whose action is not known")
-		}
-		u := use{action: action, resource: "arn:aws:s3:::" + strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, "/"), "/")}
+		u := use{action: cmp.Or(s3Actions[name], "s3:"+name), resource: "arn:aws:s3:::" + strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, "/"), "/")}
 		if q := r.URL.Query(); q.Has("prefix") {
 			u.prefix = aws.String(q.Get("prefix"))
 		}

@@ -22,7 +22,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"prima.internal/app/awsclient"
-	"prima.internal/app/awstest"
 	primaconfig "prima.internal/app/config"
 	"prima.internal/app/dynamo"
 	"prima.internal/app/user"
@@ -143,25 +142,6 @@ func processorTime(t testing.TB) int64 {
 	var used syscall.Rusage
 	require.NoError(t, syscall.Getrusage(syscall.RUSAGE_SELF, &used))
 	return used.Utime.Nano() + used.Stime.Nano()
-}
-
-// Ensure a page costs as many allocations as a call of the SDK does, however many users are on it.
-func TestAllocationsOfAPage(t *testing.T) { //nolint:paralleltest // what others allocate would be counted
-	if awstest.RaceDetector {
-		t.Skip("the race detector allocates too")
-	}
-	const most = 600
-	for _, n := range []int{0, 100, perPage} {
-		users := ours(t, cannedPage(n))
-		buffer := make([]byte, 0, 1<<20)
-		allocations := testing.AllocsPerRun(20, func() {
-			p, err := users.Page(t.Context(), buffer[:0], usersURL, user.PageQuery{})
-			assert.NoError(t, err)
-			assert.Equal(t, n, p.Users)
-		})
-		t.Logf("figure: a page of %d users: %.0f allocations", n, allocations)
-		assert.LessOrEqual(t, allocations, float64(most))
-	}
 }
 
 // Ensure the page that is measured is the same both ways.

@@ -1,6 +1,0 @@
-//go:build !race
-
-package awstest
-
-// RaceDetector reports whether the race detector is on, with which nothing that is counted means anything.
-const RaceDetector = false
