@@ -191,12 +191,11 @@ func (s *suite) requests(file string) func(t *testing.T) {
 func (s *suite) requireResponse(t *testing.T, c rawCase) {
 	t.Helper()
 	for _, raw := range s.complete(c.request) {
-		responses, usable := []*Response(nil), false
+		send := s.converse
 		if c.cut {
-			responses = s.exchange(t, raw)
-		} else {
-			responses, usable = s.converse(t, raw)
+			send = func(t *testing.T, raw string) ([]*Response, bool) { return s.exchange(t, raw), false }
 		}
+		responses, usable := send(t, raw)
 		if len(responses) == 0 && slices.Contains(c.statuses, 0) {
 			continue
 		}

@@ -78,7 +78,6 @@ func (s *suite) patch(t *testing.T) {
 		}
 		assert.Equal(t, User{ID: id, Name: "Bob", Email: email}, s.Get(t, id))
 	})
-
 }
 
 func (s *suite) delete(t *testing.T) {
