@@ -27,8 +27,7 @@ func (s *suite) readiness(t *testing.T) {
 	s.requireHeadLikeGet(t, "/readyz")
 }
 
-// requireHeadLikeGet requires HEAD of path to have the headers of GET, and no body. With a body the
-// next response on the same connection would not parse.
+// requireHeadLikeGet requires HEAD of path to have the headers of GET, and no body.
 func (s *suite) requireHeadLikeGet(t *testing.T, path string) {
 	t.Helper()
 	get, head := s.Do(t, "GET", path, nil), s.Do(t, "HEAD", path, nil)
@@ -36,8 +35,7 @@ func (s *suite) requireHeadLikeGet(t *testing.T, path string) {
 	for _, name := range []string{"Content-Type", "Etag", "Cache-Control", "Link"} {
 		assert.Equal(t, get.Header.Values(name), head.Header.Values(name), "%s\n\n%s", get, head)
 	}
-	// The list may have changed in between. A response in chunks has no length, and a proxy that
-	// unpacks a response does not know its length either.
+	// The list may have changed in between. A response in chunks has no length, nor one that a proxy unpacks.
 	length, lengthOfGet := head.Header.Get("Content-Length"), get.Header.Get("Content-Length")
 	if path != "/users" && length != "" && (!s.Proxied || lengthOfGet != "") {
 		assert.Equal(t, lengthOfGet, length, head)
