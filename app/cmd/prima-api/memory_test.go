@@ -272,7 +272,7 @@ func TestConnectionsAtOnce(t *testing.T) {
 	needConnections(t, n)
 	limit, goLimit := chartMemory(t)
 	a := awstest.Start(t)
-	p := startBuilt(t, a.Environ(fmt.Sprint("GOMEMLIMIT=", goLimit))...)
+	p := startBuilt(t, a.Environ(fmt.Sprint("GOMEMLIMIT=", goLimit), "IDLE_TIMEOUT=1h")...)
 	served, refused := 0, 0
 	for range n {
 		c, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(p.url, "http://"))
