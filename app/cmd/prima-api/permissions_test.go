@@ -25,13 +25,19 @@ import (
 // else serves the whole suite, a sweep and readiness, and no permission is left unused.
 //
 // The program knows its hosts and has no pages here. TestContract in app/api tests the API with the default settings.
+// If TEST_RACE is set, the program has the race detector, without which the suite takes half as long.
 func TestPermissions(t *testing.T) {
 	t.Parallel()
 	a := awstest.Start(t)
 	guard := a.Guard(t, policies(t, a))
 	t.Cleanup(func() { assert.Empty(t, guard.Refused(), "calls that no role allows") }) // also where the suite gives up
 	agent := startPodIdentityAgent(t)
-	p := start(t, append(agent.environ(t, a, config.RoleAPI), "PAGES=false", "ALLOWED_HOSTS=localhost")...)
+	executable, err := built()
+	if os.Getenv("TEST_RACE") != "" {
+		executable, err = compile(t.TempDir(), "CGO_ENABLED=1", "-race")
+	}
+	require.NoError(t, err)
+	p := startAs(t, executable, append(agent.environ(t, a, config.RoleAPI), "PAGES=false", "ALLOWED_HOSTS=localhost")...)
 	apitest.Run(t, p.url, apitest.Options{Empty: true, AllowedHosts: !apitest.AllowsAnyHost(t, p.url)})
 
 	// An image that was lost is a 404 like any other, and S3 tells that only to who may list.
