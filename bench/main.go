@@ -119,7 +119,7 @@ func runSuite(ctx context.Context, args []string, out io.Writer) (err error) {
 	s := &suite{root: root, dir: dir, rounds: *rounds, duration: *duration, quick: *quick, only: sides.Regexp, out: out, environment: thisEnvironment(root)}
 	documents, resultsFile := filepath.Join(root, "docs"), filepath.Join(root, "bench", "results.json")
 	if s.quick {
-		s.rounds, s.duration = 1, 300*time.Millisecond
+		s.rounds, s.duration = 1, 100*time.Millisecond
 		if *folder == "" {
 			if *folder, err = os.MkdirTemp("", "prima-bench-quick"); err != nil {
 				return err

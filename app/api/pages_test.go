@@ -10,16 +10,14 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"prima.internal/app/apitest"
 	"prima.internal/app/config"
 	people "prima.internal/app/pages"
 )
 
-// Ensure the API keeps its contract also if it knows its hosts and has no pages, of which nothing is left.
-func TestContractWithoutPages(t *testing.T) {
+// Ensure nothing is left of the pages if they are turned off. TestPermissions in app/cmd/prima-api runs the suite so.
+func TestWithoutPages(t *testing.T) {
 	t.Parallel()
-	s := start(t, func(c *config.Config) { c.Pages, c.AllowedHosts = false, []string{"localhost"} })
-	apitest.Run(t, s.url, apitest.Options{})
+	s := start(t, func(c *config.Config) { c.Pages = false })
 	for _, f := range people.Files() {
 		assert.Equal(t, http.StatusNotFound, s.do(t, http.MethodGet, f.Path, "").StatusCode, f.Path)
 	}

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -210,7 +211,7 @@ func slowly(d time.Duration) func(http.ResponseWriter, *http.Request, http.Handl
 // slowly, in one piece and page after page.
 func TestListsAreNotMixedUp(t *testing.T) {
 	t.Parallel()
-	stores := []*table{newTable(10, 100), newTable(900, 1000), newTable(3000, 1000), newTable(9000, 500)}
+	stores := []*table{newTable(10, 100), newTable(900, 1000), newTable(3000, 500)}
 	for _, store := range stores {
 		for i := range store.users {
 			store.users[i].AvatarID = uuid.NewString()
@@ -222,10 +223,14 @@ func TestListsAreNotMixedUp(t *testing.T) {
 		for client := range 8 {
 			all.Go(func() {
 				host := fmt.Sprintf("host%d.example.com", client%3)
-				want := map[string]bool{}
-				for _, u := range store.users {
-					want[string(u.AppendJSON(nil, "http://"+host+"/users"))] = true
+				want := []byte{'['}
+				for i, u := range store.users {
+					if i > 0 {
+						want = append(want, ',')
+					}
+					want = u.AppendJSON(want, "http://"+host+"/users")
 				}
+				want = append(want, ']')
 				for range 5 {
 					connection := s.dial(t)
 					_, err := io.WriteString(connection, "GET /users HTTP/1.1\r\nHost: "+host+"\r\nConnection: close\r\n\r\n")
@@ -239,15 +244,7 @@ func TestListsAreNotMixedUp(t *testing.T) {
 					}
 					body, err := io.ReadAll(response.Body)
 					assert.NoError(t, err)
-					var list []json.RawMessage
-					assert.NoError(t, json.Unmarshal(body, &list))
-					assert.Len(t, list, len(want))
-					for _, u := range list {
-						if !want[string(u)] {
-							assert.Fail(t, "a user of another list", "%s", u)
-							return
-						}
-					}
+					assert.True(t, bytes.Equal(want, body), "%d bytes of %d", len(body), len(want))
 				}
 			})
 		}

@@ -30,7 +30,7 @@ func TestLongOutage(t *testing.T) {
 			for _, strike := range []func(*testing.T, *system, place){poisoned(blackHole...), refused, throttled(1)} {
 				s.heal(t, both)
 				strike(t, s, p)
-				time.Sleep(240 * timeout / 3)
+				time.Sleep(80 * timeout / 3)
 			}
 			s.heal(t, both)
 			l.mark()(t, 3)

@@ -221,7 +221,7 @@ func TestTranscode(t *testing.T) {
 	seed := rand.Uint64()
 	t.Log("seed", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	for range 5000 {
+	for range 1000 {
 		w := &writer{Rand: random, plain: random.IntN(2) == 0}
 		body := w.page(random.IntN(6))
 		require.True(t, json.Valid(body), "%s", body)

@@ -53,14 +53,19 @@ var built = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return compile(folder, "CGO_ENABLED=0", "-tags", "grpcnotrace")
+})
+
+// compile compiles the program into a folder and returns its path.
+func compile(folder, environ string, flags ...string) (string, error) {
 	executable := filepath.Join(folder, "prima-api")
-	build := exec.Command("go", "build", "-tags", "grpcnotrace", "-o", executable, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
+	build := exec.Command("go", append([]string{"build", "-o", executable}, flags...)...)
+	build.Env = append(os.Environ(), environ, "GOFLAGS=")
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)
 	}
 	return executable, nil
-})
+}
 
 // startBuilt is start for the program as it is deployed.
 func startBuilt(t *testing.T, environ ...string) *process {
@@ -272,7 +277,7 @@ func TestConnectionsAtOnce(t *testing.T) {
 	needConnections(t, n)
 	limit, goLimit := chartMemory(t)
 	a := awstest.Start(t)
-	p := startBuilt(t, a.Environ(fmt.Sprint("GOMEMLIMIT=", goLimit))...)
+	p := startBuilt(t, a.Environ(fmt.Sprint("GOMEMLIMIT=", goLimit), "IDLE_TIMEOUT=1h")...)
 	served, refused := 0, 0
 	for range n {
 		c, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(p.url, "http://"))

@@ -21,17 +21,24 @@ import (
 	"prima.internal/app/config"
 )
 
-// Ensure the roles of the contract, as infra deploys them, allow what the programs call and nothing else: the whole suite,
-// a sweep and readiness are served by an AWS that refuses the rest, and leave no permission unused.
+// Ensure the roles, as infra deploys them, allow what the programs call and nothing else: an AWS that refuses everything
+// else serves the whole suite, a sweep and readiness, and no permission is left unused.
+//
+// The program knows its hosts and has no pages here. TestContract in app/api tests the API with the default settings.
+// If TEST_RACE is set, the program has the race detector, without which the suite takes half as long.
 func TestPermissions(t *testing.T) {
 	t.Parallel()
 	a := awstest.Start(t)
 	guard := a.Guard(t, policies(t, a))
 	t.Cleanup(func() { assert.Empty(t, guard.Refused(), "calls that no role allows") }) // also where the suite gives up
 	agent := startPodIdentityAgent(t)
-	p := start(t, agent.environ(t, a, config.RoleAPI)...)
-	a.PagesOf(500)
-	apitest.Run(t, p.url, apitest.Options{Empty: true, Large: true})
+	executable, err := built()
+	if os.Getenv("TEST_RACE") != "" {
+		executable, err = compile(t.TempDir(), "CGO_ENABLED=1", "-race")
+	}
+	require.NoError(t, err)
+	p := startAs(t, executable, append(agent.environ(t, a, config.RoleAPI), "PAGES=false", "ALLOWED_HOSTS=localhost")...)
+	apitest.Run(t, p.url, apitest.Options{Empty: true})
 
 	// An image that was lost is a 404 like any other, and S3 tells that only to who may list.
 	require.NoError(t, p.upload("Ada"))
@@ -67,6 +74,8 @@ func TestPermissions(t *testing.T) {
 	for _, role := range config.Roles() {
 		assert.Empty(t, guard.Unused(string(role)), "permissions of the role %s that nothing needs", role)
 	}
+	p.signal(t, os.Interrupt)
+	assert.Equal(t, 0, p.wait(t), "a race makes it another: %s", p.log)
 }
 
 // Ensure the programs cannot do each other's work: with the role of the API an old image of nobody is not swept.
