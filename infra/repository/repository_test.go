@@ -84,7 +84,7 @@ func TestTasksExist(t *testing.T) {
 		}
 	}
 	documents := append(files(t, ".md"), files(t, ".tmpl")...)
-	for _, name := range append(documents, ".ci/run", "scripts/stack", "scripts/dev-cluster", ".devcontainer/devcontainer.json") {
+	for _, name := range append(documents, ".ci/run", "scripts/stack", ".devcontainer/devcontainer.json") {
 		text := read(t, name)
 		// In prose a task is in backticks; in code it begins a line, or a command.
 		named := append(matches("`task ([a-z][a-z0-9:]*)", text), matches(`(?m)^(?:\$ )?task ([a-z][a-z0-9:]*)`, text)...)
