@@ -356,7 +356,7 @@ func TestRefusedOnAWS(t *testing.T) {
 		`aws.oidcIssuer = "http://a" must be the https`:  func(s func(string) map[string]any) { withIRSA(s); s("aws")["oidcIssuer"] = "http://a" },
 		`aws.oidcIssuer = "https://a" must be empty`:     func(s func(string) map[string]any) { s("aws")["oidcIssuer"] = "https://a" },
 		`aws.permissionsBoundary = "all" must be`:        func(s func(string) map[string]any) { s("aws")["permissionsBoundary"] = "all" },
-		`kubernetes.context = "minikube" must be`:        func(s func(string) map[string]any) { s("kubernetes")["context"] = "minikube" },
+		`kubernetes.context = "prima" must be`:           func(s func(string) map[string]any) { s("kubernetes")["context"] = "prima" },
 		`storage.noncurrentDays = "0" must be`:           func(s func(string) map[string]any) { s("storage")["noncurrentDays"] = 0 },
 		`api.digest = "latest" must be`:                  func(s func(string) map[string]any) { s("api")["digest"] = "latest" },
 		`api.nodePort = "30000" must be 0`:               func(s func(string) map[string]any) { s("api")["nodePort"] = 30000 },

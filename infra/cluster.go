@@ -1,9 +1,18 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
 	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
 	helm "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/helm/v4"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"sigs.k8s.io/yaml"
 
 	"prima.internal/infra/charts"
 )
@@ -29,6 +38,8 @@ type Cluster struct {
 type ClusterArgs struct {
 	// Context of the kubeconfig.
 	Context string
+	// Identifier tells clusters apart: whatever else changes about a kubeconfig, the cluster with this identifier is the same.
+	Identifier string
 	// LocalStack is set where it is going to be in the cluster.
 	LocalStack bool
 	// Labels are those that the namespace of the API needs beside its Pod Security Standard.
@@ -42,9 +53,11 @@ func NewCluster(ctx *pulumi.Context, name string, args *ClusterArgs, opts ...pul
 		return nil, err
 	}
 	provider, err := kubernetes.NewProvider(ctx, name, &kubernetes.ProviderArgs{
-		Context: pulumi.String(args.Context),
-		// Whatever else changes about a kubeconfig, the cluster of this name is the same cluster.
-		ClusterIdentifier: pulumi.String(args.Context),
+		Context:           pulumi.String(args.Context),
+		ClusterIdentifier: pulumi.String(args.Identifier),
+		// A rollout needs the settings of the pods that still serve: they change in place, and are never gone.
+		EnableConfigMapMutable: pulumi.Bool(true),
+		EnableSecretMutable:    pulumi.Bool(true),
 	}, pulumi.Parent(c))
 	if err != nil {
 		return nil, err
@@ -59,6 +72,39 @@ func NewCluster(ctx *pulumi.Context, name string, args *ClusterArgs, opts ...pul
 		return nil, err
 	}
 	return c, ctx.RegisterResourceOutputs(c, pulumi.Map{})
+}
+
+// requireContext returns an error that says what to do unless the kubeconfig has a context. Without it every object would
+// fail by itself.
+func requireContext(name string) error {
+	files := filepath.SplitList(os.Getenv("KUBECONFIG"))
+	if home, err := os.UserHomeDir(); err == nil && len(files) == 0 {
+		files = []string{filepath.Join(home, ".kube", "config")}
+	}
+	var known []string
+	for _, file := range files {
+		data, err := os.ReadFile(file) //nolint:gosec // what kubectl reads too
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // as kubectl does
+		}
+		var kubeconfig struct {
+			Contexts []struct{ Name string } `json:"contexts"`
+		}
+		if err == nil {
+			err = yaml.Unmarshal(data, &kubeconfig)
+		}
+		if err != nil {
+			return fmt.Errorf("the kubeconfig %s: %w", file, err)
+		}
+		for _, context := range kubeconfig.Contexts {
+			known = append(known, context.Name)
+		}
+	}
+	if slices.Contains(known, name) {
+		return nil
+	}
+	return fmt.Errorf("kubernetes.context is %q, and %s has the contexts %q: `task up` makes the cluster of the local stack, "+
+		"and `minikube update-context -p %s` its context", name, strings.Join(files, " or "), known, name)
 }
 
 // chart installs a chart of this program.

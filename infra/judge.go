@@ -1,7 +1,10 @@
 package main
 
 import (
+	"net"
 	"net/netip"
+	"net/url"
+	"strconv"
 	"strings"
 
 	"prima.internal/infra/charts"
@@ -49,6 +52,7 @@ func (s Stack) judgeTracing(must judge) {
 // judgeWayIn notes what is wrong with how clients reach the API.
 func (s Stack) judgeWayIn(must judge) {
 	in, gate := s.API.Ingress, s.API.Gateway
+	must(in.Host != "" || (len(in.Aliases) == 0 && in.Port == 0), "api.ingress.host", in.Host, "a host name, or api.ingress.aliases and api.ingress.port are for nothing")
 	must(in.Certificate == "" || in.Class == classALB, "api.ingress.certificate", in.Certificate, "empty unless api.ingress.class is "+classALB+": other controllers take api.ingress.tlsSecret")
 	must(in.TLSSecret == "" || in.Class != classALB, "api.ingress.tlsSecret", in.TLSSecret, "empty where api.ingress.class is "+classALB+", which takes api.ingress.certificate")
 
@@ -79,10 +83,15 @@ func (a APISettings) publicURL() string {
 	switch {
 	case a.Gateway.Host != "":
 		return "https://" + a.Gateway.Host
-	case a.Ingress.Host != "" && a.secure():
-		return "https://" + a.Ingress.Host
-	case a.Ingress.Host != "":
-		return "http://" + a.Ingress.Host
+	case a.Ingress.Host == "":
+		return ""
 	}
-	return ""
+	base := url.URL{Scheme: "http", Host: a.Ingress.Host}
+	if a.secure() {
+		base.Scheme = "https"
+	}
+	if a.Ingress.Port != 0 {
+		base.Host = net.JoinHostPort(a.Ingress.Host, strconv.Itoa(a.Ingress.Port))
+	}
+	return base.String()
 }

@@ -116,8 +116,7 @@ func awaitLocalStack(endpoint string) error {
 		case <-time.After(awaitPause):
 		case <-ctx.Done():
 			return fmt.Errorf("LocalStack does not answer at %s (%w). Its pod is ready, so this machine does not reach the port: "+
-				"run `task up`, which finds a way; or give a new cluster the port with `minikube start --ports=127.0.0.1:%d:%d`; "+
-				"or set kubernetes.host to what `minikube ip` prints", endpoint, last, localStackPort, localStackPort)
+				"`task up` says whether the cluster publishes it; kubernetes.host says where the ports of the nodes are", endpoint, last)
 		}
 	}
 }

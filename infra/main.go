@@ -7,18 +7,22 @@ import (
 )
 
 func main() {
-	pulumi.Run(func(ctx *pulumi.Context) error { return deploy(ctx, awaitLocalStack) })
+	pulumi.Run(func(ctx *pulumi.Context) error { return deploy(ctx, requireContext, awaitLocalStack) })
 }
 
-// deploy is the system. await is how LocalStack is waited for: see LocalStackArgs.
-func deploy(ctx *pulumi.Context, await func(endpoint string) error) error {
+// deploy is the system. require refuses a context that the kubeconfig does not have; await is how LocalStack is waited
+// for: see LocalStackArgs.
+func deploy(ctx *pulumi.Context, require, await func(string) error) error {
 	stack, err := loadStack(ctx)
 	if err != nil {
 		return err
 	}
+	if err := require(stack.Kubernetes.Context); err != nil {
+		return err
+	}
 
 	cluster, err := NewCluster(ctx, "cluster", &ClusterArgs{
-		Context: stack.Kubernetes.Context, LocalStack: stack.LocalStack.Deploy, Labels: stack.API.Ingress.namespaceLabels(),
+		Context: stack.Kubernetes.Context, Identifier: stack.clusterIdentifier(ctx.Project(), ctx.Stack()), LocalStack: stack.LocalStack.Deploy, Labels: stack.API.Ingress.namespaceLabels(),
 	})
 	if err != nil {
 		return err

@@ -3,8 +3,11 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -63,7 +66,7 @@ func local() settings {
 		"environment": "local",
 		"localstack":  map[string]any{"deploy": true},
 		"storage":     map[string]any{"billing": "provisioned"},
-		"api":         map[string]any{"nodePort": 30000, "ingress": map[string]any{"host": "prima-api.local"}, "tag": "abc", "access": "open"},
+		"api":         map[string]any{"nodePort": 30000, "ingress": map[string]any{"host": "prima-api.localhost", "aliases": []any{"prima-api.local"}, "port": 8080}, "tag": "abc", "access": "open"},
 	}
 }
 
@@ -107,7 +110,7 @@ func run(t *testing.T, d *deployment, s settings) (*deployment, error) {
 		d.awaited = append(d.awaited, endpoint)
 		return nil
 	}
-	err := pulumi.RunErr(func(ctx *pulumi.Context) error { return deploy(ctx, await) },
+	err := pulumi.RunErr(func(ctx *pulumi.Context) error { return deploy(ctx, anyContext, await) },
 		pulumi.WithMocks("prima-api", "local", d),
 		func(info *pulumi.RunInfo) {
 			info.Config, info.ConfigSecretKeys, info.DryRun = values, secrets, d.preview
@@ -258,7 +261,7 @@ func TestAPI(t *testing.T) {
 
 	want := config.Default()
 	want.Endpoint = "http://localstack.localstack.svc:4566"
-	want.AllowedHosts = []string{"prima-api.local", "prima-api", "prima-api.prima", "prima-api.prima.svc", "prima-api.prima.svc.cluster.local"}
+	want.AllowedHosts = []string{"prima-api.local", "prima-api.localhost", "prima-api", "prima-api.prima", "prima-api.prima.svc", "prima-api.prima.svc.cluster.local"}
 	var environ []string
 	for variable, value := range values["config"].(map[string]any) {
 		environ = append(environ, variable+"="+value.(string))
@@ -272,7 +275,8 @@ func TestAPI(t *testing.T) {
 	assert.EqualValues(t, 30000, service["nodePort"])
 	ingress := values["ingress"].(map[string]any)
 	assert.Equal(t, true, ingress["enabled"])
-	assert.Equal(t, "prima-api.local", ingress["host"])
+	assert.Equal(t, "prima-api.localhost", ingress["host"])
+	assert.Equal(t, []any{"prima-api.local"}, ingress["aliases"])
 	assert.Equal(t, "abc", values["image"].(map[string]any)["tag"])
 	assert.Equal(t, "test", values["credentials"].(map[string]any)["accessKeyID"])
 }
@@ -297,7 +301,7 @@ func TestAllowedHosts(t *testing.T) {
 		api["config"] = map[string]any{"PUBLIC_BASE_URL": "http://links.test:8080/v1"}
 		s["kubernetes"] = map[string]any{"host": "node.test"}
 	}))
-	assert.Equal(t, "prima-api.local,"+service, hosts(func(s settings, api map[string]any) {
+	assert.Equal(t, "prima-api.local,prima-api.localhost,"+service, hosts(func(s settings, api map[string]any) {
 		api["config"] = map[string]any{"PUBLIC_BASE_URL": "http://[::1]:30000"}
 		s["kubernetes"] = map[string]any{"host": "192.0.2.7"}
 	}))
@@ -394,7 +398,7 @@ func TestLocalStackDoesNotAnswer(t *testing.T) {
 	t.Parallel()
 	d := new(deployment)
 	err := pulumi.RunErr(func(ctx *pulumi.Context) error {
-		return deploy(ctx, func(string) error { return errors.New("nobody there") })
+		return deploy(ctx, anyContext, func(string) error { return errors.New("nobody there") })
 	}, pulumi.WithMocks("prima-api", "local", d), func(info *pulumi.RunInfo) {
 		info.Config = map[string]string{"prima-api:localstack": `{"deploy":true}`, "prima-api:api": `{"tag":"abc","access":"open"}`}
 	})
@@ -447,12 +451,54 @@ func TestAdopt(t *testing.T) {
 	}
 }
 
-// Ensure the machine that runs Pulumi can say for itself where it reaches the nodes.
-func TestHostOfTheMachine(t *testing.T) {
-	t.Setenv("PRIMA_HOST", "192.0.2.7")
-	d, err := up(t, local())
-	require.NoError(t, err)
-	assert.Equal(t, []string{"http://192.0.2.7:31566"}, d.awaited)
+// anyContext takes the place of requireContext.
+func anyContext(string) error { return nil }
+
+// Ensure a context that no kubeconfig has is refused before anything is registered, with the names of those that there are.
+func TestContext(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config")
+	require.NoError(t, os.WriteFile(file, []byte("contexts:\n- name: prima\n- name: other\n"), 0o600))
+	t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "nothing")+string(filepath.ListSeparator)+file)
+	require.NoError(t, requireContext("prima"))
+	err := requireContext("prina")
+	require.ErrorContains(t, err, `kubernetes.context is "prina"`)
+	require.ErrorContains(t, err, `["prima" "other"]`)
+	require.NoError(t, os.WriteFile(file, []byte("contexts: {"), 0o600))
+	require.ErrorContains(t, requireContext("prima"), file)
+}
+
+// Ensure no name that a user may change makes Pulumi take the cluster for another one, whose objects it would replace.
+func TestClusterIdentifier(t *testing.T) {
+	t.Parallel()
+	var identifiers []any
+	for _, context := range []string{"prima", "renamed"} {
+		s := local()
+		s["kubernetes"] = map[string]any{"context": context}
+		d, err := up(t, s)
+		require.NoError(t, err)
+		provider := d.find(t, "pulumi:providers:kubernetes", "").Inputs.Mappable()
+		assert.Equal(t, context, provider["context"])
+		assert.Equal(t, "true", fmt.Sprint(provider["enableConfigMapMutable"]))
+		assert.Equal(t, "true", fmt.Sprint(provider["enableSecretMutable"]))
+		identifiers = append(identifiers, provider["clusterIdentifier"])
+	}
+	assert.Equal(t, []any{"prima-api/local", "prima-api/local"}, identifiers)
+	eks := Stack{AWS: AWSSettings{Account: "123456789012", Cluster: "production"}}
+	assert.Equal(t, "123456789012/production", eks.clusterIdentifier("prima-api", "production"))
+}
+
+// Ensure links and the output lead to the port at which clients reach the controller.
+func TestPublicURL(t *testing.T) {
+	t.Parallel()
+	for want, in := range map[string]IngressSettings{
+		"":                                {},
+		"http://prima-api.localhost:8080": {Host: "prima-api.localhost", Port: 8080},
+		"http://prima-api.localhost":      {Host: "prima-api.localhost"},
+		"https://users.example.com":       {Host: "users.example.com", TLSSecret: "tls"},
+		"https://users.example.com:8443":  {Host: "users.example.com", TLSSecret: "tls", Port: 8443},
+	} {
+		assert.Equal(t, want, APISettings{Ingress: in}.publicURL())
+	}
 }
 
 // Ensure each setting that is wrong is refused with its key and what is allowed, all of them at once, before anything is registered.

@@ -65,6 +65,8 @@ var rules = []rule{
 	{key: "api.nodePort", numbers: &bounds{0, mostNodePort}, allowed: fmt.Sprintf("0 or from %d to %d", leastNodePort, mostNodePort)},
 	{key: "api.access", choices: []string{charts.AccessToken, charts.AccessOpen}},
 	{key: "api.ingress.host", optional: true, pattern: hostName, longest: 253, allowed: "a host name"},
+	{key: "api.ingress.aliases", pattern: hostName, longest: 253, allowed: "host names"},
+	{key: "api.ingress.port", numbers: &bounds{0, 65535}, allowed: "from 0 to 65535"},
 	{key: "api.ingress.class", optional: true, pattern: objectName, longest: 253, allowed: "the name of an IngressClass"},
 	{key: "api.ingress.tlsSecret", optional: true, pattern: objectName, longest: 253, allowed: "the name of a Secret"},
 	{key: "api.ingress.certificate", optional: true, pattern: certificate, allowed: "the ARN of a certificate in ACM"},

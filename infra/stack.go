@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -36,11 +35,10 @@ type Stack struct {
 
 // KubernetesSettings say which cluster a stack is in.
 type KubernetesSettings struct {
-	// Context of the kubeconfig; minikube unless set, so that nobody deploys to whatever cluster
-	// kubectl was last used with.
+	// Context of the kubeconfig; prima unless set, so that nobody deploys to whatever cluster kubectl
+	// was last used with.
 	Context string `json:"context"`
-	// Host is where the NodePorts of the cluster are reached from the machine that runs Pulumi. The
-	// variable PRIMA_HOST goes before it: the address is of the machine more than of the stack.
+	// Host is where the NodePorts of the cluster are reached from the machine that runs Pulumi.
 	Host string `json:"host"`
 }
 
@@ -167,6 +165,10 @@ type TracingSettings struct {
 type IngressSettings struct {
 	// Host is the name that it answers to; empty for no Ingress.
 	Host string `json:"host"`
+	// Aliases are other names that it answers to.
+	Aliases []string `json:"aliases"`
+	// Port is where clients reach the controller; 0 for the port of the scheme, 80 or 443.
+	Port int `json:"port"`
 	// Class is that of the Ingress controller: nginx, alb or another.
 	Class string `json:"class"`
 	// TLSSecret is the Secret with the certificate of the host, in the namespace prima.
@@ -209,7 +211,7 @@ const (
 )
 
 // defaultContext is the cluster of a stack that names none.
-const defaultContext = "minikube"
+const defaultContext = "prima"
 
 // localStackPort is the port of a node that LocalStack is on.
 const localStackPort = 31566
@@ -258,7 +260,6 @@ func loadStack(ctx *pulumi.Context) (Stack, error) {
 		}
 		faults = append(faults, unknownNames(key, []byte(value), reflect.TypeOf(into).Elem())...)
 	}
-	s.Kubernetes.Host = cmp.Or(os.Getenv("PRIMA_HOST"), s.Kubernetes.Host)
 	if token, err := settings.TrySecret("localstackAuthToken"); err == nil {
 		s.LocalStackAuthToken = token.ToStringPtrOutput()
 	}
@@ -414,14 +415,27 @@ func (s Stack) apiConfig() (config.Config, error) {
 // its Service and of the links that it makes. IP addresses, which the API always allows, are left out.
 func (s Stack) hosts() []string {
 	hosts := []string{charts.DefaultPrimaAPI().Ingress.Host, s.API.Ingress.Host, s.API.Gateway.Host, s.Kubernetes.Host}
+	hosts = append(hosts, s.API.Ingress.Aliases...)
 	if u, err := url.Parse(s.API.Config["PUBLIC_BASE_URL"]); err == nil {
 		hosts = append(hosts, u.Hostname())
 	}
 	hosts = append(hosts, charts.ServiceHosts(apiRelease, apiNamespace)...)
+	seen := map[string]bool{"": true}
 	return slices.DeleteFunc(hosts, func(host string) bool {
 		_, _, err := config.Load([]string{"ALLOWED_HOSTS=" + host})
-		return host == "" || err != nil
+		again := seen[host]
+		seen[host] = true
+		return again || err != nil
 	})
+}
+
+// clusterIdentifier returns what tells the cluster of this stack from others. It is no name that a user may change: with
+// another identifier Pulumi makes everything anew and deletes what is there.
+func (s Stack) clusterIdentifier(project, stack string) string {
+	if s.AWS.Cluster != "" {
+		return s.AWS.Account + "/" + s.AWS.Cluster
+	}
+	return project + "/" + stack
 }
 
 // emulated reports whether something stands in for AWS.

@@ -11,7 +11,8 @@ import (
 func (a APISettings) open(values *charts.PrimaAPI) {
 	if a.Ingress.Host != "" {
 		in := &values.Ingress
-		in.Enabled, in.Host, in.ClassName, in.TLSSecretName, in.ControllerNamespace = true, a.Ingress.Host, a.Ingress.Class, a.Ingress.TLSSecret, a.Ingress.ControllerNamespace
+		in.Enabled, in.Host, in.Aliases, in.ClassName = true, a.Ingress.Host, a.Ingress.Aliases, a.Ingress.Class
+		in.TLSSecretName, in.ControllerNamespace = a.Ingress.TLSSecret, a.Ingress.ControllerNamespace
 		if a.Ingress.Class == classALB {
 			in.Annotations = mergeInto(in.Annotations, a.Ingress.forALB())
 			// Behind a load balancer that is told of pods by their addresses, a pod gets requests for a while after it has left.

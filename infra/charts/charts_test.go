@@ -176,7 +176,7 @@ func least(chart string) map[string]any {
 func localAPI() charts.PrimaAPI {
 	c := config.Default()
 	c.Endpoint = charts.ServiceURL("localstack", "localstack", 4566)
-	c.AllowedHosts = append([]string{"prima-api.local"}, charts.ServiceHosts("prima-api", "prima")...)
+	c.AllowedHosts = append([]string{"prima-api.localhost", "prima-api.local"}, charts.ServiceHosts("prima-api", "prima")...)
 	v := charts.DefaultPrimaAPI()
 	v.Image.Tag = "0123456789ab"
 	v.Config = charts.ConfigValues(c)
@@ -184,7 +184,7 @@ func localAPI() charts.PrimaAPI {
 	v.Credentials = charts.Credentials{AccessKeyID: "test", SecretAccessKey: "test"}
 	v.Access.Mode = charts.AccessOpen
 	v.Service.Type = "NodePort"
-	v.Ingress.Enabled = true
+	v.Ingress.Enabled, v.Ingress.Host, v.Ingress.Aliases = true, "prima-api.localhost", []string{"prima-api.local"}
 	return v
 }
 
@@ -211,7 +211,7 @@ func extremeAPI() charts.PrimaAPI {
 	}, ServiceAccount: charts.ServiceAccount{Create: true, Name: "people-sweep", Annotations: map[string]string{"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/sweep"}}}
 	v.Service = charts.Service{Type: "LoadBalancer", Port: 8080, NodePort: 32767, Annotations: map[string]string{"example.com/internal": "true"}}
 	v.Ingress = charts.Ingress{
-		Enabled: true, ClassName: "traefik", Host: "api.example.com", TLSSecretName: "api-tls",
+		Enabled: true, ClassName: "traefik", Host: "api.example.com", Aliases: []string{"users.example.com"}, TLSSecretName: "api-tls",
 		Annotations: map[string]string{"cert-manager.io/cluster-issuer": "letsencrypt"}, ControllerNamespace: "traefik",
 	}
 	v.HTTPRoute = charts.HTTPRoute{

@@ -238,10 +238,13 @@ func TestWaysIn(t *testing.T) {
 
 	ingress := one[*networkingv1.Ingress](t, list)
 	assert.Equal(t, "nginx", *ingress.Spec.IngressClassName)
-	rule := ingress.Spec.Rules[0]
-	assert.Equal(t, "prima-api.local", rule.Host)
-	assert.Equal(t, service.Name, rule.HTTP.Paths[0].Backend.Service.Name)
-	assert.Equal(t, service.Spec.Ports[0].Name, rule.HTTP.Paths[0].Backend.Service.Port.Name)
+	require.Len(t, ingress.Spec.Rules, 2)
+	for i, host := range []string{"prima-api.localhost", "prima-api.local"} {
+		rule := ingress.Spec.Rules[i]
+		assert.Equal(t, host, rule.Host)
+		assert.Equal(t, service.Name, rule.HTTP.Paths[0].Backend.Service.Name)
+		assert.Equal(t, service.Spec.Ports[0].Name, rule.HTTP.Paths[0].Backend.Service.Port.Name)
+	}
 	assert.Equal(t, "true", ingress.Annotations["pulumi.com/skipAwait"])
 	size, err := strconv.ParseInt(ingress.Annotations["nginx.ingress.kubernetes.io/proxy-body-size"], 10, 64)
 	require.NoError(t, err)

@@ -107,7 +107,9 @@ type Ingress struct {
 	ClassName string `json:"className"`
 	// Host that leads to the API.
 	Host string `json:"host" jsonschema:"required,pattern=^(\\*\\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"`
-	// Secret with the certificate of the host; empty serves plain HTTP.
+	// Other hosts that lead to the API.
+	Aliases []string `json:"aliases,omitzero" jsonschema:"pattern=^(\\*\\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"`
+	// Secret with the certificate of the hosts; empty serves plain HTTP.
 	TLSSecretName string `json:"tlsSecretName"`
 	// Annotations of the Ingress. By default Pulumi does not wait for it: without a controller it would never be ready.
 	Annotations map[string]string `json:"annotations,omitzero"`

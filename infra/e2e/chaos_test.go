@@ -200,7 +200,7 @@ func (c *chaos) evictedPods(t *testing.T) {
 	evict := func(name string) (refused bool) {
 		eviction := fmt.Sprintf(`{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":%q,"namespace":%q}}`, name, c.out.Namespace)
 		path := fmt.Sprintf("/api/v1/namespaces/%s/pods/%s/eviction", c.out.Namespace, name)
-		_, err := output(t.Context(), eviction, "kubectl", "--context", kubeContext(), "create", "--raw", path, "-f", "-")
+		_, err := output(t.Context(), eviction, "kubectl", "--context", kubeContext, "create", "--raw", path, "-f", "-")
 		if err != nil {
 			require.ErrorContains(t, err, "(TooManyRequests)") // 429
 		}
@@ -261,7 +261,7 @@ func (c *chaos) outOfMemory(t *testing.T) {
 	defer kubectl(t, "delete", "pod", "-n", c.out.Namespace, victim.Name, "--ignore-not-found", "--wait")
 	original := victim.Spec.Containers[0].Resources
 	resize := func(request, limit int64) error {
-		_, err := output(t.Context(), "", "kubectl", "--context", kubeContext(), "patch", "pod", victim.Name, "-n", c.out.Namespace, "--subresource", "resize", "-p",
+		_, err := output(t.Context(), "", "kubectl", "--context", kubeContext, "patch", "pod", victim.Name, "-n", c.out.Namespace, "--subresource", "resize", "-p",
 			fmt.Sprintf(`{"spec":{"containers":[{"name":"api","resources":{"requests":{"memory":"%d"},"limits":{"memory":"%d"}}}]}}`, request, limit))
 		return err
 	}
@@ -763,7 +763,7 @@ func (c *chaos) localStackAway(t *testing.T) {
 		})
 	}
 	probe := func(p corev1.Pod, path string) string {
-		text, err := output(t.Context(), "", "kubectl", "--context", kubeContext(), "get", "--raw",
+		text, err := output(t.Context(), "", "kubectl", "--context", kubeContext, "get", "--raw",
 			fmt.Sprintf("/api/v1/namespaces/%s/pods/%s:%d/proxy%s", c.out.Namespace, p.Name, config.Default().AdminPort, path))
 		assert.NoError(t, err)
 		return text

@@ -43,22 +43,18 @@ func run(t *testing.T, name string, args ...string) string {
 	return out
 }
 
+// kubeContext is that of Pulumi.local.yaml.
+const kubeContext = "prima"
+
 func kubectl(t *testing.T, args ...string) string {
 	t.Helper()
-	return run(t, "kubectl", append([]string{"--context", kubeContext()}, args...)...)
+	return run(t, "kubectl", append([]string{"--context", kubeContext}, args...)...)
 }
 
 // read decodes what kubectl prints.
 func read(t *testing.T, into any, args ...string) {
 	t.Helper()
 	require.NoError(t, json.Unmarshal([]byte(kubectl(t, args...)), into))
-}
-
-func kubeContext() string {
-	if name := os.Getenv("MINIKUBE_PROFILE"); name != "" {
-		return name
-	}
-	return "minikube"
 }
 
 // await asks until something is so.
@@ -156,7 +152,7 @@ func nodes(pods []corev1.Pod) []string {
 func workingSets(ctx context.Context, out outputs, nodes []string) (map[string]int64, error) {
 	sets := map[string]int64{}
 	for _, node := range nodes {
-		text, err := output(ctx, "", "kubectl", "--context", kubeContext(), "get", "--raw", "/api/v1/nodes/"+node+"/proxy/stats/summary")
+		text, err := output(ctx, "", "kubectl", "--context", kubeContext, "get", "--raw", "/api/v1/nodes/"+node+"/proxy/stats/summary")
 		if err != nil {
 			return nil, err
 		}
