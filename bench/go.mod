@@ -17,6 +17,8 @@ require (
 	prima.internal/app v0.0.0
 )
 
+require golang.org/x/tools v0.51.0 // indirect
+
 require (
 	codeberg.org/go-fonts/liberation v0.5.0 // indirect
 	codeberg.org/go-latex/latex v0.2.0 // indirect
