@@ -205,7 +205,7 @@ func (f fault) test(t *testing.T, p place) {
 		l.end() // the end of the fault cuts connections off
 		s.heal(t, both)
 	} else {
-		assert.NotZero(t, l.refused.Load(), "calls that the fault hit")
+		await(t, "the fault hits a call", func() bool { return l.refused.Load() > 0 })
 		s.heal(t, p)
 		time.Sleep(recoveryTime)
 		l.spare(allOps...)
