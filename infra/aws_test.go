@@ -5,15 +5,10 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/eks"
-	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
-	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
-	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"helm.sh/helm/v3/pkg/chart/loader"
@@ -197,44 +192,6 @@ func TestRolesAreNarrow(t *testing.T) {
 			}
 		}
 	}
-}
-
-// Ensure what is registered without the packages of its types is what those would register.
-func TestArgumentsOfBareResources(t *testing.T) {
-	t.Parallel()
-	types := map[string]pulumi.Input{roleType: iam.RoleArgs{}, rolePolicyType: iam.RolePolicyArgs{}, associationType: eks.PodIdentityAssociationArgs{}}
-	d, err := up(t, onAWS(t, func(section func(string) map[string]any) {
-		section("aws")["permissionsBoundary"] = "arn:aws:iam::123456789012:policy/boundary"
-	}))
-	require.NoError(t, err)
-	seen := map[string]bool{}
-	for _, r := range d.resources {
-		args, ok := types[r.TypeToken]
-		if !ok {
-			continue
-		}
-		seen[r.TypeToken] = true
-		known, required := map[string]reflect.Type{}, []string{}
-		for _, field := range reflect.VisibleFields(args.ElementType()) {
-			known[field.Tag.Get("pulumi")] = field.Type
-			if kind := field.Type.Kind(); kind == reflect.String {
-				required = append(required, field.Tag.Get("pulumi"))
-			}
-		}
-		for name, value := range r.Inputs {
-			require.Contains(t, known, string(name), r.TypeToken)
-			kind := known[string(name)]
-			if kind.Kind() == reflect.Pointer {
-				kind = kind.Elem()
-			}
-			assert.True(t, value.IsString(), "%s of %s", name, r.TypeToken)
-			assert.Contains(t, []reflect.Kind{reflect.String, reflect.Interface}, kind.Kind(), "%s of %s", name, r.TypeToken)
-		}
-		for _, name := range required {
-			assert.Contains(t, r.Inputs, resource.PropertyKey(name), r.TypeToken)
-		}
-	}
-	assert.Len(t, seen, len(types))
 }
 
 // Ensure a preview of a stack that is not there yet shows what the chart would make: its values are known, and those of the update.

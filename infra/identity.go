@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/eks"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"prima.internal/app/config"
@@ -30,22 +32,8 @@ type IdentityArgs struct {
 // serviceAccounts are the names of the service accounts, in the namespace of the API, by what their pods may do.
 var serviceAccounts = map[config.Role]string{config.RoleAPI: "prima-api", config.RoleSweep: "prima-api-sweep"}
 
-// The types of the resources, of which Pulumi's packages iam and eks are not imported: they would add a seventh to what it
-// takes to compile this program. A test holds the arguments against those packages. See docs/adr/0021-resources-without-their-packages.md.
-const (
-	roleType        = "aws:iam/role:Role"
-	rolePolicyType  = "aws:iam/rolePolicy:RolePolicy"
-	associationType = "aws:eks/podIdentityAssociation:PodIdentityAssociation"
-)
-
 // longestRoleName is in characters: https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html.
 const longestRoleName = 64
-
-// A role is a role of IAM.
-type role struct {
-	pulumi.CustomResourceState
-	ARN pulumi.StringOutput `pulumi:"arn"`
-}
 
 // NewIdentity makes the roles, unless somebody else does.
 func NewIdentity(ctx *pulumi.Context, name string, args *IdentityArgs, opts ...pulumi.ResourceOption) (*Identity, error) {
@@ -61,16 +49,17 @@ func NewIdentity(ctx *pulumi.Context, name string, args *IdentityArgs, opts ...p
 	for _, is := range config.Roles() {
 		account := serviceAccounts[is]
 		called := roleName(account, ctx.Stack(), args.Region)
-		inputs := pulumi.Map{
-			"name":             pulumi.String(called),
-			"assumeRolePolicy": pulumi.String(document(trustPolicy(args, partition, account))),
-			"description":      pulumi.String(fmt.Sprintf("The pods of the service account %s in the namespace %s of Kubernetes", account, apiNamespace)),
+		role := &iam.RoleArgs{
+			Name:             pulumi.String(called),
+			AssumeRolePolicy: pulumi.String(document(trustPolicy(args, partition, account))),
+			Description: pulumi.String(fmt.Sprintf(
+				"The pods of the service account %s in the namespace %s of Kubernetes", account, apiNamespace)),
 		}
 		if boundary := args.Settings.PermissionsBoundary; boundary != "" {
-			inputs["permissionsBoundary"] = pulumi.String(boundary)
+			role.PermissionsBoundary = pulumi.String(boundary)
 		}
-		r := new(role)
-		if err := ctx.RegisterResource(roleType, account, inputs, r, options...); err != nil {
+		r, err := iam.NewRole(ctx, account, role, options...)
+		if err != nil {
 			return nil, err
 		}
 		// The ARNs are made of names, so that a preview shows what is going to be allowed.
@@ -78,23 +67,23 @@ func NewIdentity(ctx *pulumi.Context, name string, args *IdentityArgs, opts ...p
 			fmt.Sprintf("arn:%s:dynamodb:%s:%s:table/%s", partition, args.Region, args.Settings.Account, args.Table),
 			fmt.Sprintf("arn:%s:s3:::%s", partition, args.Bucket),
 		)
-		err := ctx.RegisterResource(rolePolicyType, account, pulumi.Map{
-			"name": pulumi.String("prima-api"), "role": r.ID(), "policy": pulumi.String(document(policy)),
-		}, new(pulumi.CustomResourceState), options...)
+		_, err = iam.NewRolePolicy(ctx, account, &iam.RolePolicyArgs{
+			Name: pulumi.String("prima-api"), Role: r.ID(), Policy: pulumi.String(document(policy)),
+		}, options...)
 		if err != nil {
 			return nil, err
 		}
-		i.Roles[is] = r.ARN
+		i.Roles[is] = r.Arn
 		if args.Settings.Identity == podIdentity {
-			association := new(pulumi.CustomResourceState)
-			err = ctx.RegisterResource(associationType, account, pulumi.Map{
-				"clusterName": pulumi.String(args.Settings.Cluster), "namespace": pulumi.String(apiNamespace), "serviceAccount": pulumi.String(account), "roleArn": r.ARN,
-			}, association, options...)
+			association, err := eks.NewPodIdentityAssociation(ctx, account, &eks.PodIdentityAssociationArgs{
+				ClusterName: pulumi.String(args.Settings.Cluster), Namespace: pulumi.String(apiNamespace),
+				ServiceAccount: pulumi.String(account), RoleArn: r.Arn,
+			}, options...)
 			if err != nil {
 				return nil, err
 			}
 			// A pod that starts before its account is associated never gets the role.
-			i.Roles[is] = asString(pulumi.All(r.ARN, association.ID()).ApplyT(func(made []any) string { return fmt.Sprint(made[0]) }))
+			i.Roles[is] = asString(pulumi.All(r.Arn, association.ID()).ApplyT(func(made []any) string { return fmt.Sprint(made[0]) }))
 		}
 		if ctx.DryRun() { // as for the table and the bucket: see NewStorage
 			i.Roles[is] = pulumi.String(fmt.Sprintf("arn:%s:iam::%s:role/%s", partition, args.Settings.Account, called)).ToStringOutput()

@@ -451,6 +451,13 @@ func TestAdopt(t *testing.T) {
 	}
 }
 
+// The types of what is registered for the roles.
+const (
+	roleType        = "aws:iam/role:Role"
+	rolePolicyType  = "aws:iam/rolePolicy:RolePolicy"
+	associationType = "aws:eks/podIdentityAssociation:PodIdentityAssociation"
+)
+
 // anyContext takes the place of requireContext.
 func anyContext(string) error { return nil }
 

@@ -6,10 +6,10 @@ import (
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/dynamodb"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/s3"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"prima.internal/app/config"
-	"prima.internal/infra/s3"
 )
 
 // Storage is the table of the users and the bucket of the avatars.
@@ -136,13 +136,14 @@ func newTable(ctx *pulumi.Context, settings StorageSettings, options []pulumi.Re
 	return dynamodb.NewTable(ctx, "users", args, options...)
 }
 
-func newBucket(ctx *pulumi.Context, args *StorageArgs, options []pulumi.ResourceOption) (*s3.Resource, error) {
+func newBucket(ctx *pulumi.Context, args *StorageArgs, options []pulumi.ResourceOption) (*s3.BucketV2, error) {
 	settings := args.Settings
-	bucketOptions, err := adopted(ctx, settings.Adopt.Bucket, "storage.adopt.bucket", settings.Bucket, protected(settings, options), "forceDestroy", "tags")
+	bucketOptions, err := adopted(ctx, settings.Adopt.Bucket, "storage.adopt.bucket", settings.Bucket,
+		protected(settings, options), "forceDestroy", "tags")
 	if err != nil {
 		return nil, err
 	}
-	bucket, err := s3.New(ctx, "avatars", s3.Bucket{
+	bucket, err := s3.NewBucketV2(ctx, "avatars", &s3.BucketV2Args{
 		Bucket: pulumi.String(settings.Bucket),
 		// An emulator's bucket is made to be thrown away; any other must be emptied by whoever means it.
 		ForceDestroy: pulumi.Bool(args.Emulated && !settings.Adopt.Bucket),
@@ -150,65 +151,82 @@ func newBucket(ctx *pulumi.Context, args *StorageArgs, options []pulumi.Resource
 	if err != nil || settings.Adopt.Bucket {
 		return bucket, err
 	}
-	block, err := s3.New(ctx, "avatars", s3.PublicAccessBlock{
-		Bucket:          bucket.ID(),
-		BlockPublicAcls: pulumi.Bool(true), BlockPublicPolicy: pulumi.Bool(true), IgnorePublicAcls: pulumi.Bool(true), RestrictPublicBuckets: pulumi.Bool(true),
-	}, options...)
-	if err != nil {
-		return nil, err
-	}
-	_, err = s3.New(ctx, "avatars", s3.Encryption{
-		Bucket: bucket.ID(),
-		Rules:  []s3.EncryptionRule{{Default: &s3.EncryptionDefault{Algorithm: pulumi.String("AES256")}}},
-	}, options...)
-	if err != nil {
-		return nil, err
-	}
-	if err := keepVersions(ctx, settings, bucket, options); err != nil || args.Emulated {
-		return bucket, err
-	}
 
-	// S3 refuses two changes to who may use a bucket at the same time: OperationAborted. So one comes after the other.
+	// S3 refuses two changes of one bucket at the same time: OperationAborted. So one comes after the other.
 	after := func(earlier pulumi.Resource) []pulumi.ResourceOption {
 		return append(slices.Clip(options), pulumi.DependsOn([]pulumi.Resource{earlier}))
 	}
-	ownership, err := s3.New(ctx, "avatars", s3.OwnershipControls{
+	block, err := s3.NewBucketPublicAccessBlock(ctx, "avatars", &s3.BucketPublicAccessBlockArgs{
+		Bucket:                bucket.ID(),
+		BlockPublicAcls:       pulumi.Bool(true),
+		BlockPublicPolicy:     pulumi.Bool(true),
+		IgnorePublicAcls:      pulumi.Bool(true),
+		RestrictPublicBuckets: pulumi.Bool(true),
+	}, options...)
+	if err != nil {
+		return nil, err
+	}
+	encryption, err := s3.NewBucketServerSideEncryptionConfigurationV2(ctx, "avatars", &s3.BucketServerSideEncryptionConfigurationV2Args{
 		Bucket: bucket.ID(),
-		Rule:   &s3.OwnershipRule{ObjectOwnership: pulumi.String("BucketOwnerEnforced")}, // no ACL says otherwise
+		Rules: s3.BucketServerSideEncryptionConfigurationV2RuleArray{s3.BucketServerSideEncryptionConfigurationV2RuleArgs{
+			ApplyServerSideEncryptionByDefault: s3.BucketServerSideEncryptionConfigurationV2RuleApplyServerSideEncryptionByDefaultArgs{
+				SseAlgorithm: pulumi.String("AES256"),
+			},
+		}},
 	}, after(block)...)
 	if err != nil {
 		return nil, err
 	}
-	_, err = s3.New(ctx, "avatars", s3.Policy{
+	lifecycle, err := keepVersions(ctx, settings, bucket, after, encryption)
+	if err != nil || args.Emulated {
+		return bucket, err
+	}
+	ownership, err := s3.NewBucketOwnershipControls(ctx, "avatars", &s3.BucketOwnershipControlsArgs{
+		Bucket: bucket.ID(),
+		Rule:   s3.BucketOwnershipControlsRuleArgs{ObjectOwnership: pulumi.String("BucketOwnerEnforced")}, // no ACL says otherwise
+	}, after(lifecycle)...)
+	if err != nil {
+		return nil, err
+	}
+	_, err = s3.NewBucketPolicy(ctx, "avatars", &s3.BucketPolicyArgs{
 		Bucket: bucket.ID(), Policy: pulumi.String(document(onlyTLS(args.Settings))),
 	}, after(ownership)...)
 	return bucket, err
 }
 
-// keepVersions says what becomes of what nobody needs any more: uploads that were never finished and, where versions are
+// keepVersions says what becomes of what nobody needs any more: uploads that were never finished and, if versions are
 // kept, images that were removed or replaced, and the markers that stand for them.
-func keepVersions(ctx *pulumi.Context, settings StorageSettings, bucket *s3.Resource, options []pulumi.ResourceOption) error {
-	whole := &s3.LifecycleFilter{Prefix: pulumi.String("")}
-	rules := []s3.LifecycleRule{{
-		ID: pulumi.String("incomplete-uploads"), Status: pulumi.String("Enabled"), Filter: whole,
-		AbortIncompleteMultipartUpload: &s3.AbortIncompleteMultipartUpload{DaysAfterInitiation: pulumi.Int(incompleteUploadDays)},
+func keepVersions(
+	ctx *pulumi.Context, settings StorageSettings, bucket *s3.BucketV2,
+	after func(pulumi.Resource) []pulumi.ResourceOption, earlier pulumi.Resource,
+) (pulumi.Resource, error) {
+	whole := s3.BucketLifecycleConfigurationV2RuleFilterArgs{Prefix: pulumi.String("")}
+	rules := s3.BucketLifecycleConfigurationV2RuleArray{s3.BucketLifecycleConfigurationV2RuleArgs{
+		Id: pulumi.String("incomplete-uploads"), Status: pulumi.String("Enabled"), Filter: whole,
+		AbortIncompleteMultipartUpload: s3.BucketLifecycleConfigurationV2RuleAbortIncompleteMultipartUploadArgs{
+			DaysAfterInitiation: pulumi.Int(incompleteUploadDays),
+		},
 	}}
 	if settings.Versioning {
-		versioning, err := s3.New(ctx, "avatars", s3.Versioning{
-			Bucket: bucket.ID(), Configuration: &s3.VersioningStatus{Status: pulumi.String("Enabled")},
-		}, options...)
+		versioning, err := s3.NewBucketVersioningV2(ctx, "avatars", &s3.BucketVersioningV2Args{
+			Bucket:                  bucket.ID(),
+			VersioningConfiguration: s3.BucketVersioningV2VersioningConfigurationArgs{Status: pulumi.String("Enabled")},
+		}, after(earlier)...)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		options = append(slices.Clip(options), pulumi.DependsOn([]pulumi.Resource{versioning}))
-		rules = append(rules, s3.LifecycleRule{
-			ID: pulumi.String("former-versions"), Status: pulumi.String("Enabled"), Filter: whole,
-			NoncurrentVersionExpiration: &s3.NoncurrentVersionExpiration{NoncurrentDays: pulumi.Int(settings.NoncurrentDays)},
-			Expiration:                  &s3.Expiration{ExpiredObjectDeleteMarker: pulumi.Bool(true)},
+		earlier = versioning
+		rules = append(rules, s3.BucketLifecycleConfigurationV2RuleArgs{
+			Id: pulumi.String("former-versions"), Status: pulumi.String("Enabled"), Filter: whole,
+			NoncurrentVersionExpiration: s3.BucketLifecycleConfigurationV2RuleNoncurrentVersionExpirationArgs{
+				NoncurrentDays: pulumi.Int(settings.NoncurrentDays),
+			},
+			Expiration: s3.BucketLifecycleConfigurationV2RuleExpirationArgs{ExpiredObjectDeleteMarker: pulumi.Bool(true)},
 		})
 	}
-	_, err := s3.New(ctx, "avatars", s3.Lifecycle{Bucket: bucket.ID(), Rules: rules}, options...)
-	return err
+	return s3.NewBucketLifecycleConfigurationV2(ctx, "avatars", &s3.BucketLifecycleConfigurationV2Args{
+		Bucket: bucket.ID(), Rules: rules,
+	}, after(earlier)...)
 }
 
 // onlyTLS refuses whoever calls the bucket in plain text.
