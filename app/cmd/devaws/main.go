@@ -94,6 +94,7 @@ func handler(backend string) http.Handler {
 			_, _ = w.Write([]byte(`{"services": {"dynamodb": "running", "s3": "running", "sts": "running"}}`))
 			return
 		}
+		_ = http.NewResponseController(w).EnableFullDuplex() // else a long response may close the request, and end early
 		proxy.ServeHTTP(w, r)
 	})
 }
