@@ -69,8 +69,7 @@ func parseDescription(data []byte) (*description, error) {
 // problem returns the schema of an error.
 func (d *description) problem() *openapi3.SchemaRef { return d.document.Components.Schemas["Problem"] }
 
-// closeSchema makes a member that is not described a fault. Clients must ignore it; the API must not
-// add it in silence.
+// closeSchema makes a member that is not described a fault, which it is not for clients.
 func closeSchema(schema *openapi3.SchemaRef) {
 	if schema == nil {
 		return
@@ -167,8 +166,7 @@ func holdAllow(path *openapi3.PathItem, r *Response) error {
 	return nil
 }
 
-// holdProblem returns what is wrong with an error of no operation. The pages for people are none; their
-// tests look at them.
+// holdProblem returns what is wrong with an error of no operation.
 func (d *description) holdProblem(r *Response) error {
 	if r.Status < http.StatusBadRequest || r.Method == http.MethodHead {
 		return nil
