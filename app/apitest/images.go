@@ -142,8 +142,8 @@ func Samples() []Sample {
 func files(folder string) map[string][]byte {
 	entries, err := testdata.ReadDir(folder)
 	all := make(map[string][]byte, len(entries))
-	for _, entry := range entries {
-		all[entry.Name()], err = testdata.ReadFile(path.Join(folder, entry.Name()))
+	for i := 0; i < len(entries) && err == nil; i++ {
+		all[entries[i].Name()], err = testdata.ReadFile(path.Join(folder, entries[i].Name()))
 	}
 	if err != nil {
 		panic(err) // they are embedded

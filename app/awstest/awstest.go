@@ -251,7 +251,7 @@ func operationOf(r *http.Request) string {
 
 func (a *AWS) intercept(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_ = http.NewResponseController(w).EnableFullDuplex() // else a long response may close the request, and end early
+		_ = http.NewResponseController(w).EnableFullDuplex() // otherwise a long response closes the request and is cut off
 		called := operationOf(r)
 		f, guard := a.meet(called)
 		if guard != nil && !guard.admit(w, r) {

@@ -3,9 +3,8 @@
 //	devaws [flags]                      until a signal
 //	devaws [flags] command [argument…]  while the command runs, with the endpoint in its environment
 //
-// It creates the table and the bucket of DYNAMODB_TABLE and S3_BUCKET, and listens on
-// 127.0.0.1:4566, because nothing checks credentials. With -empty it creates nothing and listens on
-// every address, as LocalStack does. The folder KUMO_DATA_DIR keeps the data.
+// It creates the table and the bucket of DYNAMODB_TABLE and S3_BUCKET, and listens on 127.0.0.1:4566.
+// With -empty it creates nothing and listens on every address. The folder KUMO_DATA_DIR keeps the data.
 package main
 
 import (
@@ -94,7 +93,7 @@ func handler(backend string) http.Handler {
 			_, _ = w.Write([]byte(`{"services": {"dynamodb": "running", "s3": "running", "sts": "running"}}`))
 			return
 		}
-		_ = http.NewResponseController(w).EnableFullDuplex() // else a long response may close the request, and end early
+		_ = http.NewResponseController(w).EnableFullDuplex() // otherwise a long response closes the request and is cut off
 		proxy.ServeHTTP(w, r)
 	})
 }
