@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -77,8 +78,10 @@ func start(t *testing.T, change func(*config.Config)) *server {
 func serve(t *testing.T, c config.Config, users user.Store, avatars user.Avatars, dependencies []api.Dependency) *server {
 	t.Helper()
 	s := listen(t, c, users, avatars, dependencies)
-	require.Eventually(t, func() bool {
-		return s.do(t, http.MethodGet, config.PathReady, "").StatusCode == http.StatusOK
+	require.Eventually(t, func() bool { // without a connection, of which tests may hold all that there are
+		w := httptest.NewRecorder()
+		s.Ready().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, config.PathReady, nil))
+		return w.Code == http.StatusOK
 	}, 10*time.Second, 10*time.Millisecond, "not ready: %s", s.log)
 	return s
 }

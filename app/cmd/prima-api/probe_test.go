@@ -25,7 +25,12 @@ func TestProbesWhileClientsHoldEveryConnection(t *testing.T) {
 	a := awstest.Start(t)
 	p := start(t, a.Environ("DRAIN_TIME=0s",
 		fmt.Sprint("MAX_CONNECTIONS=", limit), "READ_TIMEOUT=10m", "IDLE_TIMEOUT=1h")...)
+	open := func(n int) {
+		t.Helper()
+		require.Eventually(t, func() bool { return value(p.scrape(t), "prima_connections_open") == n }, time.Minute, 10*time.Millisecond)
+	}
 	http.DefaultClient.CloseIdleConnections()
+	open(0)
 	dial := func(request string) {
 		address := strings.TrimPrefix(p.url, "http://")
 		c, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
@@ -36,9 +41,7 @@ func TestProbesWhileClientsHoldEveryConnection(t *testing.T) {
 	for range limit {
 		dial("GET /users HTTP/1.1\r\n")
 	}
-	require.Eventually(t, func() bool {
-		return value(p.scrape(t), "prima_connections_open") == limit
-	}, time.Minute, 10*time.Millisecond)
+	open(limit)
 	for range refused {
 		dial("POST /users HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n")
 	}
