@@ -1,14 +1,13 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
+	"maps"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"prima.internal/app/config"
 	"prima.internal/infra/charts"
-	"prima.internal/infra/image"
 )
 
 // API is the deployed API.
@@ -23,15 +22,18 @@ type API struct {
 // APIArgs are what an API needs.
 type APIArgs struct {
 	Settings APISettings
-	Host     string // where NodePorts are reached
+	Tag      string          // of the image
+	Values   charts.PrimaAPI // of the chart: its defaults and the settings api.values
 	// Contract is the API's configuration, but for what the outputs below say.
-	Contract config.Config
-	Cluster  *Cluster
-	Endpoint pulumi.StringInput // of AWS for pods; empty: AWS itself
-	Table    pulumi.StringInput
-	Bucket   pulumi.StringInput
-	Emulated bool
-	// Identity is how pods come by Roles, the ARNs of what they are to AWS: see [AWSSettings].
+	Contract   config.Config
+	Host       string // of NodePorts
+	IngressURL string // of the Ingress or the route; empty without either
+	Cluster    *Cluster
+	Endpoint   pulumi.StringInput // of AWS for pods; empty: AWS itself
+	Table      pulumi.StringInput
+	Bucket     pulumi.StringInput
+	Emulated   bool
+	// Identity is how pods assume Roles, which are ARNs: see [AWSSettings].
 	Identity string
 	Roles    map[config.Role]pulumi.StringOutput
 }
@@ -42,13 +44,6 @@ func NewAPI(ctx *pulumi.Context, name string, args *APIArgs, opts ...pulumi.Reso
 	if err := ctx.RegisterComponentResource("prima:infra:API", name, a, opts...); err != nil {
 		return nil, err
 	}
-	tag := args.Settings.Tag
-	if tag == "" {
-		var err error
-		if tag, err = image.Tag(ctx.RootDirectory()); err != nil {
-			return nil, err
-		}
-	}
 	roles := pulumi.StringMap{}
 	for is, arn := range args.Roles {
 		roles[string(is)] = arn
@@ -56,7 +51,7 @@ func NewAPI(ctx *pulumi.Context, name string, args *APIArgs, opts ...pulumi.Reso
 	values := asMap(pulumi.All(args.Endpoint, args.Table, args.Bucket, roles).ApplyT(func(made []any) (map[string]any, error) {
 		contract := args.Contract
 		contract.Endpoint, contract.Table, contract.Bucket = fmt.Sprint(made[0]), fmt.Sprint(made[1]), fmt.Sprint(made[2])
-		values := apiValues(args, contract, tag)
+		values := apiValues(args, contract)
 		arns, _ := made[3].(map[string]string)
 		for is, arn := range arns {
 			give(&values, args.Identity, config.Role(is), arn)
@@ -72,62 +67,52 @@ func NewAPI(ctx *pulumi.Context, name string, args *APIArgs, opts ...pulumi.Reso
 	after := func(value string) pulumi.StringOutput {
 		return asString(chart.Resources.ApplyT(func([]any) string { return value }))
 	}
-	a.Namespace, a.Version = after(apiNamespace), after(tag)
-	a.IngressURL = after(args.Settings.publicURL())
+	a.Namespace, a.Version = after(apiNamespace), after(args.Tag)
+	a.IngressURL = after(args.IngressURL)
 	a.URL = a.IngressURL
-	if port := args.Settings.NodePort; port != 0 {
-		a.URL = after(fmt.Sprintf("http://%s:%d", args.Host, port))
+	if service := args.Values.Service; service.Type == "NodePort" {
+		a.URL = after(fmt.Sprintf("http://%s:%d", args.Host, service.NodePort))
 	}
 	return a, ctx.RegisterResourceOutputs(a, pulumi.Map{"url": a.URL, "ingressUrl": a.IngressURL, "namespace": a.Namespace, "version": a.Version})
 }
 
 // apiValues returns the values of the chart for an API with the given configuration.
-func apiValues(args *APIArgs, contract config.Config, tag string) charts.PrimaAPI {
-	values := charts.DefaultPrimaAPI()
-	values.Image.Repository, values.Image.Tag, values.Image.Digest = args.Settings.Image, tag, args.Settings.Digest
+func apiValues(args *APIArgs, contract config.Config) charts.PrimaAPI {
+	values := args.Values
+	values.Image.Repository, values.Image.Tag, values.Image.Digest = args.Settings.Image, args.Tag, args.Settings.Digest
 	values.Config = charts.ConfigValues(contract)
 	values.Access = charts.Access{Mode: args.Settings.Access, Tokens: charts.AccessTokens(contract)}
 	if args.Emulated {
 		values.Credentials = charts.Credentials{AccessKeyID: emulatorCredential, SecretAccessKey: emulatorCredential}
-		values.Runtime = map[string]string{"AWS_EC2_METADATA_DISABLED": "true"}
 	}
-	if args.Settings.NodePort != 0 {
-		values.Service.Type, values.Service.NodePort = "NodePort", args.Settings.NodePort
+	if args.Emulated || args.Identity != identityNone {
+		// A pod without its role must not wait for, or take, that of the node.
+		values.Runtime = with(values.Runtime, "AWS_EC2_METADATA_DISABLED", "true")
 	}
-	if args.Identity != identityNone {
-		// Who is not given the role must not wait for, or take, that of the node.
-		values.Runtime = map[string]string{"AWS_EC2_METADATA_DISABLED": "true"}
-	}
-	args.Settings.open(&values)
-	args.Settings.Monitoring.watch(&values.Monitoring)
-	values.Tracing = charts.Tracing(args.Settings.Tracing)
 	return values
 }
 
-// watch has a Prometheus operator and a Grafana watch the API, if they are to.
-func (m MonitoringSettings) watch(values *charts.Monitoring) {
-	if !m.Enabled {
-		return
+// with returns a copy of a map with one more entry.
+func with(m map[string]string, key, value string) map[string]string {
+	m = maps.Clone(m)
+	if m == nil {
+		m = map[string]string{}
 	}
-	values.Namespace = cmp.Or(m.Namespace, values.Namespace)
-	values.ServiceMonitor.Enabled, values.ServiceMonitor.Labels = true, m.Labels
-	rule := &values.PrometheusRule
-	rule.Enabled, rule.Labels, rule.KubeStateMetrics, rule.RunbookURL = true, m.Labels, m.KubeStateMetrics, cmp.Or(m.RunbookURL, rule.RunbookURL)
-	values.Dashboard.Enabled = true
+	m[key] = value
+	return m
 }
 
-// give lets the pods of a service account have its role.
+// give lets the pods of a service account assume its role.
 func give(values *charts.PrimaAPI, identity string, is config.Role, arn string) {
-	account, pods := &values.ServiceAccount, &values.PodAnnotations
+	account := &values.ServiceAccount
 	if is == config.RoleSweep {
-		account, pods = &values.Sweep.ServiceAccount, nil
+		account = &values.Sweep.ServiceAccount
+	} else {
+		// A pod has the role of the moment at which it starts: another role is another pod.
+		values.PodAnnotations = with(values.PodAnnotations, "prima.internal/role", arn)
 	}
 	account.Name = serviceAccounts[is]
 	if identity == irsa {
-		account.Annotations = map[string]string{"eks.amazonaws.com/role-arn": arn}
-	}
-	if pods != nil {
-		// A pod has the role of the moment at which it starts: another role is another pod.
-		*pods = map[string]string{"prima.internal/role": arn}
+		account.Annotations = with(account.Annotations, "eks.amazonaws.com/role-arn", arn)
 	}
 }

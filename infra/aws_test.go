@@ -50,10 +50,15 @@ func withIRSA(section func(string) map[string]any) {
 
 // withGateway has the API be reached by a Gateway in place of the Ingress.
 func withGateway(section func(string) map[string]any) {
-	api := section("api")
-	delete(api, "ingress")
-	api["gateway"] = map[string]any{"host": "api.example.com", "name": "public", "namespace": "gateways", "listener": "https"}
-	api["letIn"] = map[string]any{"namespaces": []any{"gateways"}}
+	section("api")["values"] = map[string]any{
+		"httpRoute": map[string]any{
+			"enabled": true, "hostnames": []any{"api.example.com"},
+			"parentRefs": []any{map[string]any{"name": "public", "namespace": "gateways", "sectionName": "https"}},
+		},
+		"networkPolicy": map[string]any{"ingress": []any{map[string]any{"from": []any{map[string]any{
+			"namespaceSelector": map[string]any{"matchLabels": map[string]any{"kubernetes.io/metadata.name": "gateways"}},
+		}}}}},
+	}
 }
 
 func policyOf(t *testing.T, text any) config.Policy {
@@ -304,36 +309,38 @@ func renderAPI(t *testing.T, values map[string]any) string {
 // Ensure a stack on AWS that cannot work, or would let others read along, is refused with the setting that is wrong.
 func TestRefusedOnAWS(t *testing.T) {
 	t.Parallel()
-	for want, change := range map[string]func(func(string) map[string]any){
-		`aws.account = "1" must be`:                      func(s func(string) map[string]any) { s("aws")["account"] = "1" },
-		`aws.account = "" must be the 12 digits`:         func(s func(string) map[string]any) { s("aws")["account"] = "" },
-		`aws.identity = "keys" must be`:                  func(s func(string) map[string]any) { s("aws")["identity"] = "keys" },
-		`aws.cluster = "" must be the name`:              func(s func(string) map[string]any) { s("aws")["cluster"] = "" },
-		`aws.cluster = "prima-production" must be empty`: func(s func(string) map[string]any) { s("aws")["identity"] = "none" },
-		`aws.oidcIssuer = "http://a" must be the https`:  func(s func(string) map[string]any) { withIRSA(s); s("aws")["oidcIssuer"] = "http://a" },
-		`aws.oidcIssuer = "https://a" must be empty`:     func(s func(string) map[string]any) { s("aws")["oidcIssuer"] = "https://a" },
-		`aws.permissionsBoundary = "all" must be`:        func(s func(string) map[string]any) { s("aws")["permissionsBoundary"] = "all" },
-		`kubernetes.context = "prima" must be`:           func(s func(string) map[string]any) { s("kubernetes")["context"] = "prima" },
-		`storage.noncurrentDays = "0" must be`:           func(s func(string) map[string]any) { s("storage")["noncurrentDays"] = 0 },
-		`api.digest = "latest" must be`:                  func(s func(string) map[string]any) { s("api")["digest"] = "latest" },
-		`api.nodePort = "30000" must be 0`:               func(s func(string) map[string]any) { s("api")["nodePort"] = 30000 },
-		`api.letIn.cidrs = "ten" must be`:                func(s func(string) map[string]any) { s("api")["letIn"] = map[string]any{"cidrs": []any{"ten"}} },
-		`api.letIn.cidrs = "" must be the addresses`:     func(s func(string) map[string]any) { delete(s("api"), "letIn") },
-		`api.letIn = "" must be who calls`:               func(s func(string) map[string]any) { withGateway(s); delete(s("api"), "letIn") },
-		`api.ingress.host = "api.example.com" must be`:   func(s func(string) map[string]any) { delete(s("api")["ingress"].(map[string]any), "certificate") },
-		`api.ingress.certificate = "mine" must be`:       func(s func(string) map[string]any) { s("api")["ingress"].(map[string]any)["certificate"] = "mine" },
-		`api.ingress.tlsSecret = "tls" must be empty`:    func(s func(string) map[string]any) { s("api")["ingress"].(map[string]any)["tlsSecret"] = "tls" },
-		`must be empty unless api.ingress.class is alb`:  func(s func(string) map[string]any) { s("api")["ingress"].(map[string]any)["class"] = "nginx" },
-		`api.gateway.host = "b.example.com" must be`:     func(s func(string) map[string]any) { s("api")["gateway"] = map[string]any{"host": "b.example.com"} },
-		`api.gateway.listener = "" must be the name`: func(s func(string) map[string]any) {
+	type section = func(string) map[string]any
+	values := func(s section, name string) map[string]any {
+		return s("api")["values"].(map[string]any)[name].(map[string]any)
+	}
+	for want, change := range map[string]func(section){
+		`aws.account is "1", must be the 12 digits`:           func(s section) { s("aws")["account"] = "1" },
+		`aws.account is "", must be the 12 digits`:            func(s section) { s("aws")["account"] = "" },
+		`aws.identity is "keys", must be one of`:              func(s section) { s("aws")["identity"] = "keys" },
+		`aws.cluster is "", must be the name`:                 func(s section) { s("aws")["cluster"] = "" },
+		`aws.cluster is "prima-production", must be empty`:    func(s section) { s("aws")["identity"] = "none" },
+		`aws.oidcIssuer is "http://a", must be the https`:     func(s section) { withIRSA(s); s("aws")["oidcIssuer"] = "http://a" },
+		`aws.oidcIssuer is "", must be the https`:             func(s section) { withIRSA(s); s("aws")["oidcIssuer"] = "" },
+		`aws.oidcIssuer is "https://a", must be empty`:        func(s section) { s("aws")["oidcIssuer"] = "https://a" },
+		`aws.permissionsBoundary is "all", must be`:           func(s section) { s("aws")["permissionsBoundary"] = "all" },
+		`kubernetes.context is "prima", must be`:              func(s section) { s("kubernetes")["context"] = "prima" },
+		`storage.noncurrentDays is 0, must be`:                func(s section) { s("storage")["noncurrentDays"] = 0 },
+		`api.digest is "latest", must be`:                     func(s section) { s("api")["digest"] = "latest" },
+		`service.type is "NodePort", must be ClusterIP`:       func(s section) { s("api")["values"].(map[string]any)["service"] = map[string]any{"type": "NodePort"} },
+		`networkPolicy.ingress is "", must be the rules`:      func(s section) { delete(s("api")["values"].(map[string]any), "networkPolicy") },
+		`ingress is "api.example.com", must be served by TLS`: func(s section) { delete(values(s, "ingress"), "annotations") },
+		`ingress.tlsSecretName is "tls", must be empty`:       func(s section) { values(s, "ingress")["tlsSecretName"] = "tls" },
+		`httpRoute.enabled is "true", must be false beside`: func(s section) {
+			in := values(s, "ingress")
 			withGateway(s)
-			delete(s("api")["gateway"].(map[string]any), "listener")
+			s("api")["values"].(map[string]any)["ingress"] = in
 		},
-		`aws.identity = "podIdentity" must be none`: func(s func(string) map[string]any) {
-			s("kubernetes")["host"] = "a"
-			s("api")["access"] = "token"
-			s("localstack")["deploy"] = true
+		`httpRoute.hostnames is "[]", must be the hosts`: func(s section) { withGateway(s); delete(values(s, "httpRoute"), "hostnames") },
+		`must be with a sectionName, the Gateway's`: func(s section) {
+			withGateway(s)
+			delete(values(s, "httpRoute")["parentRefs"].([]any)[0].(map[string]any), "sectionName")
 		},
+		`aws.identity is "podIdentity", must be none`: func(s section) { s("localstack")["deploy"] = true },
 	} {
 		s := onAWS(t, nil)
 		s["localstack"] = map[string]any{}

@@ -1,18 +1,14 @@
 package main
 
 import (
-	"errors"
+	"context"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"slices"
+	"os/exec"
 	"strings"
 
 	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
 	helm "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/helm/v4"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
-	"sigs.k8s.io/yaml"
 
 	"prima.internal/infra/charts"
 )
@@ -42,8 +38,8 @@ type ClusterArgs struct {
 	Identifier string
 	// LocalStack is set where it is going to be in the cluster.
 	LocalStack bool
-	// Labels are those that the namespace of the API needs beside its Pod Security Standard.
-	Labels map[string]string
+	// ALB is set if the AWS Load Balancer Controller serves the API's Ingress.
+	ALB bool
 }
 
 // NewCluster makes the namespaces, each with the Pod Security Standard that what runs in it keeps to.
@@ -63,7 +59,12 @@ func NewCluster(ctx *pulumi.Context, name string, args *ClusterArgs, opts ...pul
 		return nil, err
 	}
 	c.Provider = provider
-	namespaces := []charts.Namespace{{Name: apiNamespace, PodSecurity: "restricted", Labels: args.Labels}}
+	namespaces := []charts.Namespace{{Name: apiNamespace, PodSecurity: "restricted"}}
+	if args.ALB {
+		// The controller holds a rollout until the load balancer knows the new pod.
+		// Source: https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/deploy/pod_readiness_gate/.
+		namespaces[0].Labels = map[string]string{"elbv2.k8s.aws/pod-readiness-gate-inject": "enabled"}
+	}
 	if args.LocalStack {
 		namespaces = append(namespaces, charts.Namespace{Name: localStackNamespace, PodSecurity: "baseline"}) // the image runs as root
 	}
@@ -74,38 +75,28 @@ func NewCluster(ctx *pulumi.Context, name string, args *ClusterArgs, opts ...pul
 	return c, ctx.RegisterResourceOutputs(c, pulumi.Map{})
 }
 
-// requireContext returns an error that says what to do unless the kubeconfig has a context. Without it every object would
-// fail by itself.
-func requireContext(name string) error {
-	files := filepath.SplitList(os.Getenv("KUBECONFIG"))
-	if home, err := os.UserHomeDir(); err == nil && len(files) == 0 {
-		files = []string{filepath.Join(home, ".kube", "config")}
+// requireCluster returns an error that says what to do unless the cluster of a context responds and its namespaces are
+// not being deleted. Otherwise every object would fail by itself, or be gone soon.
+func requireCluster(name string) error {
+	//nolint:gosec // a setting of the stack's owner
+	kubectl := exec.CommandContext(context.Background(), "kubectl", "--context", name, "--request-timeout", "5s",
+		"get", "namespace", apiNamespace, localStackNamespace, "--ignore-not-found", "-o", terminating)
+	var stderr strings.Builder
+	kubectl.Stderr = &stderr
+	deleted, err := kubectl.Output()
+	if err != nil {
+		return fmt.Errorf("the cluster of kubernetes.context %q: %w\n%s`task up` starts the cluster of the local stack; "+
+			"`kubectl config get-contexts` lists the contexts that there are", name, err, stderr.String())
 	}
-	var known []string
-	for _, file := range files {
-		data, err := os.ReadFile(file) //nolint:gosec // what kubectl reads too
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // as kubectl does
-		}
-		var kubeconfig struct {
-			Contexts []struct{ Name string } `json:"contexts"`
-		}
-		if err == nil {
-			err = yaml.Unmarshal(data, &kubeconfig)
-		}
-		if err != nil {
-			return fmt.Errorf("the kubeconfig %s: %w", file, err)
-		}
-		for _, context := range kubeconfig.Contexts {
-			known = append(known, context.Name)
-		}
+	if len(deleted) > 0 {
+		return fmt.Errorf("being deleted: the namespaces %s; wait for it: kubectl --context %s wait --for=delete namespace/%s namespace/%s",
+			deleted, name, apiNamespace, localStackNamespace)
 	}
-	if slices.Contains(known, name) {
-		return nil
-	}
-	return fmt.Errorf("kubernetes.context is %q, and %s has the contexts %q: `task up` makes the cluster of the local stack, "+
-		"and `minikube update-context -p %s` its context", name, strings.Join(files, " or "), known, name)
+	return nil
 }
+
+// terminating prints the names of the namespaces that are being deleted.
+const terminating = `jsonpath={range .items[?(@.status.phase=="Terminating")]}{.metadata.name} {end}`
 
 // chart installs a chart of this program.
 func (c *Cluster) chart(ctx *pulumi.Context, parent pulumi.Resource, name, namespace, path string, values pulumi.MapInput) (*helm.Chart, error) {

@@ -2,15 +2,19 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"prima.internal/app/config"
 	"prima.internal/infra/charts"
 )
 
@@ -94,55 +98,56 @@ func parseImage(name string) charts.Image {
 	return image
 }
 
-// How long LocalStack is waited for where its pod is ready already, and between two questions.
-const (
-	awaitTime   = 10 * time.Second
-	awaitPause  = 200 * time.Millisecond
-	awaitAnswer = 2 * time.Second
-)
+// awaitTime is how long an emulator may take to respond once its pod is ready.
+const awaitTime = 15 * time.Second
 
-// awaitLocalStack asks LocalStack's health until DynamoDB and S3 are there. Without it, a LocalStack
-// that this machine does not reach would look like a hang of many minutes: the AWS provider
-// repeats a refused connection.
-func awaitLocalStack(endpoint string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), awaitTime)
+// awaitEmulator lists tables and buckets until both succeed. Without it, an emulator that this machine cannot reach
+// would look like a hang of many minutes, because the AWS provider retries a refused connection.
+func awaitEmulator(endpoint string, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	var last error
-	for {
-		if last = askHealth(ctx, endpoint); last == nil {
-			return nil
-		}
-		select {
-		case <-time.After(awaitPause):
-		case <-ctx.Done():
-			return fmt.Errorf("LocalStack does not answer at %s (%w). Its pod is ready, so this machine does not reach the port: "+
-				"`task up` says whether the cluster publishes it; kubernetes.host says where the ports of the nodes are", endpoint, last)
-		}
+	c := aws.Config{
+		Region: config.Default().Region, BaseEndpoint: &endpoint, RetryMaxAttempts: 1,
+		Credentials: credentials.NewStaticCredentialsProvider(emulatorCredential, emulatorCredential, ""),
 	}
-}
-
-func askHealth(ctx context.Context, endpoint string) error {
-	ctx, cancel := context.WithTimeout(ctx, awaitAnswer)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint+"/_localstack/health", nil)
-	if err != nil {
-		return err
+	list := map[string]func(context.Context) error{
+		"DynamoDB": func(ctx context.Context) error {
+			_, err := dynamodb.NewFromConfig(c).ListTables(ctx, &dynamodb.ListTablesInput{})
+			return err
+		},
+		"S3": func(ctx context.Context) error {
+			_, err := s3.NewFromConfig(c, func(o *s3.Options) { o.UsePathStyle = true }).ListBuckets(ctx, &s3.ListBucketsInput{})
+			return err
+		},
 	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = response.Body.Close() }()
-	var health struct {
-		Services map[string]string `json:"services"`
-	}
-	if err := json.NewDecoder(response.Body).Decode(&health); err != nil || response.StatusCode != http.StatusOK {
-		return errors.New("what answers is not LocalStack: " + response.Status)
-	}
-	for _, service := range []string{"dynamodb", "s3"} {
-		if state := health.Services[service]; state != "running" && state != "available" {
-			return fmt.Errorf("%s is %q", service, state)
+	for service, list := range list {
+		var last error
+		for {
+			attempt, cancel := context.WithTimeout(ctx, limit/5)
+			err := list(attempt)
+			cancel()
+			if err == nil {
+				break
+			}
+			if last == nil || ctx.Err() == nil {
+				last = err
+			}
+			select {
+			case <-time.After(limit / 50):
+				continue
+			case <-ctx.Done():
+				return unreachable(endpoint, service, last)
+			}
 		}
 	}
 	return nil
+}
+
+// unreachable says what is missing: the port, or a service behind it. The pod is ready by then.
+func unreachable(endpoint, service string, err error) error {
+	if response, ok := errors.AsType[*awshttp.ResponseError](err); ok && response.HTTPStatusCode() != 0 {
+		return fmt.Errorf("%s does not work at %s: %w", service, endpoint, err)
+	}
+	return fmt.Errorf("nothing listens at %s, though LocalStack's pod is ready: %w. kubernetes.host must be where the cluster's "+
+		"ports are published; Docker cannot publish those of a cluster that exists: minikube delete -p prima, then task up", endpoint, err)
 }

@@ -3,32 +3,49 @@
 package main
 
 import (
+	"context"
+
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"prima.internal/infra/image"
 )
 
 func main() {
-	pulumi.Run(func(ctx *pulumi.Context) error { return deploy(ctx, requireContext, awaitLocalStack) })
+	await := func(endpoint string) error { return awaitEmulator(endpoint, awaitTime) }
+	pulumi.Run(func(ctx *pulumi.Context) error { return deploy(ctx, machine{requireCluster, await, image.Load}) })
 }
 
-// deploy is the system. require refuses a context that the kubeconfig does not have; await is how LocalStack is waited
-// for: see LocalStackArgs.
-func deploy(ctx *pulumi.Context, require, await func(string) error) error {
+// A machine is what the program does outside of Pulumi.
+type machine struct {
+	requireCluster func(context string) error  // fails unless the cluster is usable
+	awaitEmulator  func(endpoint string) error // returns once the emulator works
+	// loadImage makes sure that the cluster has the image with a tag.
+	loadImage func(ctx context.Context, root, profile, tag string, progress func(string)) error
+}
+
+// deploy registers the system.
+func deploy(ctx *pulumi.Context, m machine) error {
 	stack, err := loadStack(ctx)
 	if err != nil {
 		return err
 	}
-	if err := require(stack.Kubernetes.Context); err != nil {
+	if err := m.requireCluster(stack.Kubernetes.Context); err != nil {
+		return err
+	}
+	values, err := stack.chartValues()
+	if err != nil {
 		return err
 	}
 
 	cluster, err := NewCluster(ctx, "cluster", &ClusterArgs{
-		Context: stack.Kubernetes.Context, Identifier: stack.clusterIdentifier(ctx.Project(), ctx.Stack()), LocalStack: stack.LocalStack.Deploy, Labels: stack.API.Ingress.namespaceLabels(),
+		Context: stack.Kubernetes.Context, Identifier: stack.clusterIdentifier(ctx.Project(), ctx.Stack()), LocalStack: stack.LocalStack.Deploy,
+		ALB: values.Ingress.Enabled && values.Ingress.ClassName == classALB,
 	})
 	if err != nil {
 		return err
 	}
 	localStack, err := NewLocalStack(ctx, "localstack", &LocalStackArgs{
-		Settings: stack.LocalStack, Endpoint: stack.endpoint(), AuthToken: stack.LocalStackAuthToken, Cluster: cluster, Await: await,
+		Settings: stack.LocalStack, Endpoint: stack.endpoint(), AuthToken: stack.LocalStackAuthToken, Cluster: cluster, Await: m.awaitEmulator,
 	})
 	if err != nil {
 		return err
@@ -45,12 +62,17 @@ func deploy(ctx *pulumi.Context, require, await func(string) error) error {
 	if err != nil {
 		return err
 	}
-	contract, err := stack.apiConfig()
+	tag, err := imageTag(ctx, stack, m.loadImage)
+	if err != nil {
+		return err
+	}
+	contract, err := stack.apiConfig(values)
 	if err != nil {
 		return err
 	}
 	api, err := NewAPI(ctx, "api", &APIArgs{
-		Settings: stack.API, Host: stack.Kubernetes.Host, Contract: contract, Cluster: cluster,
+		Settings: stack.API, Tag: tag, Values: values, Contract: contract, Cluster: cluster,
+		Host: stack.Kubernetes.Host, IngressURL: stack.publicURL(values),
 		Endpoint: localStack.PodEndpoint, Table: storage.Table, Bucket: storage.Bucket, Emulated: stack.emulated(),
 		Identity: stack.AWS.Identity, Roles: identity.Roles,
 	})
@@ -71,4 +93,20 @@ func deploy(ctx *pulumi.Context, require, await func(string) error) error {
 		ctx.Export(string(is)+"Role", arn)
 	}
 	return nil
+}
+
+// imageTag returns the tag of the API's image. The image of a local stack is built and loaded into the cluster,
+// unless this is a preview.
+func imageTag(ctx *pulumi.Context, stack Stack, load func(context.Context, string, string, string, func(string)) error) (string, error) {
+	if stack.API.Tag != "" {
+		return stack.API.Tag, nil
+	}
+	tag, err := image.Tag(ctx.RootDirectory())
+	if err != nil || ctx.DryRun() || !stack.builds() {
+		return tag, err
+	}
+	progress := func(line string) {
+		_ = ctx.Log.Info(line, &pulumi.LogArgs{Ephemeral: true}) // for whoever watches
+	}
+	return tag, load(ctx.Context(), ctx.RootDirectory(), stack.Kubernetes.Context, tag, progress)
 }

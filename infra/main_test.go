@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -21,6 +23,7 @@ import (
 
 	"prima.internal/app/config"
 	"prima.internal/infra/charts"
+	"prima.internal/infra/image"
 )
 
 // A deployment is what the program registered.
@@ -28,6 +31,7 @@ type deployment struct {
 	mu        sync.Mutex
 	resources []pulumi.MockResourceArgs
 	awaited   []string
+	loaded    []string // images, as profile/tag
 	preview   bool
 }
 
@@ -64,9 +68,13 @@ type settings map[string]any
 func local() settings {
 	return settings{
 		"environment": "local",
+		"kubernetes":  map[string]any{"ingressPort": 8080},
 		"localstack":  map[string]any{"deploy": true},
 		"storage":     map[string]any{"billing": "provisioned"},
-		"api":         map[string]any{"nodePort": 30000, "ingress": map[string]any{"host": "prima-api.localhost", "aliases": []any{"prima-api.local"}, "port": 8080}, "tag": "abc", "access": "open"},
+		"api": map[string]any{"tag": "abc", "access": "open", "values": map[string]any{
+			"service": map[string]any{"type": "NodePort", "nodePort": 30000},
+			"ingress": map[string]any{"enabled": true, "host": "prima-api.localhost", "aliases": []any{"prima-api.local"}},
+		}},
 	}
 }
 
@@ -110,10 +118,16 @@ func run(t *testing.T, d *deployment, s settings) (*deployment, error) {
 		d.awaited = append(d.awaited, endpoint)
 		return nil
 	}
-	err := pulumi.RunErr(func(ctx *pulumi.Context) error { return deploy(ctx, anyContext, await) },
+	load := func(_ context.Context, root, profile, tag string, _ func(string)) error {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.loaded = append(d.loaded, profile+"/"+tag)
+		return nil
+	}
+	err := pulumi.RunErr(func(ctx *pulumi.Context) error { return deploy(ctx, machine{anyContext, await, load}) },
 		pulumi.WithMocks("prima-api", "local", d),
 		func(info *pulumi.RunInfo) {
-			info.Config, info.ConfigSecretKeys, info.DryRun = values, secrets, d.preview
+			info.Config, info.ConfigSecretKeys, info.DryRun, info.RootDirectory = values, secrets, d.preview, ".."
 		})
 	return d, err
 }
@@ -249,6 +263,29 @@ func TestProviderOfAWS(t *testing.T) {
 	}
 }
 
+// Ensure the image of this checkout is built for the local stack alone, under the tag that is deployed, and never by a preview.
+func TestImage(t *testing.T) {
+	t.Parallel()
+	tag, err := image.Tag("..")
+	require.NoError(t, err)
+	s := local()
+	delete(s["api"].(map[string]any), "tag")
+	d, err := up(t, s)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"prima/" + tag}, d.loaded)
+	assert.Equal(t, tag, d.values(t, "prima-api")["image"].(map[string]any)["tag"])
+	d, err = preview(t, s)
+	require.NoError(t, err)
+	assert.Empty(t, d.loaded)
+	for _, api := range []map[string]any{{"tag": "abc"}, {"digest": "sha256:" + strings.Repeat("a", 64)}, {"image": "example.com/prima-api"}} {
+		api["access"] = "open"
+		s["api"] = api
+		d, err = up(t, s)
+		require.NoError(t, err)
+		assert.Empty(t, d.loaded, api)
+	}
+}
+
 // Ensure the API is given what was made, by the contract's own names.
 func TestAPI(t *testing.T) {
 	t.Parallel()
@@ -261,7 +298,7 @@ func TestAPI(t *testing.T) {
 
 	want := config.Default()
 	want.Endpoint = "http://localstack.localstack.svc:4566"
-	want.AllowedHosts = []string{"prima-api.local", "prima-api.localhost", "prima-api", "prima-api.prima", "prima-api.prima.svc", "prima-api.prima.svc.cluster.local"}
+	want.AllowedHosts = []string{"prima-api", "prima-api.local", "prima-api.localhost", "prima-api.prima", "prima-api.prima.svc", "prima-api.prima.svc.cluster.local"}
 	var environ []string
 	for variable, value := range values["config"].(map[string]any) {
 		environ = append(environ, variable+"="+value.(string))
@@ -294,14 +331,14 @@ func TestAllowedHosts(t *testing.T) {
 		assertCalledByOwnNames(t, values)
 		return values["config"].(map[string]any)["ALLOWED_HOSTS"]
 	}
-	const service = "prima-api,prima-api.prima,prima-api.prima.svc,prima-api.prima.svc.cluster.local"
-	assert.Equal(t, "prima-api.local,"+service, hosts(func(_ settings, api map[string]any) { delete(api, "ingress") }))
-	assert.Equal(t, "prima-api.local,users.test,node.test,links.test,"+service, hosts(func(s settings, api map[string]any) {
-		api["ingress"] = map[string]any{"host": "users.test"}
+	const service = "prima-api.prima,prima-api.prima.svc,prima-api.prima.svc.cluster.local"
+	assert.Equal(t, "prima-api,prima-api.local,"+service, hosts(func(_ settings, api map[string]any) { delete(api["values"].(map[string]any), "ingress") }))
+	assert.Equal(t, "links.test,node.test,prima-api,"+service+",users.test", hosts(func(s settings, api map[string]any) {
+		api["values"] = map[string]any{"ingress": map[string]any{"enabled": true, "host": "users.test"}}
 		api["config"] = map[string]any{"PUBLIC_BASE_URL": "http://links.test:8080/v1"}
 		s["kubernetes"] = map[string]any{"host": "node.test"}
 	}))
-	assert.Equal(t, "prima-api.local,prima-api.localhost,"+service, hosts(func(s settings, api map[string]any) {
+	assert.Equal(t, "prima-api,prima-api.local,prima-api.localhost,"+service, hosts(func(s settings, api map[string]any) {
 		api["config"] = map[string]any{"PUBLIC_BASE_URL": "http://[::1]:30000"}
 		s["kubernetes"] = map[string]any{"host": "192.0.2.7"}
 	}))
@@ -322,51 +359,33 @@ func assertCalledByOwnNames(t *testing.T, values map[string]any) {
 	assert.True(t, c.HostAllowed(called[1]), "%q of %q", called[1], text)
 }
 
-// Ensure a stack that is to be watched is, by what its Prometheus selects, and that no other asks for an operator that is not there.
-func TestMonitoring(t *testing.T) {
+// Ensure api.values lies over the chart's defaults, key by key, and reaches what the chart renders.
+func TestValuesOfTheChart(t *testing.T) {
 	t.Parallel()
-	kinds := []string{"kind: ServiceMonitor\n", "kind: PrometheusRule\n", "grafana_dashboard: \"1\""}
-	d, err := up(t, local())
-	require.NoError(t, err)
-	for _, kind := range kinds {
-		assert.NotContains(t, renderAPI(t, d.values(t, "prima-api")), kind)
-	}
-
 	s := local()
-	api := s["api"].(map[string]any)
-	api["monitoring"] = map[string]any{
-		"enabled": true, "namespace": "observability", "labels": map[string]string{"release": "prometheus"}, "kubeStateMetrics": true,
-		"runbookURL": "https://example.com/operations",
+	values := s["api"].(map[string]any)["values"].(map[string]any)
+	values["monitoring"] = map[string]any{
+		"namespace":      "observability",
+		"serviceMonitor": map[string]any{"enabled": true, "labels": map[string]any{"release": "prometheus"}},
 	}
-	d, err = up(t, s)
+	values["tracing"] = map[string]any{"endpoint": "http://collector.observability.svc:4318", "share": 0.05}
+	values["ingress"].(map[string]any)["annotations"] = map[string]any{"example.com/a": "b"}
+	values["runtime"] = map[string]any{"GOGC": "75"}
+	d, err := up(t, s)
 	require.NoError(t, err)
 	text := renderAPI(t, d.values(t, "prima-api"))
-	for _, present := range append(kinds, `kubernetes.io/metadata.name: "observability"`+"\n", "release: prometheus\n", "PrimaAPIRestarts", "https://example.com/operations#primaapirestarts") {
+	for _, present := range []string{
+		"kind: ServiceMonitor\n", "release: prometheus\n", `kubernetes.io/metadata.name: "observability"` + "\n",
+		`OTEL_TRACES_SAMPLER_ARG: "0.05"`, `OTEL_EXPORTER_OTLP_ENDPOINT: "http://collector.observability.svc:4318"`,
+		"example.com/a: b\n", "pulumi.com/skipAwait", "GOGC", "AWS_EC2_METADATA_DISABLED",
+	} {
 		assert.Contains(t, text, present)
 	}
-}
-
-// Ensure traces go where the stack says, all of them unless it says otherwise.
-func TestTracing(t *testing.T) {
-	t.Parallel()
-	const endpoint = "http://collector.observability.svc:4318"
-	for want, tracing := range map[string]map[string]any{
-		`OTEL_TRACES_SAMPLER_ARG: "1"`:    {"endpoint": endpoint},
-		`OTEL_TRACES_SAMPLER_ARG: "0"`:    {"endpoint": endpoint, "share": 0},
-		`OTEL_TRACES_SAMPLER_ARG: "0.05"`: {"endpoint": endpoint, "share": 0.05, "headersSecret": "traces"},
-	} {
-		s := local()
-		s["api"].(map[string]any)["tracing"] = tracing
-		d, err := up(t, s)
-		require.NoError(t, err)
-		text := renderAPI(t, d.values(t, "prima-api"))
-		assert.Contains(t, text, want+"\n")
-		assert.Contains(t, text, `OTEL_EXPORTER_OTLP_ENDPOINT: "`+endpoint+`"`)
-		assert.Equal(t, tracing["headersSecret"] != nil, strings.Contains(text, `name: "traces"`+"\n"))
-	}
-	d, err := up(t, local())
+	d, err = up(t, local())
 	require.NoError(t, err)
-	assert.NotContains(t, renderAPI(t, d.values(t, "prima-api")), "OTEL_")
+	text = renderAPI(t, d.values(t, "prima-api"))
+	assert.NotContains(t, text, "kind: ServiceMonitor")
+	assert.NotContains(t, text, "OTEL_")
 }
 
 // Ensure the namespaces enforce their Pod Security Standards, and are there before anything is put into them.
@@ -398,7 +417,7 @@ func TestLocalStackDoesNotAnswer(t *testing.T) {
 	t.Parallel()
 	d := new(deployment)
 	err := pulumi.RunErr(func(ctx *pulumi.Context) error {
-		return deploy(ctx, anyContext, func(string) error { return errors.New("nobody there") })
+		return deploy(ctx, machine{requireCluster: anyContext, awaitEmulator: func(string) error { return errors.New("nobody there") }})
 	}, pulumi.WithMocks("prima-api", "local", d), func(info *pulumi.RunInfo) {
 		info.Config = map[string]string{"prima-api:localstack": `{"deploy":true}`, "prima-api:api": `{"tag":"abc","access":"open"}`}
 	})
@@ -458,20 +477,22 @@ const (
 	associationType = "aws:eks/podIdentityAssociation:PodIdentityAssociation"
 )
 
-// anyContext takes the place of requireContext.
+// anyContext takes the place of requireCluster.
 func anyContext(string) error { return nil }
 
-// Ensure a context that no kubeconfig has is refused before anything is registered, with the names of those that there are.
-func TestContext(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "config")
-	require.NoError(t, os.WriteFile(file, []byte("contexts:\n- name: prima\n- name: other\n"), 0o600))
-	t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "nothing")+string(filepath.ListSeparator)+file)
-	require.NoError(t, requireContext("prima"))
-	err := requireContext("prina")
-	require.ErrorContains(t, err, `kubernetes.context is "prina"`)
-	require.ErrorContains(t, err, `["prima" "other"]`)
-	require.NoError(t, os.WriteFile(file, []byte("contexts: {"), 0o600))
-	require.ErrorContains(t, requireContext("prima"), file)
+// Ensure a context that is missing and namespaces that are being deleted are refused. A script takes the place of kubectl.
+func TestRequireCluster(t *testing.T) {
+	folder := t.TempDir()
+	t.Setenv("PATH", folder+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	kubectl := func(script string) {
+		require.NoError(t, os.WriteFile(filepath.Join(folder, "kubectl"), []byte("#!/bin/sh\n"+script+"\n"), 0o755))
+	}
+	kubectl(`[ "$2" = prima ]`)
+	require.NoError(t, requireCluster("prima"))
+	kubectl(`echo "error: context \"$2\" does not exist" >&2; exit 1`)
+	require.ErrorContains(t, requireCluster("prina"), `context "prina" does not exist`)
+	kubectl(`printf 'prima '`)
+	require.ErrorContains(t, requireCluster("prima"), "being deleted: the namespaces prima")
 }
 
 // Ensure no name that a user may change makes Pulumi take the cluster for another one, whose objects it would replace.
@@ -497,105 +518,95 @@ func TestClusterIdentifier(t *testing.T) {
 // Ensure links and the output lead to the port at which clients reach the controller.
 func TestPublicURL(t *testing.T) {
 	t.Parallel()
-	for want, in := range map[string]IngressSettings{
-		"":                                {},
-		"http://prima-api.localhost:8080": {Host: "prima-api.localhost", Port: 8080},
-		"http://prima-api.localhost":      {Host: "prima-api.localhost"},
-		"https://users.example.com":       {Host: "users.example.com", TLSSecret: "tls"},
-		"https://users.example.com:8443":  {Host: "users.example.com", TLSSecret: "tls", Port: 8443},
+	tls := map[string]string{albCertificate: "arn"}
+	for _, test := range []struct {
+		port int
+		in   charts.Ingress
+		want string
+	}{
+		{8080, charts.Ingress{Host: "users.test"}, ""},
+		{8080, charts.Ingress{Enabled: true, Host: "users.test"}, "http://users.test:8080"},
+		{0, charts.Ingress{Enabled: true, Host: "users.test"}, "http://users.test"},
+		{0, charts.Ingress{Enabled: true, Host: "users.test", TLSSecretName: "tls"}, "https://users.test"},
+		{8443, charts.Ingress{Enabled: true, Host: "users.test", Annotations: tls}, "https://users.test:8443"},
 	} {
-		assert.Equal(t, want, APISettings{Ingress: in}.publicURL())
+		s := Stack{Kubernetes: KubernetesSettings{IngressPort: test.port}}
+		assert.Equal(t, test.want, s.publicURL(charts.PrimaAPI{Ingress: test.in}))
 	}
+	route := charts.PrimaAPI{HTTPRoute: charts.HTTPRoute{Enabled: true, Hostnames: []string{"users.test"}}}
+	assert.Equal(t, "https://users.test", Stack{}.publicURL(route))
 }
 
 // Ensure each setting that is wrong is refused with its key and what is allowed, all of them at once, before anything is registered.
 func TestRefusedSettings(t *testing.T) {
 	t.Parallel()
+	type m = map[string]any
+	values := func(values m) settings { return settings{"api": m{"values": values}} }
 	for want, s := range map[string]settings{
-		`prima-api:kubernetes.context = "" must be`:                         {"kubernetes": map[string]any{"context": ""}},
-		`prima-api:kubernetes.host = "a b" must be a host name`:             {"kubernetes": map[string]any{"host": "a b"}},
-		`prima-api:kubernetes.contxt is no setting: there are context, ho`:  {"kubernetes": map[string]any{"contxt": "x"}},
-		`prima-api:api.nodeport is no setting: there are access, config, `:  {"api": map[string]any{"nodeport": 30000}},
-		`prima-api:api.ingress.Host is no setting`:                          {"api": map[string]any{"ingress": map[string]any{"Host": "a"}}},
-		`prima-api:localstack: deploy must be true or false, and is a str`:  {"localstack": map[string]any{"deploy": "yes"}},
-		`prima-api:api: tracing.share must be a number, and is a string`:    {"api": map[string]any{"tracing": map[string]any{"share": "1"}}},
-		`prima-api:api: nodePort must be a whole number, and is a string`:   {"api": map[string]any{"nodePort": "30000"}},
-		`prima-api:api: PAGES must be a text`:                               {"api": map[string]any{"config": map[string]any{"PAGES": []any{}}}},
-		`prima-api:api.config.MAX_CONNECTIONS: MAX_CONNECTIONS="1" must be`: {"api": map[string]any{"config": map[string]any{"MAX_CONNECTIONS": 1}}},
-		`prima-api:api.ingress.host = "prima..local" must be a host name`:   {"api": map[string]any{"ingress": map[string]any{"host": "prima..local"}}},
-		`prima-api:api.letIn.namespaces = "a.b" must be names of namespac`:  {"api": map[string]any{"letIn": map[string]any{"namespaces": []any{"a.b"}}}},
-		`prima-api:api.image = "prima-api:1" must be the name of an image`:  {"api": map[string]any{"image": "prima-api:1"}},
-		`prima-api:api.tracing.endpoint = "http://c:99999" must be an htt`:  {"api": map[string]any{"tracing": map[string]any{"endpoint": "http://c:99999"}}},
-		`prima-api:api.tracing.endpoint = "http://c/v1/traces" must be wi`:  {"api": map[string]any{"tracing": map[string]any{"endpoint": "http://c/v1/traces"}}},
-		`prima-api:localstack.image = "Local Stack" must be`:                {"localstack": map[string]any{"image": "Local Stack"}},
-		`prima-api:localstack.endpoint = "localhost:4566" must be an http`:  {"localstack": map[string]any{"endpoint": "localhost:4566", "podEndpoint": "http://a"}},
-		`prima-api:localstack.podEndpoint = "" must be set together`:        {"localstack": map[string]any{"endpoint": "http://localhost:4566"}},
-		`prima-api:storage.billing = "free" must be provisioned or`:         {"storage": map[string]any{"billing": "free"}},
-		`prima-api:storage.table: DYNAMODB_TABLE="x" must be 3 to 255`:      {"storage": map[string]any{"table": "x"}},
-		`prima-api:storage.bucket: S3_BUCKET="No_Bucket" must be 3 to 63`:   {"storage": map[string]any{"bucket": "No_Bucket"}},
-		`prima-api:storage.region: AWS_REGION="Mars" must be`:               {"storage": map[string]any{"region": "Mars"}},
-		`prima-api:api.image = "prima-api:" must be`:                        {"api": map[string]any{"image": "prima-api:"}},
-		`prima-api:api.tag = "a b" must be`:                                 {"api": map[string]any{"tag": "a b"}},
-		`prima-api:api.nodePort = "80" must be 0 or from 30000 to 32767`:    {"api": map[string]any{"nodePort": 80}},
-		`prima-api:api.nodePort = "31566" must be another`:                  {"api": map[string]any{"nodePort": 31566}},
-		`prima-api:api.ingress.host = "a/b" must be`:                        {"api": map[string]any{"ingress": map[string]any{"host": "a/b"}}},
-		`prima-api:api.config.LOG_LEVEL: LOG_LEVEL="loud" must be debug`:    {"api": map[string]any{"config": map[string]any{"LOG_LEVEL": "loud"}}},
-		`prima-api:api.config.TIMER_SLACK was removed: it has no effect`:    {"api": map[string]any{"config": map[string]any{"TIMER_SLACK": "1ms"}}},
-		`prima-api:api.config.ACCESS_TOKENS is a secret`:                    {"api": map[string]any{"config": map[string]any{"ACCESS_TOKENS": ""}}},
-		`prima-api:api.monitoring.namespace = "a b" must be`:                {"api": map[string]any{"monitoring": map[string]any{"enabled": true, "namespace": "a b"}}},
-		`prima-api:api.monitoring.runbookURL = "wiki" must be an http`:      {"api": map[string]any{"monitoring": map[string]any{"enabled": true, "runbookURL": "wiki"}}},
-		`prima-api:api.monitoring.enabled = "false" must be true`:           {"api": map[string]any{"monitoring": map[string]any{"kubeStateMetrics": true}}},
-		`prima-api:api.tracing.endpoint = "collector:4318" must be an`:      {"api": map[string]any{"tracing": map[string]any{"endpoint": "collector:4318"}}},
-		`prima-api:api.tracing.endpoint = "" must be the URL of a`:          {"api": map[string]any{"tracing": map[string]any{"share": 0.5}}},
-		`prima-api:api.tracing.endpoint = "" must be the URL of`:            {"api": map[string]any{"tracing": map[string]any{"headersSecret": "traces"}}},
-		`prima-api:api.tracing.endpoint = "http://a:b" must be an`:          {"api": map[string]any{"tracing": map[string]any{"endpoint": "http://a:b"}}},
-		`prima-api:storage.table = "" must be a name`:                       {"storage": map[string]any{"table": ""}},
-		`prima-api:api.tracing.share = "5" must be from 0 to 1`:             {"api": map[string]any{"tracing": map[string]any{"endpoint": "http://c", "share": 5}}},
-		`prima-api:api.tracing.headersSecret = "a b" must be the name`:      {"api": map[string]any{"tracing": map[string]any{"endpoint": "http://c", "headersSecret": "a b"}}},
-		`prima-api:api.access = "none" must be token or open`:               {"api": map[string]any{"access": "none"}},
-		`prima-api:api.config.S3_BUCKET is for nothing: storage.bucket`:     {"api": map[string]any{"config": map[string]any{"S3_BUCKET": "other"}}},
-		`prima-api:api.config.AWS_ENDPOINT_URL is for nothing: localsta`:    {"api": map[string]any{"config": map[string]any{"AWS_ENDPOINT_URL": "http://a"}}},
-		`prima-api:api.config.LOG_LEVL = "info" must be a setting`:          {"api": map[string]any{"config": map[string]any{"LOG_LEVL": "info"}}},
+		`kubernetes.context is "", must be the name of a context`:            {"kubernetes": m{"context": ""}},
+		`kubernetes.host is "a b", must be a host name`:                      {"kubernetes": m{"host": "a b"}},
+		`kubernetes.host is "prima..local", must be a host name`:             {"kubernetes": m{"host": "prima..local"}},
+		`kubernetes.contxt is no setting: there are context, host, ingress`:  {"kubernetes": m{"contxt": "x"}},
+		`kubernetes.Host is no setting`:                                      {"kubernetes": m{"Host": "a"}},
+		`kubernetes.ingressPort is 70000, must be at least 0 and at most 6`:  {"kubernetes": m{"ingressPort": 70000}},
+		`api.imag is no setting: there are access, config, digest, image, `:  {"api": m{"imag": "a"}},
+		`localstack.deploy is "yes", must be true or false`:                  {"localstack": m{"deploy": "yes"}},
+		`localstack is "yes", must be an object`:                             {"localstack": "yes"},
+		`localstack.image is "Local Stack", must be the name of an image`:    {"localstack": m{"image": "Local Stack"}},
+		`localstack.endpoint is "localhost:4566", must be an http or https`:  {"localstack": m{"endpoint": "localhost:4566", "podEndpoint": "http://a"}},
+		`localstack.endpoint is "http://a:b", must be an http or https`:      {"localstack": m{"endpoint": "http://a:b", "podEndpoint": "http://a"}},
+		`localstack.podEndpoint is "", must be set together with`:            {"localstack": m{"endpoint": "http://localhost:4566"}},
+		`storage.billing is "free", must be one of "provisioned" "onDemand"`: {"storage": m{"billing": "free"}},
+		`storage.noncurrentDays is 1.5, must be a whole number`:              {"storage": m{"noncurrentDays": 1.5}},
+		`storage.table: DYNAMODB_TABLE="x" must be 3 to 255`:                 {"storage": m{"table": "x"}},
+		`storage.bucket: S3_BUCKET="No_Bucket" must be 3 to 63`:              {"storage": m{"bucket": "No_Bucket"}},
+		`storage.region: AWS_REGION="Mars" must be`:                          {"storage": m{"region": "Mars"}},
+		`storage.table is "", must be a name`:                                {"storage": m{"table": ""}},
+		`api.image is "prima-api:1", must be the name of an image without`:   {"api": m{"image": "prima-api:1"}},
+		`api.image is "prima-api:", must be the name of an image`:            {"api": m{"image": "prima-api:"}},
+		`api.tag is "a b", must be the tag of an image`:                      {"api": m{"tag": "a b"}},
+		`api.access is "none", must be one of "token" "open"`:                {"api": m{"access": "none"}},
+		`api.config.PAGES must be a text`:                                    {"api": m{"config": m{"PAGES": []any{}}}},
+		`api.config.MAX_CONNECTIONS: MAX_CONNECTIONS="1" must be`:            {"api": m{"config": m{"MAX_CONNECTIONS": 1}}},
+		`api.config.LOG_LEVEL: LOG_LEVEL="loud" must be debug`:               {"api": m{"config": m{"LOG_LEVEL": "loud"}}},
+		`api.config.TIMER_SLACK was removed: it has no effect`:               {"api": m{"config": m{"TIMER_SLACK": "1ms"}}},
+		`api.config.ACCESS_TOKENS is a secret`:                               {"api": m{"config": m{"ACCESS_TOKENS": ""}}},
+		`api.config.S3_BUCKET is set by storage.bucket`:                      {"api": m{"config": m{"S3_BUCKET": "other"}}},
+		`api.config.AWS_ENDPOINT_URL is set by localstack.podEndpoint`:       {"api": m{"config": m{"AWS_ENDPOINT_URL": "http://a"}}},
+		`api.config.LOG_LEVL is "info", must be a setting of the API`:        {"api": m{"config": m{"LOG_LEVL": "info"}}},
+		`api.values.config is "map[PAGES:true]", must be set by api.config`:  values(m{"config": m{"PAGES": "true"}}),
+		`api.values.servce is no setting: there are access, affinity, auto`:  values(m{"servce": m{}}),
+		`api.values.service.nodePort is 80, must be at least 30000 and at `:  values(m{"service": m{"type": "NodePort", "nodePort": 80}}),
+		`api.values.service.nodePort is "30000", must be a whole number`:     values(m{"service": m{"type": "NodePort", "nodePort": "30000"}}),
+		`api.values.service.type is "Node", must be one of "ClusterIP" "No`:  values(m{"service": m{"type": "Node"}}),
+		`api.values.ingress.host is "a/b", must be like`:                     values(m{"ingress": m{"host": "a/b"}}),
+		`api.values.tracing.share is 5, must be at least 0 and at most 1`:    values(m{"tracing": m{"share": 5}}),
+		`api.values.tracing.endpoint is "http://c/v1/traces", must be with`:  values(m{"tracing": m{"endpoint": "http://c/v1/traces"}}),
+		`api.values.tracing is null, must be an object`:                      values(m{"tracing": nil}),
+		`api.nodePort is now api.values.service.nodePort`:                    {"api": m{"nodePort": 30000}},
+		`api.ingress is now api.values.ingress`:                              {"api": m{"ingress": m{"host": "a"}}},
 	} {
 		d, err := up(t, s)
-		require.ErrorContains(t, err, want)
+		require.ErrorContains(t, err, "prima-api:"+want)
 		assert.Empty(t, d.resources, want)
 	}
-	_, err := up(t, settings{"storage": map[string]any{"billing": "free", "table": "x"}, "api": map[string]any{"nodePort": 1}})
+	s := local()
+	s["api"].(m)["values"].(m)["service"].(m)["nodePort"] = localStackPort
+	_, err := up(t, s)
+	require.ErrorContains(t, err, `api.values.service.nodePort is "31566", must be another`)
+	_, err = up(t, settings{"storage": m{"billing": "free", "table": "x"}, "api": m{"nodePort": 1}})
 	for _, want := range []string{"wrong settings in Pulumi.local.yaml", "storage.billing", "storage.table", "api.nodePort"} {
 		assert.ErrorContains(t, err, want)
 	}
 }
 
-// Ensure a key of the project that is no setting is found, in what Pulumi hands to a program, and that those of others are not asked after.
-func TestUnknownKeys(t *testing.T) {
-	t.Parallel()
-	s := defaultStack("local")
-	faults := s.unknownKeys("prima-api", `{"prima-api:storge":"{}","prima-api:storage":"{}","prima-api:tokens":"{}","aws:region":"x"}`)
-	require.Len(t, faults, 1)
-	assert.ErrorContains(t, faults[0], "storge is no setting: there are api, aws, kubernetes, localstack, storage, environment, localstackAuthToken, tokens")
-}
-
-// Ensure such a key stops the program, which reads it from its environment.
+// Ensure a key of the project that is no setting stops the program, and those of others do not.
 func TestUnknownKeyIsRefused(t *testing.T) {
-	t.Setenv(pulumi.EnvConfig, `{"prima-api:storge":"{}"}`)
+	t.Setenv(pulumi.EnvConfig, `{"prima-api:storge":"{}","prima-api:storage":"{}","prima-api:tokens":"{}","aws:region":"x"}`)
 	d, err := up(t, local())
-	require.ErrorContains(t, err, "prima-api:storge is no setting")
+	require.ErrorContains(t, err, "wrong settings in Pulumi.local.yaml:\n  prima-api:storge is no setting: "+
+		"there are api, aws, environment, kubernetes, localstack, storage, tokens, localstackAuthToken")
 	assert.Empty(t, d.resources)
-}
-
-// Ensure each rule refuses what nothing may be.
-func TestRules(t *testing.T) {
-	t.Parallel()
-	for _, r := range rules {
-		if r.numbers != nil {
-			assert.False(t, r.allows(r.numbers.least-1), r.key)
-			assert.False(t, r.allows(r.numbers.most+1), r.key)
-			continue
-		}
-		assert.False(t, r.allows("\n"), r.key)
-		assert.Equal(t, r.optional, r.allows(""), r.key)
-	}
 }
 
 // Ensure a setting of the API may be written without quotes, as YAML and pulumi config set --path have it.
@@ -611,25 +622,27 @@ func TestTexts(t *testing.T) {
 	}
 }
 
-// Ensure LocalStack's health is understood, whatever answers.
-func TestAwaitLocalStack(t *testing.T) {
+// Ensure an emulator is ready once DynamoDB and S3 respond, and that the error says whether the port or a service is missing.
+func TestAwaitEmulator(t *testing.T) {
 	t.Parallel()
-	for body, want := range map[string]string{
-		`{"services":{"dynamodb":"running","s3":"available"}}`:  "",
-		`{"services":{"dynamodb":"starting","s3":"available"}}`: `dynamodb is "starting"`,
-		`{"services":{"dynamodb":"running"}}`:                   `s3 is ""`,
-		`<html>`:                                                "not LocalStack",
-	} {
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(body)) }))
-		err := askHealth(t.Context(), server.URL)
-		server.Close()
-		if want == "" {
-			assert.NoError(t, err)
-		} else {
-			assert.ErrorContains(t, err, want)
-		}
+	serve := func(dynamodb, s3 int) string {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("X-Amz-Target") != "" {
+				w.WriteHeader(dynamodb)
+				_, _ = w.Write([]byte(`{"TableNames":[]}`))
+				return
+			}
+			w.WriteHeader(s3)
+			_, _ = w.Write([]byte(`<ListAllMyBucketsResult/>`))
+		}))
+		t.Cleanup(server.Close)
+		return server.URL
 	}
-	err := awaitLocalStack("http://127.0.0.1:1")
-	assert.ErrorContains(t, err, "connection refused")
-	assert.ErrorContains(t, err, "task up")
+	const wait = time.Second
+	require.NoError(t, awaitEmulator(serve(200, 200), wait))
+	assert.ErrorContains(t, awaitEmulator(serve(501, 200), wait), "DynamoDB does not work at http://127.0.0.1:")
+	assert.ErrorContains(t, awaitEmulator(serve(200, 404), wait), "S3 does not work at http://127.0.0.1:")
+	err := awaitEmulator("http://127.0.0.1:1", wait)
+	assert.ErrorContains(t, err, "nothing listens at http://127.0.0.1:1")
+	assert.ErrorContains(t, err, "minikube delete -p prima")
 }

@@ -6,6 +6,7 @@
 package charts
 
 import (
+	_ "embed"
 	"encoding/json"
 	"fmt"
 )
@@ -16,6 +17,11 @@ const (
 	LocalStackChart = "charts/localstack"
 	NamespacesChart = "charts/namespaces"
 )
+
+// PrimaAPISchema is the JSON schema of the values of the chart prima-api.
+//
+//go:embed prima-api/values.schema.json
+var PrimaAPISchema []byte
 
 // Map returns the values of a chart in the form that Helm and Pulumi take: maps, slices, strings,
 // booleans and float64 numbers. A list or map that is nil is left out, so that the chart's own

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"prima.internal/app/config"
+	"prima.internal/infra/charts"
+)
+
+// faults returns what is wrong between settings that are each right by themselves, with their keys.
+func (s Stack) faults() []error {
+	var faults []error
+	must := func(ok bool, key string, value any, allowed string) {
+		if !ok {
+			faults = append(faults, fmt.Errorf("%s is %q, must be %s", key, fmt.Sprint(value), allowed))
+		}
+	}
+	must(s.LocalStack.Deploy || (s.LocalStack.Endpoint == "") == (s.LocalStack.PodEndpoint == ""),
+		"localstack.podEndpoint", s.LocalStack.PodEndpoint, "set together with localstack.endpoint, unless localstack.deploy is true")
+	for key, value := range map[string]string{"table": s.Storage.Table, "bucket": s.Storage.Bucket, "region": s.Storage.Region} {
+		must(value != "", "storage."+key, value, "a name: the API would take an empty one for the default")
+	}
+	s.checkIdentity(must)
+	for key, by := range map[string]string{"image": "api.image, api.tag and api.digest", "config": "api.config", "access": "api.access and tokens"} {
+		_, set := s.API.Values[key]
+		must(!set, "api.values."+key, s.API.Values[key], "set by "+by)
+	}
+	values, err := s.chartValues()
+	if err != nil {
+		return append(faults, fmt.Errorf("api.values: %w", err))
+	}
+	s.checkWayIn(values, must)
+	return append(faults, s.configFaults(values)...)
+}
+
+type check func(ok bool, key string, value any, allowed string)
+
+// checkIdentity checks how pods assume their roles against the AWS and the cluster that the stack is in.
+func (s Stack) checkIdentity(must check) {
+	a := s.AWS
+	must(a.Identity == podIdentity || a.Cluster == "", "aws.cluster", a.Cluster, "empty unless aws.identity is "+podIdentity)
+	must(a.Identity != podIdentity || a.Cluster != "", "aws.cluster", a.Cluster, "the name of the EKS cluster")
+	must(a.Identity == irsa || a.OIDCIssuer == "", "aws.oidcIssuer", a.OIDCIssuer, "empty unless aws.identity is "+irsa)
+	must(a.Identity != irsa || a.OIDCIssuer != "", "aws.oidcIssuer", a.OIDCIssuer, "the https URL of the cluster's issuer")
+	if a.Identity == identityNone {
+		must(a.PermissionsBoundary == "", "aws.permissionsBoundary", a.PermissionsBoundary, "empty while aws.identity is none, which makes no role")
+		return
+	}
+	must(!s.emulated(), "aws.identity", a.Identity, "none beside an emulator, which has no roles")
+	must(a.Account != "", "aws.account", a.Account, "the 12 digits of the account that the roles are in")
+	must(s.Kubernetes.Context != defaultContext, "kubernetes.context", s.Kubernetes.Context, "the context of the EKS cluster")
+}
+
+// checkWayIn checks how clients reach the API: no token may cross a network in plain text, and the network
+// policy must let the load balancer in.
+func (s Stack) checkWayIn(values charts.PrimaAPI, must check) {
+	in, route, service := values.Ingress, values.HTTPRoute, values.Service
+	must(!in.Enabled || !route.Enabled, "api.values.httpRoute.enabled", true, "false beside api.values.ingress, because links begin with one of them")
+	must(service.Type != "NodePort" || !s.LocalStack.Deploy || service.NodePort != localStackPort,
+		"api.values.service.nodePort", service.NodePort, "another: it is LocalStack's")
+	must(strings.HasSuffix(values.Tracing.Endpoint, "/v1/traces") == false, "api.values.tracing.endpoint", values.Tracing.Endpoint, "without /v1/traces, which is appended")
+	letIn := len(values.NetworkPolicy.Ingress) > 0 || !values.NetworkPolicy.Enabled
+	const rules = "the rules that let in the pods or the subnets of the load balancer"
+	if route.Enabled {
+		must(letIn, "api.values.networkPolicy.ingress", "", rules)
+		must(len(route.Hostnames) > 0, "api.values.httpRoute.hostnames", route.Hostnames, "the hosts of the route, which links begin with")
+		for _, parent := range route.ParentRefs {
+			must(parent["sectionName"] != nil, "api.values.httpRoute.parentRefs", parent, "with a sectionName, the Gateway's https listener: "+
+				"a route without one is served at the listener for http too")
+		}
+	}
+	if in.Enabled && in.ClassName == classALB {
+		must(letIn, "api.values.networkPolicy.ingress", "", rules)
+		must(in.TLSSecretName == "", "api.values.ingress.tlsSecretName", in.TLSSecretName, "empty with the class alb, which takes the annotation "+albCertificate)
+	}
+	if s.emulated() {
+		return
+	}
+	must(!in.Enabled || hasTLS(in), "api.values.ingress", in.Host, "served by TLS, which takes tlsSecretName or, with the class alb, the annotation "+albCertificate)
+	must(service.Type == "ClusterIP" || s.API.Access == charts.AccessOpen, "api.values.service.type", service.Type, "ClusterIP on AWS, because tokens would come in plain HTTP")
+}
+
+// configFaults returns what is wrong with api.config, and with what the contract says of other settings.
+func (s Stack) configFaults(values charts.PrimaAPI) []error {
+	var faults []error
+	known := map[string]config.Setting{}
+	for _, setting := range config.Settings() {
+		known[setting.Variable] = setting
+	}
+	removed := map[string]bool{}
+	for _, variable := range config.Removed() {
+		removed[variable] = true
+	}
+	for variable, value := range s.API.Config {
+		key := "api.config." + variable
+		setting, ok := known[variable]
+		switch {
+		case removed[variable]:
+			faults = append(faults, errors.New("api.config."+config.RemovedNotice(variable)))
+		case !ok:
+			faults = append(faults, fmt.Errorf("%s is %q, must be a setting of the API: see its README", key, value))
+		case setting.Secret:
+			faults = append(faults, fmt.Errorf("%s is a secret, and these settings are not: task token stores one", key))
+		case keyOf(variable) != key:
+			faults = append(faults, fmt.Errorf("%s is set by %s", key, keyOf(variable)))
+		}
+	}
+	_, err := s.apiConfig(values)
+	if wrong, ok := errors.AsType[*config.Error](err); ok {
+		for _, fault := range wrong.Faults {
+			faults = append(faults, fmt.Errorf("%s: %s", keyOf(fault.Variable), fault))
+		}
+	}
+	return faults
+}
+
+// keyOf returns the setting of the stack that a variable of the API comes from.
+func keyOf(variable string) string {
+	switch variable {
+	case "DYNAMODB_TABLE":
+		return "storage.table"
+	case "S3_BUCKET":
+		return "storage.bucket"
+	case "AWS_REGION":
+		return "storage.region"
+	case "AWS_ENDPOINT_URL":
+		return "localstack.podEndpoint"
+	}
+	return "api.config." + variable
+}

@@ -1,0 +1,260 @@
+package main
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	pulumiconfig "github.com/pulumi/pulumi/sdk/v3/go/pulumi/config"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/santhosh-tekuri/jsonschema/v6/kind"
+
+	"prima.internal/infra/charts"
+)
+
+//go:embed stack.schema.json
+var stackSchema []byte
+
+// A format is a pattern that a tag of [Stack] names.
+type format struct{ pattern, allowed string }
+
+var formats = map[string]format{
+	"context":    {`.`, "the name of a context in the kubeconfig"},
+	"host":       {`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`, "a host name or an IPv4 address"},
+	"url":        {`^(https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?(/[^?# ]*)?)?$`, "an http or https URL, or empty"},
+	"image":      {`^[a-z0-9][A-Za-z0-9._/-]*(:[A-Za-z0-9._/-]+)*(@sha256:[0-9a-f]{64})?$`, "the name of an image"},
+	"repository": {`^([a-z0-9.-]+(:[0-9]+)?/)?[a-z0-9]([a-z0-9._/-]*[a-z0-9])?$`, "the name of an image without a tag"},
+	"tag":        {`^([A-Za-z0-9_][A-Za-z0-9._-]{0,127})?$`, "the tag of an image, or empty"},
+	"digest":     {`^(sha256:[0-9a-f]{64})?$`, "sha256: and 64 hexadecimal digits, or empty"},
+	"account":    {`^([0-9]{12})?$`, "the 12 digits of an account, or empty"},
+	"cluster":    {`^([0-9A-Za-z][0-9A-Za-z_-]{0,99})?$`, "the name of an EKS cluster, or empty"},
+	"issuer":     {`^(https://[a-z0-9.-]+(/[A-Za-z0-9._-]+)*)?$`, "the https URL of the cluster's issuer without a slash at its end, or empty"},
+	"policy":     {`^(arn:aws[a-z-]*:iam::([0-9]{12}|aws):policy/[A-Za-z0-9+=,.@_/-]+)?$`, "the ARN of a policy, or empty"},
+}
+
+// renamed maps settings of earlier versions to those that took their place.
+var renamed = map[string]string{
+	"api.nodePort":   "api.values.service.nodePort, with api.values.service.type: NodePort",
+	"api.ingress":    "api.values.ingress, as in infra/charts/prima-api/values.yaml; its port is kubernetes.ingressPort",
+	"api.gateway":    "api.values.httpRoute, as in infra/charts/prima-api/values.yaml",
+	"api.letIn":      "api.values.networkPolicy.ingress, a list of rules of a NetworkPolicy",
+	"api.monitoring": "api.values.monitoring, as in infra/charts/prima-api/values.yaml",
+	"api.tracing":    "api.values.tracing",
+}
+
+// secretKeys are the settings that Pulumi encrypts. See tokens.go for the format of the first.
+var secretKeys = []string{"tokens", "localstackAuthToken"}
+
+// loadStack reads and checks the settings of the stack. Its error lists every fault with its key.
+func loadStack(ctx *pulumi.Context) (Stack, error) {
+	s := defaultStack(ctx.Stack())
+	settings, err := readSettings(ctx)
+	if err != nil {
+		return s, err
+	}
+	if token, err := pulumiconfig.New(ctx, "").TrySecret("localstackAuthToken"); err == nil {
+		s.LocalStackAuthToken = token.ToStringPtrOutput()
+	}
+	faults, err := schemaFaults(settings)
+	if err != nil {
+		return s, err
+	}
+	data, err := json.Marshal(settings)
+	if err != nil {
+		return s, err
+	}
+	err = json.Unmarshal(data, &s)
+	if _, known := errors.AsType[*json.UnmarshalTypeError](err); err != nil && !known { // the schema refuses wrong types
+		faults = append(faults, err)
+	}
+	tokens, tokenFaults := readTokens(ctx)
+	s.AccessTokens = tokens
+	faults = append(faults, tokenFaults...)
+	if len(tokenFaults) == 0 {
+		faults = append(faults, s.accessFaults(ctx.Stack())...)
+	}
+	faults = append(faults, s.faults()...)
+	faults = append(faults, s.roleFaults(ctx.Stack())...)
+	if len(faults) == 0 {
+		return s, nil
+	}
+	var lines []string
+	for _, fault := range faults {
+		lines = append(lines, "\n  "+ctx.Project()+":"+fault.Error())
+	}
+	slices.Sort(lines)
+	return s, fmt.Errorf("wrong settings in Pulumi.%s.yaml:%s", ctx.Stack(), strings.Join(slices.Compact(lines), ""))
+}
+
+// readSettings returns the settings of the project by their keys, without the secret ones.
+//
+// Source of the variable: https://github.com/pulumi/pulumi/blob/v3.250.0/sdk/go/pulumi/run.go, EnvConfig.
+func readSettings(ctx *pulumi.Context) (map[string]any, error) {
+	keys := []string{"environment", "kubernetes", "localstack", "aws", "storage", "api"}
+	var all map[string]string
+	if json.Unmarshal([]byte(os.Getenv(pulumi.EnvConfig)), &all) == nil {
+		for key := range all {
+			if name, ours := strings.CutPrefix(key, ctx.Project()+":"); ours && !slices.Contains(secretKeys, name) {
+				keys = append(keys, name)
+			}
+		}
+	}
+	settings := map[string]any{}
+	for _, key := range keys {
+		text, ok := ctx.GetConfig(ctx.Project() + ":" + key)
+		if !ok {
+			text, ok = all[ctx.Project()+":"+key]
+		}
+		if !ok || text == "" {
+			continue
+		}
+		settings[key] = text
+		if strings.HasPrefix(text, "{") {
+			value, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", key, err)
+			}
+			settings[key] = value
+		}
+	}
+	return settings, nil
+}
+
+// schemaFaults returns a fault for each setting that the schema of the stack or of the chart refuses.
+func schemaFaults(settings map[string]any) ([]error, error) {
+	c := jsonschema.NewCompiler()
+	for name, data := range map[string][]byte{"stack.schema.json": stackSchema, "charts/prima-api/values.schema.json": charts.PrimaAPISchema} {
+		document, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
+		if err != nil {
+			return nil, err
+		}
+		if err := c.AddResource("prima:///"+name, document); err != nil {
+			return nil, err
+		}
+	}
+	schema, err := c.Compile("prima:///stack.schema.json#/definitions/settings")
+	if err != nil {
+		return nil, err
+	}
+	invalid, ok := errors.AsType[*jsonschema.ValidationError](schema.Validate(any(settings)))
+	if !ok {
+		return nil, nil
+	}
+	var faults []error
+	var collect func(*jsonschema.ValidationError)
+	collect = func(e *jsonschema.ValidationError) {
+		for _, cause := range e.Causes {
+			collect(cause)
+		}
+		at, err := c.Compile(e.SchemaURL)
+		if len(e.Causes) == 0 && err == nil && !ofContract(e) {
+			faults = append(faults, explain(e, at, valueAt(settings, e.InstanceLocation))...)
+		}
+	}
+	collect(invalid)
+	return faults, nil
+}
+
+// ofContract reports whether the contract checks a value too. Its errors say more.
+func ofContract(e *jsonschema.ValidationError) bool {
+	_, pattern := e.ErrorKind.(*kind.Pattern)
+	at := e.InstanceLocation
+	return len(at) > 1 && (at[0] == "storage" && pattern || at[0] == "api" && at[1] == "config")
+}
+
+// valueAt returns the value at a path of keys and indexes.
+func valueAt(value any, path []string) any {
+	for _, key := range path {
+		switch v := value.(type) {
+		case map[string]any:
+			value = v[key]
+		case []any:
+			i, _ := strconv.Atoi(key)
+			value = v[i]
+		}
+	}
+	return value
+}
+
+// explain turns what a schema refuses into faults that name the key, its value and what is allowed.
+func explain(e *jsonschema.ValidationError, schema *jsonschema.Schema, value any) []error {
+	key := strings.Join(e.InstanceLocation, ".")
+	allowed := ""
+	switch k := e.ErrorKind.(type) {
+	case *kind.AdditionalProperties:
+		var faults []error
+		for _, name := range k.Properties {
+			name = strings.TrimPrefix(key+"."+name, ".")
+			if now, ok := renamed[name]; ok {
+				faults = append(faults, fmt.Errorf("%s is now %s", name, now))
+				continue
+			}
+			known := slices.Sorted(maps.Keys(schema.Properties))
+			if key == "" {
+				known = append(known, secretKeys...)
+			}
+			faults = append(faults, fmt.Errorf("%s is no setting: there are %s", name, strings.Join(known, ", ")))
+		}
+		return faults
+	case *kind.Type:
+		allowed = strings.Join(k.Want, " or ")
+		allowed = strings.NewReplacer("boolean", "true or false", "integer", "a whole number", "number", "a number",
+			"string", "a text", "array", "a list", "object", "an object").Replace(allowed)
+	case *kind.Enum:
+		allowed = "one of " + strings.Trim(fmt.Sprintf("%q", k.Want), "[]")
+	case *kind.Minimum, *kind.Maximum:
+		least, most := "", ""
+		if schema.Minimum != nil {
+			least = "at least " + schema.Minimum.RatString()
+		}
+		if schema.Maximum != nil {
+			most = "at most " + schema.Maximum.RatString()
+		}
+		allowed = strings.TrimSuffix(strings.TrimPrefix(least+" and "+most, " and "), " and ")
+	case *kind.Pattern:
+		allowed = "like " + k.Want
+		for _, f := range formats {
+			if f.pattern == k.Want {
+				allowed = f.allowed
+			}
+		}
+	default:
+		return []error{fmt.Errorf("%s: %w", key, e)}
+	}
+	text, err := json.Marshal(value)
+	if err != nil {
+		text = fmt.Append(nil, value)
+	}
+	return []error{fmt.Errorf("%s is %s, must be %s", key, text, allowed)}
+}
+
+// Texts are texts by name. A value that YAML takes for a boolean or a number, for want of quotes, is the text as written.
+type Texts map[string]string
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (t *Texts) UnmarshalJSON(data []byte) error {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber()
+	var values map[string]any
+	if err := decoder.Decode(&values); err != nil {
+		return err
+	}
+	*t = make(Texts, len(values))
+	for name, value := range values {
+		switch value.(type) {
+		case string, bool, json.Number:
+			(*t)[name] = fmt.Sprint(value)
+		default:
+			return fmt.Errorf("api.config.%s must be a text", name)
+		}
+	}
+	return nil
+}
