@@ -27,6 +27,8 @@ type LocalStack struct {
 	Endpoint pulumi.StringOutput
 	// PodEndpoint is the URL for pods. Empty means AWS itself.
 	PodEndpoint pulumi.StringOutput
+	// Chart is what holds the emulated AWS; nil unless it is in the cluster.
+	Chart pulumi.Resource
 }
 
 // LocalStackArgs are what a LocalStack needs.
@@ -61,7 +63,7 @@ func NewLocalStack(ctx *pulumi.Context, name string, args *LocalStackArgs, opts 
 		if err != nil {
 			return nil, err
 		}
-		deployed = chart.Resources
+		l.Chart, deployed = chart, chart.Resources
 	}
 
 	l.PodEndpoint = pulumi.String(podEndpoint).ToStringOutput()

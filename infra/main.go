@@ -4,6 +4,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"os"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -29,6 +31,10 @@ func deploy(ctx *pulumi.Context, m machine) error {
 	if err != nil {
 		return err
 	}
+	if other := os.Getenv("PULUMI_BACKEND_URL"); other != "" && stack.LocalStack.Deploy {
+		return fmt.Errorf("PULUMI_BACKEND_URL is %q, but the state of this stack is beside Pulumi.yaml, and a second state "+
+			"would take over what the first has made: unset it", other)
+	}
 	if err := m.requireCluster(stack.Kubernetes.Context); err != nil {
 		return err
 	}
@@ -51,7 +57,7 @@ func deploy(ctx *pulumi.Context, m machine) error {
 		return err
 	}
 	storage, err := NewStorage(ctx, "storage", &StorageArgs{
-		Settings: stack.Storage, Account: stack.AWS.Account, Environment: stack.Environment, Endpoint: localStack.Endpoint, Emulated: stack.emulated(),
+		Settings: stack.Storage, Account: stack.AWS.Account, Environment: stack.Environment, Endpoint: localStack.Endpoint, Emulated: stack.emulated(), Within: localStack.Chart,
 	})
 	if err != nil {
 		return err

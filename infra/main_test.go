@@ -403,13 +403,28 @@ func TestNamespaces(t *testing.T) {
 	}
 }
 
-// Ensure the provider of the storage, and so the storage, comes after LocalStack.
+// Ensure the storage comes after LocalStack, and goes with it.
 func TestStorageAfterLocalStack(t *testing.T) {
 	t.Parallel()
 	d, err := up(t, local())
 	require.NoError(t, err)
 	depends := d.find(t, awsProvider, "storage").RegisterRPC.GetDependencies()
 	assert.True(t, slices.ContainsFunc(depends, func(urn string) bool { return strings.HasSuffix(urn, "::localstack") }), "it depends on %v", depends)
+	for _, r := range d.resources {
+		if strings.HasPrefix(r.TypeToken, "aws:") {
+			assert.True(t, strings.HasSuffix(r.RegisterRPC.GetDeletedWith(), "Chart::localstack"), "a destroy asks the emulator for %s", r.Name)
+		}
+	}
+}
+
+// Ensure a backend of another project is refused, which would make a second state of the same cluster.
+func TestOtherBackend(t *testing.T) {
+	t.Setenv("PULUMI_BACKEND_URL", "s3://states")
+	d, err := up(t, local())
+	require.ErrorContains(t, err, `PULUMI_BACKEND_URL is "s3://states"`)
+	assert.Empty(t, d.resources)
+	_, err = up(t, onAWS(t, nil))
+	require.NoError(t, err)
 }
 
 // Ensure a LocalStack that does not answer fails the update before anything is asked of it.

@@ -28,6 +28,8 @@ type StorageArgs struct {
 	// Endpoint is the URL of the emulator where Emulated, and of no use otherwise.
 	Endpoint pulumi.StringInput
 	Emulated bool
+	// Within is what the table and the bucket disappear with, so that a destroy need not delete them; nil for nothing.
+	Within pulumi.Resource
 }
 
 // incompleteUploadDays is how long the parts of an upload that was never finished are kept.
@@ -45,6 +47,9 @@ func NewStorage(ctx *pulumi.Context, name string, args *StorageArgs, opts ...pul
 	}
 	s.Provider = provider
 	options := []pulumi.ResourceOption{pulumi.Parent(s), pulumi.Provider(provider)}
+	if args.Within != nil {
+		options = append(options, pulumi.DeletedWith(args.Within))
+	}
 
 	table, err := newTable(ctx, args.Settings, options)
 	if err != nil {

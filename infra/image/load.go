@@ -28,7 +28,7 @@ func Load(ctx context.Context, root, profile, tag string, progress func(line str
 	if there {
 		return nil
 	}
-	revision, err := b.run("git", "rev-parse", "HEAD")
+	revision, err := b.quiet().run("git", "rev-parse", "HEAD")
 	if err != nil {
 		revision = "unknown" // not a checkout
 	}
@@ -48,7 +48,7 @@ func Load(ctx context.Context, root, profile, tag string, progress func(line str
 	if err != nil || !there {
 		return errors.Join(fmt.Errorf("the image %s could not be loaded into the profile %s", name, profile), loadErr, err)
 	}
-	b.prune()
+	b.quiet().prune()
 	return nil
 }
 
@@ -58,10 +58,15 @@ type builder struct {
 	progress      func(string)
 }
 
+// quiet returns a builder that passes nothing on.
+func (b builder) quiet() builder {
+	b.progress = func(string) {}
+	return b
+}
+
 // loaded reports whether the profile has the image with a tag.
 func (b builder) loaded(tag string) (bool, error) {
-	b.progress = func(string) {}
-	images, err := b.run("minikube", "-p", b.profile, "image", "ls")
+	images, err := b.quiet().run("minikube", "-p", b.profile, "image", "ls")
 	return slices.ContainsFunc(strings.Fields(images), func(name string) bool {
 		return strings.HasSuffix("/"+name, "/"+Name+":"+tag)
 	}), err
