@@ -153,6 +153,8 @@ func TestRoles(t *testing.T) {
 				"aws:RequestTag/kubernetes-namespace":       "prima",
 				"aws:RequestTag/kubernetes-service-account": account,
 			}}, trust[0].Condition)
+			hooks := d.find(t, associationType, account).RegisterRPC.GetHooks().GetAfterCreate()
+			assert.Equal(t, []string{"propagation"}, hooks, "pods would start before the association is known")
 			association := d.inputs(t, associationType, account)
 			assert.Equal(t, "prima-production", association["clusterName"])
 			assert.Equal(t, account, association["serviceAccount"])

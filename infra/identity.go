@@ -3,7 +3,9 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/eks"
@@ -35,6 +37,9 @@ var serviceAccounts = map[config.Role]string{config.RoleAPI: "prima-api", config
 // longestRoleName is in characters: https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html.
 const longestRoleName = 64
 
+// propagation is how long a new association of EKS Pod Identity may take to be known everywhere.
+const propagation = 15 * time.Second
+
 // NewIdentity makes the roles, unless somebody else does.
 func NewIdentity(ctx *pulumi.Context, name string, args *IdentityArgs, opts ...pulumi.ResourceOption) (*Identity, error) {
 	i := &Identity{Roles: map[config.Role]pulumi.StringOutput{}}
@@ -45,6 +50,17 @@ func NewIdentity(ctx *pulumi.Context, name string, args *IdentityArgs, opts ...p
 		return nil, err
 	}
 	options := []pulumi.ResourceOption{pulumi.Parent(i), pulumi.Provider(args.Provider)}
+	var propagated []*pulumi.ResourceHook
+	if args.Settings.Identity == podIdentity {
+		// EKS gives a pod its credentials when it is admitted, and a new association takes seconds to reach it.
+		// Source: https://docs.aws.amazon.com/eks/latest/userguide/pod-id-association.html.
+		wait := func(*pulumi.ResourceHookArgs) error { time.Sleep(propagation); return nil }
+		hook, err := ctx.RegisterResourceHook("propagation", wait, nil)
+		if err != nil {
+			return nil, err
+		}
+		propagated = append(propagated, hook)
+	}
 	partition := partitionOf(args.Region)
 	for _, is := range config.Roles() {
 		account := serviceAccounts[is]
@@ -78,11 +94,10 @@ func NewIdentity(ctx *pulumi.Context, name string, args *IdentityArgs, opts ...p
 			association, err := eks.NewPodIdentityAssociation(ctx, account, &eks.PodIdentityAssociationArgs{
 				ClusterName: pulumi.String(args.Settings.Cluster), Namespace: pulumi.String(apiNamespace),
 				ServiceAccount: pulumi.String(account), RoleArn: r.Arn,
-			}, options...)
+			}, append(slices.Clip(options), pulumi.ResourceHooks(&pulumi.ResourceHookBinding{AfterCreate: propagated}))...)
 			if err != nil {
 				return nil, err
 			}
-			// A pod that starts before its account is associated never gets the role.
 			i.Roles[is] = asString(pulumi.All(r.Arn, association.ID()).ApplyT(func(made []any) string { return fmt.Sprint(made[0]) }))
 		}
 		if ctx.DryRun() { // as for the table and the bucket: see NewStorage
