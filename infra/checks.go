@@ -60,7 +60,8 @@ func (s Stack) checkWayIn(values charts.PrimaAPI, must check) {
 	must(!in.Enabled || !route.Enabled, "api.values.httpRoute.enabled", true, "false beside api.values.ingress, because links begin with one of them")
 	must(service.Type != "NodePort" || !s.LocalStack.Deploy || service.NodePort != localStackPort,
 		"api.values.service.nodePort", service.NodePort, "another: it is LocalStack's")
-	must(strings.HasSuffix(values.Tracing.Endpoint, "/v1/traces") == false, "api.values.tracing.endpoint", values.Tracing.Endpoint, "without /v1/traces, which is appended")
+	must(!strings.HasSuffix(values.Tracing.Endpoint, "/v1/traces"), "api.values.tracing.endpoint", values.Tracing.Endpoint,
+		"without /v1/traces, which is appended")
 	letIn := len(values.NetworkPolicy.Ingress) > 0 || !values.NetworkPolicy.Enabled
 	const rules = "the rules that let in the pods or the subnets of the load balancer"
 	if route.Enabled {

@@ -118,7 +118,7 @@ func run(t *testing.T, d *deployment, s settings) (*deployment, error) {
 		d.awaited = append(d.awaited, endpoint)
 		return nil
 	}
-	load := func(_ context.Context, root, profile, tag string, _ func(string)) error {
+	load := func(_ context.Context, _, profile, tag string, _ func(string)) error {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.loaded = append(d.loaded, profile+"/"+tag)

@@ -187,7 +187,7 @@ func valueAt(value any, path []string) any {
 // explain turns what a schema refuses into faults that name the key, its value and what is allowed.
 func explain(e *jsonschema.ValidationError, schema *jsonschema.Schema, value any) []error {
 	key := strings.Join(e.InstanceLocation, ".")
-	allowed := ""
+	var allowed string
 	switch k := e.ErrorKind.(type) {
 	case *kind.AdditionalProperties:
 		var faults []error

@@ -101,7 +101,7 @@ func (b builder) prune() {
 
 // run runs a command in the checkout and returns its standard output. Its error has the last lines that were printed.
 func (b builder) run(name string, args ...string) (string, error) {
-	c := exec.CommandContext(b.ctx, name, args...)
+	c := exec.CommandContext(b.ctx, name, args...) //nolint:gosec // one of the commands above
 	c.Dir, c.Env = b.root, append(os.Environ(), "DOCKER_BUILDKIT=1")
 	var stdout strings.Builder
 	read, write := io.Pipe()
