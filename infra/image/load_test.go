@@ -71,7 +71,7 @@ func TestLoadFromAFile(t *testing.T) { //nolint:paralleltest // it sets PATH
 
 // Ensure an error has the last lines of the command that failed, and says what to do about a profile that does not run.
 func TestLoadFails(t *testing.T) { //nolint:paralleltest // it sets PATH
-	_, err := load(t, "for i in $(seq 100); do echo line $i; done; echo no space left >&2; exit 1", "")
+	_, err := load(t, "{ for i in $(seq 100); do echo line $i; done; echo no space left; } >&2; exit 1", "")
 	require.ErrorContains(t, err, "docker build --progress plain")
 	require.ErrorContains(t, err, "line 100\nno space left")
 	assert.NotContains(t, err.Error(), "line 50")
