@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 
@@ -67,7 +68,7 @@ func NewAPI(ctx *pulumi.Context, name string, args *APIArgs, opts ...pulumi.Reso
 	after := func(value string) pulumi.StringOutput {
 		return asString(chart.Resources.ApplyT(func([]any) string { return value }))
 	}
-	a.Namespace, a.Version = after(apiNamespace), after(args.Tag)
+	a.Namespace, a.Version = after(apiNamespace), after(cmp.Or(args.Tag, args.Settings.Digest))
 	a.IngressURL = after(args.IngressURL)
 	a.URL = a.IngressURL
 	if service := args.Values.Service; service.Type == "NodePort" {

@@ -7,6 +7,7 @@ import (
 
 	"prima.internal/app/config"
 	"prima.internal/infra/charts"
+	"prima.internal/infra/image"
 )
 
 // faults returns what is wrong between settings that are each right by themselves, with their keys.
@@ -23,6 +24,8 @@ func (s Stack) faults() []error {
 		must(value != "", "storage."+key, value, "a name: the API would take an empty one for the default")
 	}
 	s.checkIdentity(must)
+	must(s.API.Image == image.Name || s.API.Tag != "" || s.API.Digest != "", "api.tag", s.API.Tag,
+		"the tag of the image, unless api.image is "+image.Name+", which is built from this checkout")
 	for key, by := range map[string]string{"image": "api.image, api.tag and api.digest", "config": "api.config", "access": "api.access and tokens"} {
 		_, set := s.API.Values[key]
 		must(!set, "api.values."+key, s.API.Values[key], "set by "+by)

@@ -68,7 +68,7 @@ func deploy(ctx *pulumi.Context, m machine) error {
 	if err != nil {
 		return err
 	}
-	tag, err := imageTag(ctx, stack, m.loadImage)
+	tag, err := imageTag(ctx, stack, m)
 	if err != nil {
 		return err
 	}
@@ -101,18 +101,18 @@ func deploy(ctx *pulumi.Context, m machine) error {
 	return nil
 }
 
-// imageTag returns the tag of the API's image. The image of a local stack is built and loaded into the cluster,
-// unless this is a preview.
-func imageTag(ctx *pulumi.Context, stack Stack, load func(context.Context, string, string, string, func(string)) error) (string, error) {
-	if stack.API.Tag != "" {
+// imageTag returns the tag of the API's image. An image without a tag is built from this checkout and loaded into
+// the cluster, unless this is a preview.
+func imageTag(ctx *pulumi.Context, stack Stack, m machine) (string, error) {
+	if stack.API.Tag != "" || stack.API.Digest != "" {
 		return stack.API.Tag, nil
 	}
 	tag, err := image.Tag(ctx.RootDirectory())
-	if err != nil || ctx.DryRun() || !stack.builds() {
+	if err != nil || ctx.DryRun() {
 		return tag, err
 	}
 	progress := func(line string) {
 		_ = ctx.Log.Info(line, &pulumi.LogArgs{Ephemeral: true}) // for whoever watches
 	}
-	return tag, load(ctx.Context(), ctx.RootDirectory(), stack.Kubernetes.Context, tag, progress)
+	return tag, m.loadImage(ctx.Context(), ctx.RootDirectory(), stack.Kubernetes.Context, tag, progress)
 }

@@ -277,7 +277,7 @@ func TestImage(t *testing.T) {
 	d, err = preview(t, s)
 	require.NoError(t, err)
 	assert.Empty(t, d.loaded)
-	for _, api := range []map[string]any{{"tag": "abc"}, {"digest": "sha256:" + strings.Repeat("a", 64)}, {"image": "example.com/prima-api"}} {
+	for _, api := range []map[string]any{{"tag": "abc"}, {"digest": "sha256:" + strings.Repeat("a", 64)}} {
 		api["access"] = "open"
 		s["api"] = api
 		d, err = up(t, s)
@@ -580,6 +580,7 @@ func TestRefusedSettings(t *testing.T) {
 		`api.image is "prima-api:1", must be the name of an image without`:   {"api": m{"image": "prima-api:1"}},
 		`api.image is "prima-api:", must be the name of an image`:            {"api": m{"image": "prima-api:"}},
 		`api.tag is "a b", must be the tag of an image`:                      {"api": m{"tag": "a b"}},
+		`api.tag is "", must be the tag of the image, unless api.image is `:  {"api": m{"image": "example.com/prima-api"}},
 		`api.access is "none", must be one of "token" "open"`:                {"api": m{"access": "none"}},
 		`api.config.PAGES must be a text`:                                    {"api": m{"config": m{"PAGES": []any{}}}},
 		`api.config.MAX_CONNECTIONS: MAX_CONNECTIONS="1" must be`:            {"api": m{"config": m{"MAX_CONNECTIONS": 1}}},

@@ -108,9 +108,9 @@ type AdoptSettings struct {
 
 // APISettings describe the API's deployment.
 type APISettings struct {
-	// Image is the repository of the image. One without a slash is built from this checkout and loaded into Minikube.
+	// Image is the repository of the image.
 	Image string `json:"image" jsonschema:"format=repository"`
-	// Tag of the image; empty for the hash of the sources that it is built from.
+	// Tag of the image. Without Tag and Digest, the image is built from this checkout and loaded into Minikube.
 	Tag string `json:"tag" jsonschema:"format=tag"`
 	// Digest is the image to deploy, whatever its tag names; empty to go by the tag.
 	Digest string `json:"digest" jsonschema:"format=digest"`
@@ -244,9 +244,4 @@ func (s Stack) endpoint() string {
 		return fmt.Sprintf("http://%s:%d", s.Kubernetes.Host, localStackPort)
 	}
 	return s.LocalStack.Endpoint
-}
-
-// builds reports whether the image is built from this checkout, rather than pulled from a registry.
-func (s Stack) builds() bool {
-	return s.API.Tag == "" && s.API.Digest == "" && !strings.Contains(s.API.Image, "/")
 }
