@@ -9,140 +9,78 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"prima.internal/app/config"
-	"prima.internal/infra/charts"
 )
 
-// serviceMonitor and prometheusRule are as much of monitoring.coreos.com/v1 as the chart writes.
+// specOf decodes the spec of an object that is not of Kubernetes itself.
+func specOf[T any](t *testing.T, object *unstructured.Unstructured) (spec T) {
+	t.Helper()
+	fields, ok := object.Object["spec"].(map[string]any)
+	require.True(t, ok)
+	require.NoError(t, runtime.DefaultUnstructuredConverter.FromUnstructured(fields, &spec))
+	return spec
+}
+
+// Ensure the ServiceMonitor finds the Service of the operators' port and no other, and that no Service that
+// clients reach has that port.
 //
 // Source: https://prometheus-operator.dev/docs/api-reference/api/.
-type serviceMonitor struct {
-	metav1.TypeMeta   `json:",inline"`
-	metav1.ObjectMeta `json:"metadata"`
-	Spec              struct {
-		Selector  metav1.LabelSelector `json:"selector"`
-		Endpoints []struct {
-			Port     string `json:"port"`
-			Path     string `json:"path"`
-			Interval string `json:"interval"`
-		} `json:"endpoints"`
-	} `json:"spec"`
-}
-
-func (m *serviceMonitor) DeepCopyObject() runtime.Object { c := *m; return &c }
-
-type prometheusRule struct {
-	metav1.TypeMeta   `json:",inline"`
-	metav1.ObjectMeta `json:"metadata"`
-	Spec              struct {
-		Groups []struct {
-			Name  string `json:"name"`
-			Rules []struct {
-				Alert       string            `json:"alert"`
-				Expr        string            `json:"expr"`
-				For         string            `json:"for,omitempty"`
-				Labels      map[string]string `json:"labels"`
-				Annotations map[string]string `json:"annotations"`
-			} `json:"rules"`
-		} `json:"groups"`
-	} `json:"spec"`
-}
-
-func (r *prometheusRule) DeepCopyObject() runtime.Object { c := *r; return &c }
-
-// monitoredAPI is the API with all that watches it.
-func monitoredAPI() charts.PrimaAPI {
-	v := defaultAPI()
-	v.Monitoring = charts.Monitoring{
-		Namespace:      "observability",
-		ServiceMonitor: charts.ServiceMonitor{Enabled: true, Interval: "15s", Labels: map[string]string{"release": "prometheus"}},
-		PrometheusRule: charts.PrometheusRule{Enabled: true, KubeStateMetrics: true, RunbookURL: "https://example.com/operations", Labels: map[string]string{"release": "prometheus"}},
-		Dashboard:      charts.Dashboard{Enabled: true, Labels: map[string]string{"grafana_dashboard": "1"}, Annotations: map[string]string{"grafana_folder": "people"}},
-	}
-	return v
-}
-
-// Ensure the ServiceMonitor finds the Service of the operators' port, which leads to the pods, and that no Service that
-// clients reach has that port.
 func TestServiceMonitor(t *testing.T) {
 	t.Parallel()
-	v := monitoredAPI()
-	v.Service.Type = "NodePort"
-	list := objects(t, mustRender(t, "prima-api", v))
-	monitor := one[*serviceMonitor](t, list)
-	selector, err := metav1.LabelSelectorAsSelector(&monitor.Spec.Selector)
+	list := objectsOf(t, "prima-api", fullAPI())
+	monitor := specOf[struct {
+		Selector  metav1.LabelSelector `json:"selector"`
+		Endpoints []struct {
+			Port string `json:"port"`
+			Path string `json:"path"`
+		} `json:"endpoints"`
+	}](t, custom(t, list, "ServiceMonitor"))
+	selector, err := metav1.LabelSelectorAsSelector(&monitor.Selector)
 	require.NoError(t, err)
-	pods := deployment(t, "prima-api", v)
-	var selected []*corev1.Service
+	require.Len(t, monitor.Endpoints, 1)
+	assert.Equal(t, config.PathMetrics, monitor.Endpoints[0].Path)
+	selected := 0
 	for _, service := range find[*corev1.Service](list) {
-		if selector.Matches(labels.Set(service.Labels)) {
-			selected = append(selected, service)
+		if !selector.Matches(labels.Set(service.Labels)) {
+			assert.NotEqual(t, "admin", service.Spec.Ports[0].TargetPort.String(), service.Name)
 			continue
 		}
-		for _, port := range service.Spec.Ports {
-			assert.Equal(t, "http", port.TargetPort.String(), service.Name)
-		}
+		selected++
+		assert.Equal(t, "prima-api-admin", service.Name, "the job of the alerts and of the dashboard")
+		assert.Equal(t, corev1.ServiceTypeClusterIP, service.Spec.Type)
+		assert.Equal(t, monitor.Endpoints[0].Port, service.Spec.Ports[0].Name)
+		assert.Equal(t, "admin", service.Spec.Ports[0].TargetPort.String())
 	}
-	require.Len(t, selected, 1)
-	admin := selected[0]
-	assert.Equal(t, pods.Name+"-admin", admin.Name)
-	assert.Equal(t, corev1.ServiceTypeClusterIP, admin.Spec.Type)
-	assert.Equal(t, monitor.Spec.Endpoints[0].Port, admin.Spec.Ports[0].Name)
-	assert.Equal(t, config.PathMetrics, monitor.Spec.Endpoints[0].Path)
-	spec := deployment(t, "prima-api", v).Spec.Template
-	for key, value := range admin.Spec.Selector {
-		assert.Equal(t, value, spec.Labels[key])
-	}
-	assert.Contains(t, spec.Spec.Containers[0].Ports, corev1.ContainerPort{Name: "admin", ContainerPort: int32(config.Default().AdminPort)})
-	assert.Equal(t, "prometheus", monitor.Labels["release"])
+	assert.Equal(t, 1, selected)
 }
 
-// Ensure nothing is made that the cluster may not know, unless it is asked for.
-func TestMonitoringIsOff(t *testing.T) {
-	t.Parallel()
-	list := objects(t, mustRender(t, "prima-api", defaultAPI()))
-	assert.Empty(t, find[*serviceMonitor](list))
-	assert.Empty(t, find[*prometheusRule](list))
-	assert.Len(t, find[*corev1.Service](list), 1)
-	assert.Len(t, find[*corev1.ConfigMap](list), 1)
+type prometheusRule struct {
+	Groups []struct {
+		Rules []struct {
+			Alert       string            `json:"alert"`
+			Expr        string            `json:"expr"`
+			Labels      map[string]string `json:"labels"`
+			Annotations map[string]string `json:"annotations"`
+		} `json:"rules"`
+	} `json:"groups"`
 }
 
-// Ensure only the namespace of Prometheus reaches the operators' port, also where everybody reaches the API.
-func TestNetworkOfOperators(t *testing.T) {
-	t.Parallel()
-	v := monitoredAPI()
-	v.Service.Type = "NodePort"
-	list := objects(t, mustRender(t, "prima-api", v))
-	spec := deployment(t, "prima-api", v).Spec.Template
-	pod := host{namespace: namespaceOf("prima-api"), labels: spec.Labels, ports: map[string]int32{}}
-	for _, port := range spec.Spec.Containers[0].Ports {
-		pod.ports[port.Name] = port.ContainerPort
-	}
-	policies := network(find[*networkingv1.NetworkPolicy](list))
-	from := func(namespace string) host { return host{namespace: namespace} }
-	admin, api := pod.ports["admin"], pod.ports["http"]
-	assert.True(t, policies.allows(t, from("observability"), pod, corev1.ProtocolTCP, admin))
-	for _, other := range []host{from("default"), from(pod.namespace), from("ingress-nginx"), {address: "192.0.2.1"}} {
-		assert.False(t, policies.allows(t, other, pod, corev1.ProtocolTCP, admin), "%v", other)
-		assert.True(t, policies.allows(t, other, pod, corev1.ProtocolTCP, api), "%v", other)
-	}
-}
-
-// Ensure every alert says how bad it is and what it means, and that docs/operations.md says what to do, under its name, and of no other;
-// and that those which take kube-state-metrics are left out where there are none.
+// Ensure every alert says how bad it is and what it means, that docs/operations.md says what to do, under
+// its name, and that alerts on kube-state-metrics are left out where there are none.
 func TestAlertsAreDocumented(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../docs/operations.md")
 	require.NoError(t, err)
-	rules := one[*prometheusRule](t, objects(t, mustRender(t, "prima-api", monitoredAPI())))
-	assert.NotRegexp(t, "%[a-z]+%", mustRender(t, "prima-api", monitoredAPI())["monitoring/prometheusrule.yaml"], "a placeholder is left")
+	v := fullAPI()
+	files := render(t, "prima-api", v)
+	assert.NotRegexp(t, "%[a-z]+%", files["monitoring/prometheusrule.yaml"], "a placeholder is left")
 	var names []string
-	for _, group := range rules.Spec.Groups {
+	for _, group := range specOf[prometheusRule](t, custom(t, objects(t, files), "PrometheusRule")).Groups {
 		for _, rule := range group.Rules {
 			names = append(names, rule.Alert)
 			assert.Contains(t, []string{"critical", "warning", "info"}, rule.Labels["severity"], rule.Alert)
@@ -159,9 +97,9 @@ func TestAlertsAreDocumented(t *testing.T) {
 	}
 	assert.ElementsMatch(t, names, documented)
 
-	v := monitoredAPI()
 	v.Monitoring.PrometheusRule.KubeStateMetrics = false
-	for _, group := range one[*prometheusRule](t, objects(t, mustRender(t, "prima-api", v))).Spec.Groups {
+	list := objectsOf(t, "prima-api", v)
+	for _, group := range specOf[prometheusRule](t, custom(t, list, "PrometheusRule")).Groups {
 		for _, rule := range group.Rules {
 			assert.NotContains(t, rule.Expr, "kube_", rule.Alert)
 		}
@@ -172,7 +110,7 @@ func TestAlertsAreDocumented(t *testing.T) {
 func TestDashboard(t *testing.T) {
 	t.Parallel()
 	var dashboard *corev1.ConfigMap
-	for _, m := range find[*corev1.ConfigMap](objects(t, mustRender(t, "prima-api", monitoredAPI()))) {
+	for _, m := range find[*corev1.ConfigMap](objectsOf(t, "prima-api", fullAPI())) {
 		if m.Labels["grafana_dashboard"] == "1" {
 			dashboard = m
 		}

@@ -1,7 +1,9 @@
 package charts_test
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"testing"
@@ -13,7 +15,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
-	"prima.internal/app/config"
 	"prima.internal/infra/charts"
 )
 
@@ -38,14 +39,17 @@ func (n network) allows(t *testing.T, from, to host, protocol corev1.Protocol, p
 		n.direction(t, networkingv1.PolicyTypeIngress, to, from, to, protocol, port)
 }
 
-func (n network) direction(t *testing.T, kind networkingv1.PolicyType, selected, peer, target host, protocol corev1.Protocol, port int32) bool {
+func (n network) direction(
+	t *testing.T, kind networkingv1.PolicyType, selected, peer, target host, protocol corev1.Protocol, port int32,
+) bool {
 	t.Helper()
 	if selected.address != "" {
 		return true // policies are for pods
 	}
 	isolated := false
 	for _, p := range n {
-		if p.Namespace != selected.namespace || !matches(t, &p.Spec.PodSelector, selected.labels) || !slices.Contains(p.Spec.PolicyTypes, kind) {
+		selects := p.Namespace == selected.namespace && matches(t, &p.Spec.PodSelector, selected.labels)
+		if !selects || !slices.Contains(p.Spec.PolicyTypes, kind) {
 			continue
 		}
 		isolated = true
@@ -124,229 +128,133 @@ func matches(t *testing.T, selector *metav1.LabelSelector, set map[string]string
 	return s.Matches(labels.Set(set))
 }
 
-// cluster returns the policies and the pods of an API and a LocalStack with the given values.
-func cluster(t *testing.T, api charts.PrimaAPI, localStack charts.LocalStack) (n network, pod map[string]host) {
+// The hosts beside the pods of the charts.
+var others = map[string]host{
+	"dns":          {namespace: "kube-system", labels: map[string]string{"k8s-app": "kube-dns"}},
+	"metrics":      {namespace: "kube-system", labels: map[string]string{"k8s-app": "metrics-server"}},
+	"nginx":        {namespace: "ingress-nginx"},
+	"observer":     {namespace: "observability"},
+	"other":        {namespace: "other"},
+	"beside":       {namespace: "prima"},
+	"node cache":   {address: "169.254.20.10"},
+	"metadata":     {address: "169.254.169.254"}, // of the node, whose role is not the pods'
+	"metadata 6":   {address: "fd00:ec2::254"},
+	"pod identity": {address: "169.254.170.23"},
+	"emulator":     {address: "192.0.2.7"},
+	"internet":     {address: "203.0.113.1"},
+	"internet 6":   {address: "2001:db8::1"},
+}
+
+// cluster returns the policies and the hosts of a cluster with an API and a LocalStack.
+func cluster(t *testing.T, api charts.PrimaAPI, emulator charts.LocalStack) (n network, hosts map[string]host) {
 	t.Helper()
-	pod = map[string]host{
-		"dns":     {namespace: "kube-system", labels: map[string]string{"k8s-app": "kube-dns"}},
-		"metrics": {namespace: "kube-system", labels: map[string]string{"k8s-app": "metrics-server"}},
-		"nginx":   {namespace: "ingress-nginx"},
-		"other":   {namespace: "other"},
-		"beside":  {namespace: "prima"},
-	}
-	for chart, values := range map[string]any{"prima-api": api, "localstack": localStack} {
-		list := objects(t, mustRender(t, chart, values))
+	hosts = maps.Clone(others)
+	names := map[string]string{"prima-api Deployment": "api", "prima-api CronJob": "sweep", "prima-api Pod": "test"}
+	for chart, values := range map[string]any{"prima-api": api, "localstack": emulator} {
+		list := objectsOf(t, chart, values)
 		n = append(n, find[*networkingv1.NetworkPolicy](list)...)
 		for _, p := range pods(list) {
-			h := host{namespace: namespaceOf(chart), labels: p.labels, ports: map[string]int32{}}
+			h := host{namespace: namespaceOf[chart], labels: p.meta.Labels, ports: map[string]int32{}}
 			for _, port := range p.spec.Containers[0].Ports {
 				h.ports[port.Name] = port.ContainerPort
 			}
-			pod[chart+" "+p.name] = h
+			hosts[cmp.Or(names[chart+" "+p.kind], chart)] = h
 		}
 	}
-	return n, pod
+	return n, hosts
 }
 
-// Ensure who may talk to whom, on the local stack, inside of a cluster, and on AWS.
+// connections returns every connection that may be made from or to a host, as "other:port".
+func (n network) connections(t *testing.T, hosts map[string]host, name string, from bool) []string {
+	t.Helper()
+	made := []string{}
+	for other := range hosts {
+		source, target := hosts[other], hosts[name]
+		if from {
+			source, target = target, source
+		}
+		for _, port := range []int32{22, 53, 80, 443, 4317, 4318, 4566, 5000, 9464, 10250} {
+			if other != name && n.allows(t, source, target, corev1.ProtocolTCP, port) {
+				made = append(made, fmt.Sprintf("%s:%d", other, port))
+			}
+		}
+		if other != name && n.allows(t, source, target, corev1.ProtocolUDP, 53) {
+			made = append(made, other+":53/udp")
+		}
+	}
+	return made
+}
+
+// atPort returns the connections with some hosts at a port.
+func atPort(port int, hosts ...string) []string {
+	var all []string
+	for _, host := range hosts {
+		all = append(all, fmt.Sprintf("%s:%d", host, port))
+	}
+	return all
+}
+
+// Ensure the pods reach what they need and nothing else, and are reached by whom they serve and by nobody
+// else: on the local stack, inside of a cluster, on AWS, and with what else makes rules.
 func TestNetworkPolicies(t *testing.T) {
 	t.Parallel()
-	const api, sweep, test, localStack = "prima-api Deployment", "prima-api CronJob", "prima-api Pod", "localstack Deployment"
-	address := func(a string) host { return host{address: a} }
+	everybody := slices.Collect(maps.Keys(others))
+	dns := []string{"dns:53", "dns:53/udp", "node cache:53", "node cache:53/udp"}
+	outside := []string{"internet", "internet 6", "pod identity", "emulator", "node cache"}
+	aws := slices.Concat(dns, atPort(443, outside...), atPort(80, "pod identity"))
+	local := append(atPort(4566, "localstack"), dns...)
+	beside := atPort(5000, "beside", "test")
+
 	inCluster := localAPI()
 	inCluster.Service.Type = "ClusterIP"
-	noIngress := inCluster
-	noIngress.Ingress.Enabled = false
-	elsewhere := defaultAPI()
-	c := config.Default()
-	c.Endpoint = "http://192.0.2.7:4566"
-	elsewhere.Config = charts.ConfigValues(c)
-	off := defaultAPI()
-	off.NetworkPolicy.Enabled = false
+	traced := inCluster
+	traced.Ingress.Enabled, traced.Tracing.Endpoint = false, "http://collector.observability.svc:4318"
+	elsewhere := openAPI()
+	elsewhere.Config["AWS_ENDPOINT_URL"] = "http://192.0.2.7:4566"
+	watched := openAPI()
+	watched.Service.Type, watched.Monitoring.Namespace = "NodePort", "observability"
 
-	for name, values := range map[string]struct {
-		api                charts.PrimaAPI
-		localStack         charts.LocalStack
-		allowed, forbidden []connection
+	for name, test := range map[string]struct {
+		values                    charts.PrimaAPI
+		fromAPI, toAPI, fromSweep []string
+		toLocalStack              []string // beside everybody from outside
 	}{
-		"local": {
-			localAPI(), charts.DefaultLocalStack(),
-			[]connection{
-				{from: api, to: localStack, port: 4566},
-				{from: api, to: "dns", port: 53},
-				{from: api, to: "dns", port: 53, udp: true},
-				{from: api, host: address("169.254.20.10"), port: 53, udp: true},
-				{from: "nginx", to: api, port: 5000},
-				{from: test, to: api, port: 5000},
-				{from: test, to: "dns", port: 53, udp: true},
-				{outside: address("192.0.2.1"), to: api, port: 5000},        // a client of the NodePort
-				{outside: address("192.0.2.1"), to: localStack, port: 4566}, // Pulumi
-				{from: localStack, to: "dns", port: 53, udp: true},
-				{from: sweep, to: localStack, port: 4566},
-				{from: sweep, to: "dns", port: 53},
-				{from: sweep, to: "dns", port: 53, udp: true},
-			},
-			[]connection{
-				{from: sweep, to: api, port: 5000},
-				{from: sweep, to: localStack, port: 22},
-				{from: sweep, to: "other", port: 4566},
-				{from: sweep, to: "metrics", port: 53},
-				{from: sweep, host: address("203.0.113.1"), port: 443},
-				{from: sweep, host: address("169.254.169.254"), port: 80},
-				{from: api, to: sweep, port: 5000},
-				{from: test, to: sweep, port: 5000},
-				{from: "beside", to: sweep, port: 5000},
-				{from: "nginx", to: sweep, port: 5000},
-				{from: localStack, to: sweep, port: 5000},
-				{outside: address("192.0.2.1"), to: sweep, port: 5000},
-				{from: api, host: address("203.0.113.1"), port: 443},
-				{from: api, host: address("169.254.169.254"), port: 80},
-				{from: api, to: localStack, port: 22},
-				{from: api, to: "other", port: 4566},
-				{from: api, to: "metrics", port: 53},
-				{from: "nginx", to: api, port: 9090},
-				{from: test, to: localStack, port: 4566},
-				{from: "other", to: test, port: 80},
-				{from: localStack, to: api, port: 5000},
-				{from: localStack, host: address("203.0.113.1"), port: 443},
-				{outside: address("192.0.2.1"), to: localStack, port: 22},
-			},
+		"local":        {localAPI(), local, atPort(5000, append(everybody, "test")...), local, atPort(4566, "api", "sweep")},
+		"in a cluster": {inCluster, local, append(atPort(5000, "nginx"), beside...), local, atPort(4566, "api", "sweep")},
+		"on AWS":       {openAPI(), aws, beside, aws, nil},
+		"elsewhere":    {elsewhere, append(atPort(4566, "emulator"), dns...), beside, append(atPort(4566, "emulator"), dns...), nil},
+		"watched": {
+			watched, aws, append(atPort(5000, append(everybody, "test")...), "observer:9464"), aws, nil,
 		},
-		"in a cluster": {
-			inCluster, charts.DefaultLocalStack(),
-			[]connection{{from: "nginx", to: api, port: 5000}, {from: test, to: api, port: 5000}, {from: "beside", to: api, port: 5000}},
-			[]connection{
-				{from: "other", to: api, port: 5000},
-				{outside: address("192.0.2.1"), to: api, port: 5000},
-				{from: sweep, to: api, port: 5000},
-				{from: "beside", to: sweep, port: 5000},
-			},
-		},
-		"without an Ingress": {
-			noIngress, extremeLocalStack(),
-			[]connection{
-				{from: test, to: api, port: 5000},
-				{from: "beside", to: localStack, port: 4567},
-				{from: localStack, host: address("203.0.113.1"), port: 443}, // its token is checked there
-			},
-			[]connection{
-				{from: "nginx", to: api, port: 5000},
-				{from: "other", to: localStack, port: 4567},
-				{from: localStack, host: address("169.254.169.254"), port: 443},
-			},
-		},
-		"AWS": {
-			defaultAPI(), charts.DefaultLocalStack(),
-			[]connection{
-				{from: api, host: address("203.0.113.1"), port: 443},
-				{from: api, host: address("2001:db8::1"), port: 443},
-				{from: api, host: address("169.254.170.23"), port: 80},
-				{from: api, to: "dns", port: 53, udp: true},
-				{from: sweep, host: address("203.0.113.1"), port: 443},
-				{from: sweep, host: address("169.254.170.23"), port: 80},
-				{from: sweep, to: "dns", port: 53, udp: true},
-			},
-			[]connection{
-				{from: sweep, host: address("203.0.113.1"), port: 80},
-				{from: sweep, host: address("169.254.169.254"), port: 80},
-				{from: sweep, to: api, port: 5000},
-				{from: sweep, to: localStack, port: 4566},
-				{from: api, to: sweep, port: 443},
-				{from: "beside", to: sweep, port: 443},
-				{from: "other", to: sweep, port: 443},
-				{from: api, host: address("203.0.113.1"), port: 80},
-				{from: api, host: address("169.254.169.254"), port: 80}, // the role of the node
-				{from: api, host: address("169.254.169.254"), port: 443},
-				{from: api, host: address("fd00:ec2::254"), port: 443},
-				{from: api, to: localStack, port: 4566},
-				{from: api, to: "other", port: 443},
-			},
-		},
-		"an emulator elsewhere": {
-			elsewhere, charts.DefaultLocalStack(),
-			[]connection{{from: api, host: address("192.0.2.7"), port: 4566}, {from: sweep, host: address("192.0.2.7"), port: 4566}},
-			[]connection{
-				{from: api, host: address("192.0.2.8"), port: 4566},
-				{from: api, host: address("203.0.113.1"), port: 443},
-				{from: sweep, host: address("192.0.2.8"), port: 4566},
-			},
-		},
-		"off": {
-			off, charts.DefaultLocalStack(),
-			[]connection{{from: "other", to: api, port: 5000}, {from: api, host: address("203.0.113.1"), port: 80}},
-			nil,
-		},
+		"traced": {traced, append(atPort(4318, "observer"), local...), beside, local, atPort(4566, "api", "sweep")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			n, pod := cluster(t, values.api, values.localStack)
-			for _, c := range values.allowed {
-				assert.True(t, c.allowed(t, n, pod), "%+v must be allowed", c)
-			}
-			for _, c := range values.forbidden {
-				assert.False(t, c.allowed(t, n, pod), "%+v must be forbidden", c)
-			}
+			n, hosts := cluster(t, test.values, localStack())
+			assert.ElementsMatch(t, test.fromAPI, n.connections(t, hosts, "api", true), "from the API")
+			assert.ElementsMatch(t, test.toAPI, n.connections(t, hosts, "api", false), "to the API")
+			assert.ElementsMatch(t, test.fromSweep, n.connections(t, hosts, "sweep", true), "from the sweep")
+			assert.Empty(t, n.connections(t, hosts, "sweep", false), "to the sweep")
+			assert.ElementsMatch(t, append(atPort(5000, "api"), dns...), n.connections(t, hosts, "test", true), "from the test")
+			assert.Empty(t, n.connections(t, hosts, "test", false), "to the test")
+			assert.ElementsMatch(t, dns, n.connections(t, hosts, "localstack", true), "from LocalStack")
+			toLocalStack := append(atPort(4566, everybody...), test.toLocalStack...)
+			assert.ElementsMatch(t, toLocalStack, n.connections(t, hosts, "localstack", false), "to LocalStack")
 		})
 	}
-}
 
-// Ensure the API and the sweep reach DNS and AWS and no other pod, and that nobody reaches the sweep, whatever the
-// port, even where LocalStack is for one namespace alone.
-func TestNothingElseIsReached(t *testing.T) {
-	t.Parallel()
-	localStack := charts.DefaultLocalStack()
-	localStack.NetworkPolicy.From = extremeLocalStack().NetworkPolicy.From
-	n, pod := cluster(t, localAPI(), localStack)
-	for _, from := range []string{"prima-api Deployment", "prima-api CronJob"} {
-		var reached []string
-		for name, to := range pod {
-			for _, port := range []int32{22, 53, 80, 443, 4566, 5000, 10250} {
-				if n.allows(t, pod[from], to, corev1.ProtocolTCP, port) {
-					reached = append(reached, fmt.Sprintf("%s:%d", name, port))
-				}
-			}
-		}
-		assert.ElementsMatch(t, []string{"dns:53", "localstack Deployment:4566"}, reached, from)
-	}
-	pod["outside"] = host{address: "192.0.2.1"}
-	for name, from := range pod {
-		for _, port := range []int32{22, 53, 80, 443, 4566, 5000, 10250} {
-			assert.False(t, n.allows(t, from, pod["prima-api CronJob"], corev1.ProtocolTCP, port), "%s to port %d of the sweep", name, port)
-		}
-	}
-}
-
-// A connection is from a pod by its name or from an address outside, to a pod by its name or to an address.
-type connection struct {
-	from    string
-	outside host
-	to      string
-	host    host
-	port    int32
-	udp     bool
-}
-
-func (c connection) allowed(t *testing.T, n network, pod map[string]host) bool {
-	t.Helper()
-	from, to, protocol := c.outside, c.host, corev1.ProtocolTCP
-	if c.from != "" {
-		require.Contains(t, pod, c.from)
-		from = pod[c.from]
-	}
-	if c.to != "" {
-		require.Contains(t, pod, c.to)
-		to = pod[c.to]
-	}
-	if c.udp {
-		protocol = corev1.ProtocolUDP
-	}
-	return n.allows(t, from, to, protocol, c.port)
+	withToken := localStack()
+	withToken.AuthToken = "token"
+	n, hosts := cluster(t, openAPI(), withToken)
+	checked := append(atPort(443, outside...), dns...)
+	assert.ElementsMatch(t, checked, n.connections(t, hosts, "localstack", true), "its token is checked by its own servers")
 }
 
 // Ensure an endpoint is let out to by what is known of it: a namespace, the own one, an address, or its port alone.
 func TestEgressFollowsTheEndpoint(t *testing.T) {
 	t.Parallel()
 	inNamespace := func(name string) host { return host{namespace: name} }
+	internet := others["internet"]
 	for endpoint, test := range map[string]struct {
 		to   host
 		port int32
@@ -354,35 +262,19 @@ func TestEgressFollowsTheEndpoint(t *testing.T) {
 		"http://localstack.aws.svc:4566":               {inNamespace("aws"), 4566},
 		"http://localstack.aws.svc.cluster.local:4566": {inNamespace("aws"), 4566},
 		"http://localstack.aws:4566":                   {inNamespace("aws"), 4566},
-		"http://localstack.com:4566":                   {host{address: "203.0.113.1"}, 4566}, // or so: nobody knows
+		"http://localstack.com:4566":                   {internet, 4566}, // or a namespace: nobody knows
 		"http://localstack:4566":                       {inNamespace("prima"), 4566},
 		"http://localstack":                            {inNamespace("prima"), 80},
-		"https://aws.example.com/path":                 {host{address: "203.0.113.1"}, 443},
-		"https://example.com:8443":                     {host{address: "203.0.113.1"}, 8443},
-		"http://192.0.2.7":                             {host{address: "192.0.2.7"}, 80},
-		"http://[2001:db8::7]:4566":                    {host{address: "2001:db8::7"}, 4566},
+		"https://aws.example.com/path":                 {internet, 443},
+		"https://example.com:8443":                     {internet, 8443},
+		"http://192.0.2.7":                             {others["emulator"], 80},
+		"http://[2001:db8::1]:4566":                    {others["internet 6"], 4566},
 	} {
-		c := config.Default()
-		c.Endpoint = endpoint
-		v := defaultAPI()
-		v.Config = charts.ConfigValues(c)
-		n, pod := cluster(t, v, charts.DefaultLocalStack())
-		assert.True(t, n.allows(t, pod["prima-api Deployment"], test.to, corev1.ProtocolTCP, test.port), endpoint)
-		assert.False(t, n.allows(t, pod["prima-api Deployment"], test.to, corev1.ProtocolTCP, test.port+1), endpoint)
-		assert.False(t, n.allows(t, pod["prima-api Deployment"], inNamespace("other"), corev1.ProtocolTCP, test.port), endpoint)
-	}
-}
-
-// Ensure the API, and not the sweep, which has no traces, is let out to the collector.
-func TestEgressToTheCollector(t *testing.T) {
-	t.Parallel()
-	collector := host{namespace: "observability"}
-	v := defaultAPI()
-	for _, endpoint := range []string{"", "http://collector.observability.svc:4318"} {
-		v.Tracing.Endpoint = endpoint
-		n, pod := cluster(t, v, charts.DefaultLocalStack())
-		assert.Equal(t, endpoint != "", n.allows(t, pod["prima-api Deployment"], collector, corev1.ProtocolTCP, 4318), endpoint)
-		assert.False(t, n.allows(t, pod["prima-api Deployment"], collector, corev1.ProtocolTCP, 4317), endpoint)
-		assert.False(t, n.allows(t, pod["prima-api CronJob"], collector, corev1.ProtocolTCP, 4318), endpoint)
+		v := openAPI()
+		v.Config["AWS_ENDPOINT_URL"] = endpoint
+		n, hosts := cluster(t, v, localStack())
+		assert.True(t, n.allows(t, hosts["api"], test.to, corev1.ProtocolTCP, test.port), endpoint)
+		assert.False(t, n.allows(t, hosts["api"], test.to, corev1.ProtocolTCP, test.port+1), endpoint)
+		assert.False(t, n.allows(t, hosts["api"], others["other"], corev1.ProtocolTCP, test.port), endpoint)
 	}
 }
