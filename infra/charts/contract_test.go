@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -64,8 +63,9 @@ func TestEnvironmentIsTheContract(t *testing.T) {
 		"token": {"GOMEMLIMIT"},
 		"local": {"AWS_ACCESS_KEY_ID", "AWS_EC2_METADATA_DISABLED", "AWS_SECRET_ACCESS_KEY", "GOMEMLIMIT"},
 		"full": {
-			"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "GOGC", "GOMEMLIMIT", "OTEL_EXPORTER_OTLP_ENDPOINT",
-			"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG",
+			"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "GOGC", "GOMEMLIMIT",
+			"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS", "OTEL_RESOURCE_ATTRIBUTES",
+			"OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG",
 		},
 	}
 	for name, values := range apis() {
@@ -79,7 +79,7 @@ func TestEnvironmentIsTheContract(t *testing.T) {
 					environ = append(environ, s.Variable+"="+value)
 					delete(rest, s.Variable)
 				}
-				assert.True(t, set || name != "full", "set %s in fullAPI", s.Variable)
+				assert.True(t, set || name != "full", "set %s in testdata/prima-api.full.values.yaml", s.Variable)
 			}
 			assert.Equal(t, beside[name], slices.Sorted(maps.Keys(rest)))
 			for variable := range rest {
@@ -96,62 +96,21 @@ func TestEnvironmentIsTheContract(t *testing.T) {
 	}
 }
 
-// Ensure traces are configured only where there is a collector, and that what is set in runtime comes first.
-func TestTracing(t *testing.T) {
-	t.Parallel()
-	tracing := func(endpoint, share string) map[string]string {
-		v := openAPI()
-		v.Tracing = charts.Tracing{Endpoint: endpoint, Share: 0.001, HeadersSecret: "traces"}
-		if share != "" {
-			v.Runtime = map[string]string{"OTEL_TRACES_SAMPLER_ARG": share}
-		}
-		variables := environment(t, objectsOf(t, "prima-api", v))
-		maps.DeleteFunc(variables, func(name, _ string) bool { return !strings.HasPrefix(name, "OTEL_") })
-		return variables
-	}
-	const collector = "http://collector.observability.svc:4318"
-	assert.Empty(t, tracing("", ""))
-	assert.Len(t, tracing("", "0.5"), 1)
-	assert.Equal(t, "0.5", tracing(collector, "0.5")["OTEL_TRACES_SAMPLER_ARG"])
-	assert.Equal(t, map[string]string{
-		"OTEL_EXPORTER_OTLP_ENDPOINT": collector,
-		"OTEL_EXPORTER_OTLP_HEADERS":  "existing",
-		"OTEL_RESOURCE_ATTRIBUTES":    "k8s.namespace.name=prima,k8s.deployment.name=prima-api",
-		"OTEL_TRACES_SAMPLER":         "parentbased_traceidratio",
-		"OTEL_TRACES_SAMPLER_ARG":     "0.001",
-	}, tracing(collector, ""))
-}
-
-// Ensure helm test calls the Service with a token if the API asks for one, and leaves nothing behind.
+// Ensure helm test has a token if the API asks for one, does not run without, and leaves nothing behind.
 func TestHelmTest(t *testing.T) {
 	t.Parallel()
 	for _, v := range []charts.PrimaAPI{localAPI(), fullAPI()} {
-		list := objectsOf(t, "prima-api", v)
-		test := one[*corev1.Pod](t, list)
-		assert.Equal(t, []string{"check", fmt.Sprintf("http://prima-api:%d", v.Service.Port)}, test.Spec.Containers[0].Args)
-		token := ""
-		for _, variable := range test.Spec.Containers[0].Env {
-			assert.Equal(t, "API_TOKEN", variable.Name)
-			token = variable.ValueFrom.SecretKeyRef.Name
-		}
-		assert.Equal(t, v.Access.CheckSecret, token)
-		for _, m := range metadata(t, render(t, "prima-api", v)) {
+		files := render(t, "prima-api", v)
+		test := one[*corev1.Pod](t, objects(t, files)).Spec.Containers[0]
+		assert.Equal(t, []string{"check", fmt.Sprintf("http://prima-api:%d", v.Service.Port)}, test.Args)
+		assert.Equal(t, v.Access.CheckSecret != "", len(test.Env) == 1)
+		for _, m := range metadata(t, files) {
 			if m["helm.sh/hook"] != nil {
 				assert.Equal(t, "before-hook-creation,hook-succeeded", m["helm.sh/hook-delete-policy"])
 			}
 		}
 	}
-}
-
-// Ensure the probes ask the operators' port, without a token: clients who fill the API's port must not
-// get the pod restarted.
-func TestProbes(t *testing.T) {
-	t.Parallel()
-	container := containerOf(t, objectsOf(t, "prima-api", fullAPI()), "Deployment")
-	for _, probe := range []*corev1.Probe{container.StartupProbe, container.LivenessProbe, container.ReadinessProbe} {
-		i := slices.IndexFunc(container.Ports, func(p corev1.ContainerPort) bool { return p.Name == probe.HTTPGet.Port.String() })
-		require.GreaterOrEqual(t, i, 0)
-		assert.EqualValues(t, config.Default().AdminPort, container.Ports[i].ContainerPort)
-		assert.Empty(t, probe.HTTPGet.HTTPHeaders)
-	}
+	files := render(t, "prima-api", tokenAPI())
+	assert.Empty(t, find[*corev1.Pod](objects(t, files)))
+	assert.Contains(t, files["NOTES.txt"], "access.checkSecret")
 }

@@ -136,7 +136,8 @@ func TestValuesFollowTheContract(t *testing.T) {
 			"unless the setting is secret:\n%s", valuesYAML, line)
 	}
 	v := charts.DefaultPrimaAPI()
-	assert.Equal(t, charts.ConfigValues(config.Default()), v.Config, "delete what is no setting from config in %s", valuesYAML)
+	contract := charts.ConfigValues(config.Default())
+	assert.Equal(t, contract, v.Config, "delete what is no setting from config in %s", valuesYAML)
 	for probe, paths := range map[string][2]string{
 		"startup":   {config.PathHealth, v.Probes.Startup.Path},
 		"liveness":  {config.PathHealth, v.Probes.Liveness.Path}, // a dependency that fails is no reason to restart

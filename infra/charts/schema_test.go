@@ -18,7 +18,7 @@ func TestWrongValues(t *testing.T) {
 		removed = " was removed: it has no effect; delete it from your values"
 		open    = "access.mode open lets everybody in, whatever access.tokens"
 	)
-	us := strings.Replace(ciEntry, "ci", "us", 1)
+	us, again := strings.Replace(ciEntry, "ci", "us", 1), strings.Replace(adminEntry, "admin", "us", 1)
 	for _, test := range []struct{ values, where, why string }{
 		{`colour: red`, "", "additional properties 'colour' not allowed"},
 		{`image: {tga: "1"}`, "/image", "'tga' not allowed"},
@@ -28,51 +28,34 @@ func TestWrongValues(t *testing.T) {
 		{`image: {pullPolicy: Sometimes}`, "/image/pullPolicy", "'Always', 'IfNotPresent', 'Never'"},
 		{`imagePullSecrets: [{}]`, "/imagePullSecrets/0", "missing property 'name'"},
 		{`service: {nodePort: 80}`, "/service/nodePort", "minimum: got 80, want 30,000"},
-		{`service: {nodePort: 32768}`, "/service/nodePort", "maximum: got 32,768, want 32,767"},
 		{`service: {type: Nodeport}`, "/service/type", "'ClusterIP', 'NodePort', 'LoadBalancer'"},
 		{`config: {LOGLEVEL: info}`, "/config", "'LOGLEVEL' not allowed"},
-		{`config: {LOCALSTACK_URL: "http://a"}`, "/config", "'LOCALSTACK_URL' not allowed"},
 		{`config: {ACCESS_TOKENS: ""}`, "/config", "'ACCESS_TOKENS' not allowed"},
 		{`config: {LIST_SEGMENTS: "4"}`, "/config/LIST_SEGMENTS", "LIST_SEGMENTS" + removed},
-		{`config: {LIST_SHARING: "true"}`, "/config/LIST_SHARING", "LIST_SHARING" + removed},
-		{`config: {TIMER_SLACK: 1}`, "/config/TIMER_SLACK", "TIMER_SLACK" + removed},
 		{`config: {LOG_LEVEL: loud}`, "/config/LOG_LEVEL", "'debug', 'info', 'warn', 'error'"},
 		{`config: {MAX_AVATAR_PIXELS: 1}`, "/config/MAX_AVATAR_PIXELS", "got number, want string"},
 		{`config: {PORT: "0"}`, "/config/PORT", pattern},
 		{`config: {DRAIN_TIME: soon}`, "/config/DRAIN_TIME", pattern},
-		{`config: {AWS_ENDPOINT_URL: "localstack:4566"}`, "/config/AWS_ENDPOINT_URL", pattern},
-		{`config: {MAX_AVATAR_BYTES: 5MB}`, "/config/MAX_AVATAR_BYTES", pattern},
-		{`config: {MAX_CONNECTIONS: "-1"}`, "/config/MAX_CONNECTIONS", pattern},
-		{`config: {ADMIN_ADDRESS: localhost}`, "/config/ADMIN_ADDRESS", pattern},
-		{`config: {ALLOWED_HOSTS: "https://a"}`, "/config/ALLOWED_HOSTS", pattern},
-		{`runtime: {PATH: /}`, "/runtime", "'PATH' not allowed"},
 		{`runtime: {AWS_SECRET_ACCESS_KEY: hunter2}`, "/runtime", "'AWS_SECRET_ACCESS_KEY' not allowed"},
 		{`runtime: {ACCESS_TOKENS: ""}`, "/runtime", "'ACCESS_TOKENS' not allowed"},
 		{`credentials: {accessKeyID: a}`, "", "credentials.secretAccessKey is missing"},
-		{`credentials: {secretAccessKey: a}`, "", "credentials.accessKeyID is missing"},
 		{`access: {tokens: []}`, "", `make one by "prima-api token NAME SCOPE"`},
 		{`access: {mode: none}`, "/access/mode", "'token', 'open'"},
 		{`access: {mode: open}`, "", open},
-		{`access: {mode: open, tokens: [], existingSecret: a}`, "", open},
 		{`access: {mode: open, tokens: [], checkSecret: a}`, "", open},
 		{`access: {existingSecret: a}`, "", "access.tokens and access.existingSecret are both set"},
 		{`access: {tokens: [prima_a]}`, "/access/tokens/0", pattern},
-		{`access: {tokens: [` + strings.ToUpper(ciEntry) + `]}`, "/access/tokens/0", pattern},
 		{`access: {tokens: [` + strings.Replace(ciEntry, "read", "admin", 1) + `]}`, "/access/tokens/0", pattern},
-		{`access: {tokens: [` + ciEntry + `0]}`, "/access/tokens/0", pattern},
 		{`access: {tokens: [` + ciEntry + `, ` + ciEntry + `]}`, "/access/tokens", "items at 0 and 1 are equal"},
 		{`access: {tokens: [` + ciEntry + `, ` + us + `]}`, "", "ci and us have one name or one token"},
-		{`access: {tokens: [` + us + `, "us:read:` + strings.Repeat("0f", 32) + `"]}`, "", "us and us have one name or one token"},
+		{`access: {tokens: [` + us + `, ` + again + `]}`, "", "us and us have one name or one token"},
 		{`sweep: {schedule: daily}`, "/sweep/schedule", pattern},
-		{`sweep: {schedule: "17 3 * *"}`, "/sweep/schedule", pattern},
-		{`sweep: {olderThan: 1d}`, "/sweep/olderThan", pattern},
 		{`sweep: {olderThan: "1h -force"}`, "/sweep/olderThan", pattern},
 		{`sweep: {timeoutSeconds: 1}`, "/sweep/timeoutSeconds", "minimum: got 1, want 60"},
 		{`resources: {requests: {memory: lots}}`, "/resources/requests/memory", pattern},
 		{`resources: {requests: {disk: 1Gi}}`, "/resources/requests", "'disk' not allowed"},
 		{`goMemoryPercent: 80`, "", "goMemoryPercent 80 must be below autoscaling.memoryPercent 80"},
 		{`autoscaling: {minReplicas: 6}`, "", "autoscaling.minReplicas 6 must not be above autoscaling.maxReplicas 5"},
-		{`autoscaling: {enabled: "yes"}`, "/autoscaling/enabled", "got string, want boolean"},
 		{`httpRoute: {enabled: true}`, "", "httpRoute.parentRefs must name the Gateway"},
 		{`ingress: {host: "http://a"}`, "/ingress/host", pattern},
 		{`ingress: {aliases: ["http://a"]}`, "/ingress/aliases/0", pattern},
@@ -86,13 +69,4 @@ func TestWrongValues(t *testing.T) {
 		assert.ErrorContains(t, err, test.where, test.values)
 		assert.ErrorContains(t, err, test.why, test.values)
 	}
-}
-
-// Ensure the chart can be part of another, which hands it its global values.
-func TestGlobalValues(t *testing.T) {
-	t.Parallel()
-	values := valuesOf(t, openAPI())
-	values["global"] = map[string]any{"imageRegistry": "registry.example.com"}
-	_, err := renderAs(load(t, "prima-api"), "prima-api", values)
-	assert.NoError(t, err)
 }
