@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -55,10 +54,8 @@ func NewLocalStack(ctx *pulumi.Context, name string, args *LocalStackArgs, opts 
 	deployed := pulumi.ToOutput(nil)
 	podEndpoint := args.Settings.PodEndpoint
 	if args.Settings.Deploy {
-		values := charts.DefaultLocalStack()
-		values.Image = parseImage(args.Settings.Image)
-		values.Service.NodePort = localStackPort
-		podEndpoint = charts.ServiceURL(name, localStackNamespace, values.Service.Port)
+		values := charts.LocalStack{Image: args.Settings.Image, NodePort: localStackPort}
+		podEndpoint = charts.ServiceURL(name, localStackNamespace, charts.LocalStackPort)
 		chart, err := args.Cluster.chart(ctx, l, name, localStackNamespace, charts.LocalStackChart, withToken(values, args.AuthToken))
 		if err != nil {
 			return nil, err
@@ -86,18 +83,6 @@ func withToken(values charts.LocalStack, token pulumi.StringPtrInput) pulumi.Map
 		}
 		return charts.Map(values)
 	}))
-}
-
-// parseImage takes the name of an image apart: repository[:tag][@digest].
-func parseImage(name string) charts.Image {
-	image := charts.Image{PullPolicy: "IfNotPresent"}
-	name, image.Digest, _ = strings.Cut(name, "@")
-	image.Repository = name
-	// A colon before the last slash is that of the registry's port.
-	if colon := strings.LastIndexByte(name, ':'); colon > strings.LastIndexByte(name, '/') {
-		image.Repository, image.Tag = name[:colon], name[colon+1:]
-	}
-	return image
 }
 
 // awaitTime is how long an emulator may take to respond once its pod is ready.

@@ -1,6 +1,5 @@
 // Package charts holds the Helm charts of the system and, as Go structs, their values: [PrimaAPI],
-// [LocalStack] and [Namespaces]. A chart's values.yaml, its values.schema.json and the table in its
-// README are generated from the struct, its comments and the contract in prima.internal/app/config.
+// [LocalStack] and [Namespaces].
 //
 // The Pulumi program imports this package, so that it imports next to nothing itself.
 package charts
@@ -38,13 +37,15 @@ func Map(values any) (map[string]any, error) {
 	return m, nil
 }
 
-// ServiceHosts returns the names of a Service inside the cluster: the shortest, which pods of its own namespace use, first.
+// ServiceHosts returns the names of a Service inside the cluster. The first is the shortest, which
+// pods of its own namespace use.
 func ServiceHosts(name, namespace string) []string {
 	short := name + "." + namespace
 	return []string{name, short, short + ".svc", short + ".svc.cluster.local"}
 }
 
-// ServiceURL returns the address of a Service inside the cluster, such as http://localstack.localstack.svc:4566.
+// ServiceURL returns the address of a Service inside the cluster, such as
+// http://localstack.localstack.svc:4566.
 func ServiceURL(name, namespace string, port int) string {
 	return fmt.Sprintf("http://%s.%s.svc:%d", name, namespace, port)
 }

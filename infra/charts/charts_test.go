@@ -2,6 +2,7 @@ package charts_test
 
 import (
 	"flag"
+	"fmt"
 	"maps"
 	"path"
 	"slices"
@@ -10,38 +11,41 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/engine"
+	"helm.sh/helm/v3/pkg/lint"
+	"helm.sh/helm/v3/pkg/lint/support"
 	appsv1 "k8s.io/api/apps/v1"
-	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
-	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer/json"
+	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/yaml"
 
-	"prima.internal/app/config"
 	"prima.internal/infra/charts"
 )
 
 var update = flag.Bool("update", false, "write the generated files instead of comparing them")
 
-// render returns what a chart makes of values: the text of each template that is not empty, by its
-// path in the chart, and the error of Helm.
-func render(t testing.TB, chart string, values any) (map[string]string, error) {
+func load(t testing.TB, name string) *chart.Chart {
 	t.Helper()
-	c, err := loader.Load(chart)
+	c, err := loader.Load(name)
 	require.NoError(t, err)
-	given, ok := values.(map[string]any)
-	if !ok {
-		given, err = charts.Map(values)
-		require.NoError(t, err)
-	}
-	release := chartutil.ReleaseOptions{Name: chart, Namespace: namespaceOf(chart), Revision: 1, IsInstall: true}
-	merged, err := chartutil.ToRenderValues(c, given, release, nil)
+	return c
+}
+
+// namespaceOf is where the stack installs a chart.
+var namespaceOf = map[string]string{"prima-api": "prima", "localstack": "localstack", "namespaces": "default"}
+
+// renderAs returns the text of each template that is not empty, by its path in the chart.
+func renderAs(c *chart.Chart, release string, values map[string]any) (map[string]string, error) {
+	options := chartutil.ReleaseOptions{Name: release, Namespace: namespaceOf[c.Name()], Revision: 1, IsInstall: true}
+	merged, err := chartutil.ToRenderValues(c, values, options, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -52,23 +56,25 @@ func render(t testing.TB, chart string, values any) (map[string]string, error) {
 	files := map[string]string{}
 	for name, text := range rendered {
 		if strings.TrimSpace(text) != "" && !strings.HasSuffix(name, ".tpl") {
-			files[strings.TrimPrefix(name, chart+"/templates/")] = strings.TrimSpace(text) + "\n"
+			files[strings.TrimPrefix(name, c.Name()+"/templates/")] = strings.TrimSpace(text) + "\n"
 		}
 	}
 	return files, nil
 }
 
-// namespaceOf returns where the stack installs a chart.
-func namespaceOf(chart string) string {
-	return map[string]string{"prima-api": "prima", "localstack": "localstack", "namespaces": "default"}[chart]
-}
-
-// mustRender is render without an error.
-func mustRender(t testing.TB, chart string, values any) map[string]string {
+// render returns what a chart makes of values, which are a struct of package charts.
+func render(t testing.TB, name string, values any) map[string]string {
 	t.Helper()
-	files, err := render(t, chart, values)
+	files, err := renderAs(load(t, name), name, valuesOf(t, values))
 	require.NoError(t, err)
 	return files
+}
+
+func valuesOf(t testing.TB, values any) map[string]any {
+	t.Helper()
+	m, err := charts.Map(values)
+	require.NoError(t, err)
+	return m
 }
 
 // documents returns the YAML documents of a rendered chart, without its notes.
@@ -87,43 +93,30 @@ func documents(files map[string]string) []string {
 	return list
 }
 
-// objects decodes what a chart renders as the types of Kubernetes 1.34. A field that Kubernetes does
-// not know fails the test, and so does one that is written twice.
+// objects decodes what a chart renders as the types of Kubernetes, or as unstructured objects. A field
+// that Kubernetes does not know fails the test, and so does one that is written twice.
 func objects(t testing.TB, files map[string]string) []runtime.Object {
 	t.Helper()
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{
-		appsv1.AddToScheme, autoscalingv2.AddToScheme, batchv1.AddToScheme, corev1.AddToScheme, networkingv1.AddToScheme, policyv1.AddToScheme,
-	} {
-		require.NoError(t, add(scheme))
-	}
-	strict := json.NewSerializerWithOptions(json.DefaultMetaFactory, scheme, scheme, json.SerializerOptions{Yaml: true, Strict: true})
-
+	strict := json.NewSerializerWithOptions(json.DefaultMetaFactory, scheme.Scheme, scheme.Scheme,
+		json.SerializerOptions{Yaml: true, Strict: true})
 	var list []runtime.Object
 	for _, document := range documents(files) {
-		if strings.Contains(document, "kind: ServiceMonitor") {
-			monitor := &serviceMonitor{}
-			require.NoError(t, yaml.UnmarshalStrict([]byte(document), monitor), document)
-			list = append(list, monitor)
-			continue
-		}
-		if strings.Contains(document, "kind: PrometheusRule") {
-			rule := &prometheusRule{}
-			require.NoError(t, yaml.UnmarshalStrict([]byte(document), rule), document)
-			list = append(list, rule)
-			continue
-		}
-		if strings.Contains(document, "kind: HTTPRoute") {
-			route := &httpRoute{}
-			require.NoError(t, yaml.UnmarshalStrict([]byte(document), route), document)
-			list = append(list, route)
-			continue
-		}
 		object, _, err := strict.Decode([]byte(document), nil, nil)
+		if runtime.IsNotRegisteredError(err) {
+			custom := new(unstructured.Unstructured)
+			err = yaml.UnmarshalStrict([]byte(document), &custom.Object)
+			object = custom
+		}
 		require.NoError(t, err, document)
 		list = append(list, object)
 	}
 	return list
+}
+
+// objectsOf returns what a chart makes of values.
+func objectsOf(t testing.TB, name string, values any) []runtime.Object {
+	t.Helper()
+	return objects(t, render(t, name, values))
 }
 
 // find returns the objects of one type.
@@ -145,179 +138,86 @@ func one[T runtime.Object](t testing.TB, list []runtime.Object) T {
 	return found[0]
 }
 
-// deployment returns the only Deployment that a chart makes of values.
-func deployment(t testing.TB, chart string, values any) *appsv1.Deployment {
+// A pod is one that an object makes.
+type pod struct {
+	kind string // Deployment, CronJob or Pod
+	meta *metav1.ObjectMeta
+	spec corev1.PodSpec
+}
+
+// pods returns every pod that the objects make. Each has one container.
+func pods(list []runtime.Object) []pod {
+	var found []pod
+	for _, d := range find[*appsv1.Deployment](list) {
+		found = append(found, pod{"Deployment", &d.Spec.Template.ObjectMeta, d.Spec.Template.Spec})
+	}
+	for _, c := range find[*batchv1.CronJob](list) {
+		template := c.Spec.JobTemplate.Spec.Template
+		found = append(found, pod{"CronJob", &template.ObjectMeta, template.Spec})
+	}
+	for _, p := range find[*corev1.Pod](list) {
+		found = append(found, pod{"Pod", &p.ObjectMeta, p.Spec})
+	}
+	return found
+}
+
+// containerOf returns the container of the pods of one kind.
+func containerOf(t testing.TB, list []runtime.Object, kind string) corev1.Container {
 	t.Helper()
-	return one[*appsv1.Deployment](t, objects(t, mustRender(t, chart, values)))
-}
-
-// The entries of two tokens.
-var (
-	ciEntry    = "ci:read+write:" + strings.Repeat("c1", 32)
-	adminEntry = "admin:read:" + strings.Repeat("ad", 32)
-)
-
-// defaultAPI is the default with what it lacks: somebody who is let in.
-func defaultAPI() charts.PrimaAPI {
-	v := charts.DefaultPrimaAPI()
-	v.Access.Tokens = []string{ciEntry, adminEntry}
-	return v
-}
-
-// least returns the fewest values that a chart is content with.
-func least(chart string) map[string]any {
-	if chart == "prima-api" {
-		return map[string]any{"access": map[string]any{"tokens": []any{ciEntry, adminEntry}}}
-	}
-	return map[string]any{}
-}
-
-// localAPI is the API as the local stack deploys it: on LocalStack, reached by a NodePort and an Ingress.
-func localAPI() charts.PrimaAPI {
-	c := config.Default()
-	c.Endpoint = charts.ServiceURL("localstack", "localstack", 4566)
-	c.AllowedHosts = append([]string{"prima-api.localhost", "prima-api.local"}, charts.ServiceHosts("prima-api", "prima")...)
-	v := charts.DefaultPrimaAPI()
-	v.Image.Tag = "0123456789ab"
-	v.Config = charts.ConfigValues(c)
-	v.Runtime = map[string]string{"AWS_EC2_METADATA_DISABLED": "true"}
-	v.Credentials = charts.Credentials{AccessKeyID: "test", SecretAccessKey: "test"}
-	v.Access.Mode = charts.AccessOpen
-	v.Service.Type = "NodePort"
-	v.Ingress.Enabled, v.Ingress.Host, v.Ingress.Aliases = true, "prima-api.localhost", []string{"prima-api.local"}
-	return v
-}
-
-// extremeAPI sets everything that can be set, to something else than the default.
-func extremeAPI() charts.PrimaAPI {
-	c := config.Default()
-	c.Port, c.AdminAddress, c.Region, c.Table, c.Bucket = 65535, "0.0.0.0", "eu-central-1", "people", "faces"
-	c.DynamoDBEndpoint, c.S3Endpoint = "https://dynamodb.example.com", "http://192.0.2.7:9000/s3"
-	c.PublicURL, c.CORSOrigins = "https://api.example.com/v1", []string{"https://a.example.com", "https://b.example.com"}
-	c.AllowedHosts = []string{"api.example.com", "*.people.example.com"}
-	c.MaxAvatarBytes = 64 << 20
-	c.DrainTime, c.ShutdownTimeout = 90e9, 1500e6
-	v := charts.DefaultPrimaAPI()
-	v.FullnameOverride, v.NameOverride = "people", "persons"
-	v.Image = charts.Image{Repository: "registry.example.com:5000/team/prima-api", Digest: "sha256:" + strings.Repeat("0f", 32), PullPolicy: "Always"}
-	v.ImagePullSecrets = []charts.ObjectReference{{Name: "registry"}}
-	v.Config = charts.ConfigValues(c)
-	v.Runtime = map[string]string{"GOMEMLIMIT": "200MiB", "GOGC": "50"}
-	v.Credentials = charts.Credentials{ExistingSecret: "aws"}
-	v.Access = charts.Access{Mode: charts.AccessToken, ExistingSecret: "people-tokens", CheckSecret: "people-check"}
-	v.Sweep = charts.Sweep{Enabled: true, Schedule: "@weekly", OlderThan: "36h", TimeoutSeconds: 60, Resources: charts.Resources{
-		Requests: charts.Quantities{Memory: "512Mi", EphemeralStorage: "1Gi"},
-		Limits:   charts.Quantities{CPU: "2", Memory: "1Gi", EphemeralStorage: "2Gi"},
-	}, ServiceAccount: charts.ServiceAccount{Create: true, Name: "people-sweep", Annotations: map[string]string{"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/sweep"}}}
-	v.Service = charts.Service{Type: "LoadBalancer", Port: 8080, NodePort: 32767, Annotations: map[string]string{"example.com/internal": "true"}}
-	v.Ingress = charts.Ingress{
-		Enabled: true, ClassName: "traefik", Host: "api.example.com", Aliases: []string{"users.example.com"}, TLSSecretName: "api-tls",
-		Annotations: map[string]string{"cert-manager.io/cluster-issuer": "letsencrypt"}, ControllerNamespace: "traefik",
-	}
-	v.HTTPRoute = charts.HTTPRoute{
-		Enabled: true, Hostnames: []string{"api.example.com"},
-		ParentRefs: []map[string]any{{"name": "public", "namespace": "gateway", "sectionName": "https"}},
-	}
-	v.Replicas, v.Autoscaling.Enabled = 7, false
-	v.Resources = charts.Resources{
-		Requests: charts.Quantities{CPU: "2", Memory: "1Gi", EphemeralStorage: "1Gi"},
-		Limits:   charts.Quantities{Memory: "2Gi", EphemeralStorage: "2Gi"},
-	}
-	v.Rollout = charts.Rollout{TimeoutSeconds: 300}
-	v.PodDisruptionBudget.MaxUnavailable = 3
-	v.NetworkPolicy.DNS = []map[string]any{{"ipBlock": map[string]any{"cidr": "192.0.2.53/32"}}}
-	v.NetworkPolicy.Ingress = []map[string]any{{"from": []any{map[string]any{"namespaceSelector": map[string]any{}}}}}
-	v.NetworkPolicy.Egress = []map[string]any{{"to": []any{map[string]any{"ipBlock": map[string]any{"cidr": "198.51.100.0/24"}}}}}
-	v.ServiceAccount = charts.ServiceAccount{Create: true, Name: "people-api", Annotations: map[string]string{"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/people"}}
-	v.Tracing = charts.Tracing{Endpoint: "https://traces.example.com/otlp", Share: 0.0625, HeadersSecret: "people-traces"}
-	v.TopologySpread = []string{"topology.kubernetes.io/region"}
-	v.PodAnnotations = map[string]string{"prometheus.io/scrape": "true"}
-	v.PodLabels = map[string]string{"team": "people"}
-	v.Scheduling = scheduling()
-	return v
-}
-
-func scheduling() charts.Scheduling {
-	return charts.Scheduling{
-		NodeSelector: map[string]string{"kubernetes.io/arch": "arm64"},
-		Tolerations:  []map[string]any{{"key": "dedicated", "operator": "Equal", "value": "api", "effect": "NoSchedule"}},
-		Affinity: map[string]any{"nodeAffinity": map[string]any{"requiredDuringSchedulingIgnoredDuringExecution": map[string]any{
-			"nodeSelectorTerms": []any{map[string]any{"matchExpressions": []any{map[string]any{"key": "disk", "operator": "In", "values": []any{"ssd"}}}}},
-		}}},
-		PriorityClassName: "system-cluster-critical",
-	}
-}
-
-// extremeLocalStack is another emulator in LocalStack's place, without root, and all else set.
-func extremeLocalStack() charts.LocalStack {
-	v := charts.DefaultLocalStack()
-	v.FullnameOverride = "aws"
-	v.Image = charts.Image{Repository: "registry.example.com/emulator", Tag: "2026.11", PullPolicy: "Always"}
-	v.ImagePullSecrets = []charts.ObjectReference{{Name: "registry"}}
-	v.Args = []string{"-addr", "0.0.0.0:4567"}
-	v.Services, v.EagerServiceLoading = []string{"dynamodb"}, false
-	v.Env = map[string]string{"DEBUG": "1"}
-	v.AuthToken = "ls-token"
-	v.Service = charts.Service{Type: "ClusterIP", Port: 4567, NodePort: 30000}
-	v.RolloutTimeoutSeconds = 60
-	v.WritablePaths = []string{"/data"}
-	v.PodSecurityContext["runAsNonRoot"] = true
-	v.SecurityContext["runAsUser"] = 65532
-	v.NetworkPolicy.From = []map[string]any{{"namespaceSelector": map[string]any{"matchLabels": map[string]any{"kubernetes.io/metadata.name": "prima"}}}}
-	v.PodAnnotations = map[string]string{"prometheus.io/scrape": "false"}
-	v.PodLabels = map[string]string{"team": "platform"}
-	v.Scheduling = scheduling()
-	return v
-}
-
-// deployments are the values that the tests go through, by chart and by a name of their own.
-func deployments() map[string]map[string]any {
-	return map[string]map[string]any{
-		"prima-api":  {"default": least("prima-api"), "local": localAPI(), "extreme": extremeAPI(), "monitored": monitoredAPI()},
-		"localstack": {"default": map[string]any{}, "local": charts.DefaultLocalStack(), "extreme": extremeLocalStack()},
-		"namespaces": {"default": map[string]any{}, "extreme": charts.Namespaces{Namespaces: []charts.Namespace{
-			{Name: "a", PodSecurity: "privileged", Labels: map[string]string{"team": "people"}},
-		}}},
-	}
-}
-
-// forEach runs a test for every chart with every set of values.
-func forEach(t *testing.T, test func(t *testing.T, chart string, values any)) {
-	t.Helper()
-	for chart, sets := range deployments() {
-		for name, values := range sets {
-			t.Run(chart+" "+name, func(t *testing.T) {
-				t.Parallel()
-				test(t, chart, values)
-			})
+	for _, pod := range pods(list) {
+		if pod.kind == kind {
+			require.Len(t, pod.spec.Containers, 1)
+			return pod.spec.Containers[0]
 		}
 	}
+	require.Fail(t, "no "+kind)
+	return corev1.Container{}
 }
 
-// Ensure that nothing needs to be given but who is let in: the structs' defaults are those of values.yaml.
-func TestDefaults(t *testing.T) {
+// Ensure `helm lint --strict` finds nothing, nor the schema anything in the global values of a parent chart.
+func TestLint(t *testing.T) {
 	t.Parallel()
-	for chart, values := range map[string]any{
-		"prima-api": defaultAPI(), "localstack": charts.DefaultLocalStack(), "namespaces": charts.DefaultNamespaces(),
+	for name, v := range map[string]any{
+		"prima-api": fullAPI(), "localstack": localStack(), "namespaces": charts.Namespaces{},
 	} {
-		assert.Equal(t, mustRender(t, chart, least(chart)), mustRender(t, chart, values), chart)
+		values := valuesOf(t, v)
+		values["global"] = map[string]any{"imageRegistry": "registry.example.com"}
+		for _, message := range lint.All(name, values, namespaceOf[name], true).Messages {
+			assert.Less(t, message.Severity, support.WarningSev, "%s", message)
+		}
 	}
 }
 
 // Ensure a list that is nil leaves the chart's default, and one that is empty takes its place.
 func TestMap(t *testing.T) {
 	t.Parallel()
-	v := defaultAPI()
+	v := tokenAPI()
 	v.TopologySpread = nil
-	m, err := charts.Map(v)
-	require.NoError(t, err)
-	assert.NotContains(t, m, "topologySpread")
-	assert.NotEmpty(t, deployment(t, "prima-api", v).Spec.Template.Spec.TopologySpreadConstraints)
+	assert.NotContains(t, valuesOf(t, v), "topologySpread")
+	assert.NotEmpty(t, deployment(t, v).Spec.Template.Spec.TopologySpreadConstraints)
 
 	v.TopologySpread = []string{}
-	assert.Empty(t, deployment(t, "prima-api", v).Spec.Template.Spec.TopologySpreadConstraints)
+	assert.Empty(t, deployment(t, v).Spec.Template.Spec.TopologySpreadConstraints)
 
 	v.Affinity = map[string]any{"a": make(chan int)}
-	_, err = charts.Map(v)
+	_, err := charts.Map(v)
 	assert.ErrorContains(t, err, "values of a chart")
+}
+
+// Ensure the fields of the structs are values of their charts, that the Service has the port of which the
+// program tells the API, and that an emulator is replaced in time and never has a second one beside it.
+func TestSmallCharts(t *testing.T) {
+	t.Parallel()
+	for name, values := range map[string]any{"localstack": charts.LocalStack{}, "namespaces": charts.Namespaces{}} {
+		for key := range valuesOf(t, values) {
+			assert.Contains(t, load(t, name).Values, key, name)
+		}
+	}
+	list := objectsOf(t, "localstack", localStack())
+	port := one[*corev1.Service](t, list).Spec.Ports[0]
+	assert.EqualValues(t, charts.LocalStackPort, port.Port)
+	assert.EqualValues(t, localStack().NodePort, port.NodePort)
+	d := one[*appsv1.Deployment](t, list)
+	assert.Equal(t, appsv1.RecreateDeploymentStrategyType, d.Spec.Strategy.Type, "their data would differ")
+	assert.Equal(t, fmt.Sprint(*d.Spec.ProgressDeadlineSeconds+10), d.Annotations["pulumi.com/timeoutSeconds"])
 }

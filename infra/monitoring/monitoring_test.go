@@ -18,46 +18,42 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// rendered is the chart with all of its monitoring, which a test of package charts keeps as the chart renders it.
-const rendered = "../charts/testdata/prima-api.monitored.golden.yaml"
+// rendered is the chart with everything on but the dashboard. Package charts keeps it as the chart renders it.
+const rendered = "../charts/testdata/prima-api.full.golden.yaml"
 
 type rule struct {
 	Alert string `json:"alert"`
 	Expr  string `json:"expr"`
 }
 
-// manifests returns the rules of the PrometheusRule, as Prometheus reads them, and the dashboard.
-func manifests(t *testing.T) (rules []rule, file []byte, dashboard string) {
+// manifest returns the rules of the PrometheusRule, and the file of them that Prometheus reads.
+func manifest(t *testing.T) (rules []rule, file []byte) {
 	t.Helper()
 	text, err := os.ReadFile(rendered)
 	require.NoError(t, err)
 	for document := range strings.SplitSeq(string(text), "\n---\n") {
 		var m struct {
-			Kind string            `json:"kind"`
-			Data map[string]string `json:"data"`
-			Spec json.RawMessage   `json:"spec"`
+			Kind string          `json:"kind"`
+			Spec json.RawMessage `json:"spec"`
 		}
 		require.NoError(t, yaml.Unmarshal([]byte(document), &m))
-		switch {
-		case m.Kind == "PrometheusRule":
-			file, err = yaml.JSONToYAML(m.Spec)
-			require.NoError(t, err)
-			var groups struct {
-				Groups []struct {
-					Rules []rule `json:"rules"`
-				} `json:"groups"`
-			}
-			require.NoError(t, json.Unmarshal(m.Spec, &groups))
-			for _, group := range groups.Groups {
-				rules = append(rules, group.Rules...)
-			}
-		case m.Data["prima-api.json"] != "":
-			dashboard = m.Data["prima-api.json"]
+		if m.Kind != "PrometheusRule" {
+			continue
+		}
+		file, err = yaml.JSONToYAML(m.Spec)
+		require.NoError(t, err)
+		var groups struct {
+			Groups []struct {
+				Rules []rule `json:"rules"`
+			} `json:"groups"`
+		}
+		require.NoError(t, json.Unmarshal(m.Spec, &groups))
+		for _, group := range groups.Groups {
+			rules = append(rules, group.Rules...)
 		}
 	}
 	require.NotEmpty(t, rules)
-	require.NotEmpty(t, dashboard)
-	return rules, file, dashboard
+	return rules, file
 }
 
 // exposed returns the labels of the series that exist, by their names: those of the program, which docs/metrics.md lists, and those of
@@ -132,7 +128,7 @@ func check(t *testing.T, series map[string][]string, where, expression string) {
 // Ensure every expression of an alert is of series and labels that exist.
 func TestAlerts(t *testing.T) {
 	t.Parallel()
-	rules, _, _ := manifests(t)
+	rules, _ := manifest(t)
 	series := exposed(t)
 	for _, r := range rules {
 		check(t, series, r.Alert, r.Expr)
@@ -142,7 +138,8 @@ func TestAlerts(t *testing.T) {
 // Ensure every expression of the dashboard is of series and labels that exist, and that every metric of our own is on it.
 func TestDashboard(t *testing.T) {
 	t.Parallel()
-	_, _, text := manifests(t)
+	text, err := os.ReadFile("../charts/prima-api/monitoring/dashboard.json")
+	require.NoError(t, err)
 	series := exposed(t)
 	var dashboard struct {
 		Panels []struct {
@@ -154,7 +151,7 @@ func TestDashboard(t *testing.T) {
 			List []struct{ Name, Definition string }
 		}
 	}
-	require.NoError(t, json.Unmarshal([]byte(text), &dashboard))
+	require.NoError(t, json.Unmarshal(text, &dashboard))
 	fill := strings.NewReplacer("$__rate_interval", "1m", "$namespace", "prima", "$job", "prima-api-admin", "$pod", ".*")
 	expressions, all := 0, ""
 	for _, panel := range dashboard.Panels {
@@ -185,7 +182,7 @@ func TestDashboard(t *testing.T) {
 // such a test.
 func TestPromtool(t *testing.T) {
 	t.Parallel()
-	rules, file, _ := manifests(t)
+	rules, file := manifest(t)
 	folder := t.TempDir()
 	promtool := filepath.Join(folder, "promtool")
 	run(t, ".", "go", "build", "-o", promtool, "github.com/prometheus/prometheus/cmd/promtool")

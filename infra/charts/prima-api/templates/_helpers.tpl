@@ -1,3 +1,23 @@
+{{- /*
+Adds the defaults that .Values lacks. `helm upgrade --reuse-values` passes the values of the release before,
+in which whatever the chart has got since is missing.
+*/}}
+{{- define "prima-api.defaults" -}}
+{{- include "prima-api.complete" (list .Values (.Files.Get "defaults.yaml" | fromYaml)) -}}
+{{- end }}
+
+{{- /* What users take out of annotations and labels stays out, and so does a request or limit of CPU. */}}
+{{- define "prima-api.complete" -}}
+{{- $values := index . 0 -}}
+{{- range $key, $default := index . 1 -}}
+{{- if not (or (hasKey $values $key) (eq $key "cpu")) -}}
+{{- $_ := set $values $key $default -}}
+{{- else if and (kindIs "map" $default) (not (has $key (list "annotations" "labels"))) -}}
+{{- include "prima-api.complete" (list (get $values $key) $default) -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
 {{- define "prima-api.name" -}}
 {{- .Values.nameOverride | default .Chart.Name -}}
 {{- end }}
@@ -8,15 +28,26 @@
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride -}}
 {{- else if contains $name .Release.Name -}}
-{{- .Release.Name | trunc 53 | trimSuffix "-" -}}
+{{- .Release.Name -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name $name | trunc 53 | trimSuffix "-" -}}
+{{- include "prima-api.short" (list (printf "%s-%s" .Release.Name $name) 53) -}}
+{{- end -}}
+{{- end }}
+
+{{- /* A name of at most so many characters. A hash keeps apart those that begin alike: (list "a-long-name" 46). */}}
+{{- define "prima-api.short" -}}
+{{- $name := index . 0 -}}
+{{- $most := index . 1 -}}
+{{- if gt (len $name) $most -}}
+{{- printf "%s-%s" ($name | trunc (int (sub $most 9)) | trimSuffix "-") (sha256sum $name | trunc 8) -}}
+{{- else -}}
+{{- $name -}}
 {{- end -}}
 {{- end }}
 
 {{- /* A CronJob's name has at most 52 characters: a Job's is 11 more. */}}
 {{- define "prima-api.sweep" -}}
-{{- include "prima-api.fullname" . | trunc 46 | trimSuffix "-" -}}-sweep
+{{- include "prima-api.short" (list (include "prima-api.fullname" .) 46) -}}-sweep
 {{- end }}
 
 {{- /* The Service of the port of operators, which is also the job that Prometheus scrapes. */}}
@@ -35,6 +66,30 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{ include "prima-api.selector" . }}
 app.kubernetes.io/version: {{ .Values.image.tag | default .Chart.AppVersion | trunc 63 | trimAll "-_." | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end }}
+
+{{- /* Labels or annotations of several sources, of which a later one comes first: (list dict dict …). */}}
+{{- define "prima-api.merged" -}}
+{{- $all := dict -}}
+{{- range . -}}
+{{- range $key, $value := . -}}
+{{- $_ := set $all $key $value -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $all -}}
+{{- end }}
+
+{{- /* Labels of the pods of a component: (list . "api"). Those by which it is selected are not the user's. */}}
+{{- define "prima-api.podLabels" -}}
+{{- $values := (index . 0).Values -}}
+{{- $selector := include "prima-api.selector" (index . 0) | fromYaml -}}
+{{- $_ := set $selector "app.kubernetes.io/component" (index . 1) -}}
+{{- range $key, $_ := $selector -}}
+{{- if hasKey $values.podLabels $key -}}
+{{- fail (printf "podLabels: the chart selects its pods by %s" $key) -}}
+{{- end -}}
+{{- end -}}
+{{- include "prima-api.merged" (list $selector $values.podLabels) -}}
 {{- end }}
 
 {{- define "prima-api.image" -}}
