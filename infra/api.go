@@ -20,46 +20,30 @@ type API struct {
 	Version    pulumi.StringOutput // the image's tag
 }
 
-// APIArgs are what an API needs.
-type APIArgs struct {
-	Settings APISettings
-	Tag      string          // of the image
-	Values   charts.PrimaAPI // of the chart: its defaults and the settings api.values
-	// Contract is the API's configuration, but for what the outputs below say.
-	Contract   config.Config
-	Host       string // of NodePorts
-	IngressURL string // of the Ingress or the route; empty without either
-	Cluster    *Cluster
-	Endpoint   pulumi.StringInput // of AWS for pods; empty: AWS itself
-	Table      pulumi.StringInput
-	Bucket     pulumi.StringInput
-	Emulated   bool
-	// Identity is how pods assume Roles, which are ARNs: see [AWSSettings].
-	Identity string
-	Roles    map[config.Role]pulumi.StringOutput
-}
-
-// NewAPI installs the chart of the API with what the other components have made.
-func NewAPI(ctx *pulumi.Context, name string, args *APIArgs, opts ...pulumi.ResourceOption) (*API, error) {
+// NewAPI installs the chart of the API with what the other components have made. tag is that of the image.
+func NewAPI(
+	ctx *pulumi.Context, stack Stack, cluster *Cluster, localStack *LocalStack, storage *Storage, identity *Identity, tag string,
+) (*API, error) {
 	a := new(API)
-	if err := ctx.RegisterComponentResource("prima:infra:API", name, a, opts...); err != nil {
+	if err := ctx.RegisterComponentResource("prima:infra:API", "api", a); err != nil {
 		return nil, err
 	}
 	roles := pulumi.StringMap{}
-	for is, arn := range args.Roles {
+	for is, arn := range identity.Roles {
 		roles[string(is)] = arn
 	}
-	values := asMap(pulumi.All(args.Endpoint, args.Table, args.Bucket, roles).ApplyT(func(made []any) (map[string]any, error) {
-		contract := args.Contract
+	made := pulumi.All(localStack.PodEndpoint, storage.Table, storage.Bucket, roles)
+	values := asMap(made.ApplyT(func(made []any) (map[string]any, error) {
+		contract := stack.Contract
 		contract.Endpoint, contract.Table, contract.Bucket = fmt.Sprint(made[0]), fmt.Sprint(made[1]), fmt.Sprint(made[2])
-		values := apiValues(args, contract)
+		values := apiValues(stack, contract, tag)
 		arns, _ := made[3].(map[string]string)
 		for is, arn := range arns {
-			give(&values, args.Identity, config.Role(is), arn)
+			give(&values, stack.AWS.Identity, config.Role(is), arn)
 		}
 		return charts.Map(values)
 	}))
-	chart, err := args.Cluster.chart(ctx, a, apiRelease, apiNamespace, charts.PrimaAPIChart, values)
+	chart, err := cluster.chart(ctx, a, apiRelease, apiNamespace, charts.PrimaAPIChart, values)
 	if err != nil {
 		return nil, err
 	}
@@ -68,25 +52,27 @@ func NewAPI(ctx *pulumi.Context, name string, args *APIArgs, opts ...pulumi.Reso
 	after := func(value string) pulumi.StringOutput {
 		return asString(chart.Resources.ApplyT(func([]any) string { return value }))
 	}
-	a.Namespace, a.Version = after(apiNamespace), after(cmp.Or(args.Tag, args.Settings.Digest))
-	a.IngressURL = after(args.IngressURL)
+	a.Namespace, a.Version = after(apiNamespace), after(cmp.Or(tag, stack.API.Digest))
+	a.IngressURL = after(stack.publicURL())
 	a.URL = a.IngressURL
-	if service := args.Values.Service; service.Type == "NodePort" {
-		a.URL = after(fmt.Sprintf("http://%s:%d", args.Host, service.NodePort))
+	if service := stack.Values.Service; service.Type == "NodePort" {
+		a.URL = after(fmt.Sprintf("http://%s:%d", stack.Kubernetes.Host, service.NodePort))
 	}
-	return a, ctx.RegisterResourceOutputs(a, pulumi.Map{"url": a.URL, "ingressUrl": a.IngressURL, "namespace": a.Namespace, "version": a.Version})
+	return a, ctx.RegisterResourceOutputs(a, pulumi.Map{
+		"url": a.URL, "ingressUrl": a.IngressURL, "namespace": a.Namespace, "version": a.Version,
+	})
 }
 
 // apiValues returns the values of the chart for an API with the given configuration.
-func apiValues(args *APIArgs, contract config.Config) charts.PrimaAPI {
-	values := args.Values
-	values.Image.Repository, values.Image.Tag, values.Image.Digest = args.Settings.Image, args.Tag, args.Settings.Digest
+func apiValues(stack Stack, contract config.Config, tag string) charts.PrimaAPI {
+	values := stack.Values
+	values.Image.Repository, values.Image.Tag, values.Image.Digest = stack.API.Image, tag, stack.API.Digest
 	values.Config = charts.ConfigValues(contract)
-	values.Access = charts.Access{Mode: args.Settings.Access, Tokens: charts.AccessTokens(contract)}
-	if args.Emulated {
+	values.Access = charts.Access{Mode: stack.API.Access, Tokens: charts.AccessTokens(contract)}
+	if stack.emulated() {
 		values.Credentials = charts.Credentials{AccessKeyID: emulatorCredential, SecretAccessKey: emulatorCredential}
 	}
-	if args.Emulated || args.Identity != identityNone {
+	if stack.emulated() || stack.AWS.Identity != identityNone {
 		// A pod without its role must not wait for, or take, that of the node.
 		values.Runtime = with(values.Runtime, "AWS_EC2_METADATA_DISABLED", "true")
 	}

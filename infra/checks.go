@@ -20,22 +20,20 @@ func (s Stack) faults() []error {
 	}
 	must(s.LocalStack.Deploy || (s.LocalStack.Endpoint == "") == (s.LocalStack.PodEndpoint == ""),
 		"localstack.podEndpoint", s.LocalStack.PodEndpoint, "set together with localstack.endpoint, unless localstack.deploy is true")
-	for key, value := range map[string]string{"table": s.Storage.Table, "bucket": s.Storage.Bucket, "region": s.Storage.Region} {
+	table, bucket, region := s.Storage.Table, s.Storage.Bucket, s.Storage.Region
+	for key, value := range map[string]string{"table": table, "bucket": bucket, "region": region} {
 		must(value != "", "storage."+key, value, "a name: the API would take an empty one for the default")
 	}
 	s.checkIdentity(must)
 	must(s.API.Image == image.Name || s.API.Tag != "" || s.API.Digest != "", "api.tag", s.API.Tag,
 		"the tag of the image, unless api.image is "+image.Name+", which is built from this checkout")
-	for key, by := range map[string]string{"image": "api.image, api.tag and api.digest", "config": "api.config", "access": "api.access and tokens"} {
+	by := map[string]string{"image": "api.image, api.tag and api.digest", "config": "api.config", "access": "api.access and tokens"}
+	for key, by := range by {
 		_, set := s.API.Values[key]
 		must(!set, "api.values."+key, s.API.Values[key], "set by "+by)
 	}
-	values, err := s.chartValues()
-	if err != nil {
-		return append(faults, fmt.Errorf("api.values: %w", err))
-	}
-	s.checkWayIn(values, must)
-	return append(faults, s.configFaults(values)...)
+	s.checkWayIn(must)
+	return append(faults, s.configFaults()...)
 }
 
 type check func(ok bool, key string, value any, allowed string)
@@ -48,7 +46,8 @@ func (s Stack) checkIdentity(must check) {
 	must(a.Identity == irsa || a.OIDCIssuer == "", "aws.oidcIssuer", a.OIDCIssuer, "empty unless aws.identity is "+irsa)
 	must(a.Identity != irsa || a.OIDCIssuer != "", "aws.oidcIssuer", a.OIDCIssuer, "the https URL of the cluster's issuer")
 	if a.Identity == identityNone {
-		must(a.PermissionsBoundary == "", "aws.permissionsBoundary", a.PermissionsBoundary, "empty while aws.identity is none, which makes no role")
+		must(a.PermissionsBoundary == "", "aws.permissionsBoundary", a.PermissionsBoundary,
+			"empty while aws.identity is none, which makes no role")
 		return
 	}
 	must(!s.emulated(), "aws.identity", a.Identity, "none beside an emulator, which has no roles")
@@ -58,9 +57,11 @@ func (s Stack) checkIdentity(must check) {
 
 // checkWayIn checks how clients reach the API: no token may cross a network in plain text, and the network
 // policy must let the load balancer in.
-func (s Stack) checkWayIn(values charts.PrimaAPI, must check) {
+func (s Stack) checkWayIn(must check) {
+	values := s.Values
 	in, route, service := values.Ingress, values.HTTPRoute, values.Service
-	must(!in.Enabled || !route.Enabled, "api.values.httpRoute.enabled", true, "false beside api.values.ingress, because links begin with one of them")
+	must(!in.Enabled || !route.Enabled, "api.values.httpRoute.enabled", true,
+		"false beside api.values.ingress, because links begin with one of them")
 	must(service.Type != "NodePort" || !s.LocalStack.Deploy || service.NodePort != localStackPort,
 		"api.values.service.nodePort", service.NodePort, "another: it is LocalStack's")
 	must(!strings.HasSuffix(values.Tracing.Endpoint, "/v1/traces"), "api.values.tracing.endpoint", values.Tracing.Endpoint,
@@ -69,25 +70,28 @@ func (s Stack) checkWayIn(values charts.PrimaAPI, must check) {
 	const rules = "the rules that let in the pods or the subnets of the load balancer"
 	if route.Enabled {
 		must(letIn, "api.values.networkPolicy.ingress", "", rules)
-		must(len(route.Hostnames) > 0, "api.values.httpRoute.hostnames", route.Hostnames, "the hosts of the route, which links begin with")
+		must(len(route.Hostnames) > 0, "api.values.httpRoute.hostnames", route.Hostnames, "the hosts, which links begin with")
 		for _, parent := range route.ParentRefs {
-			must(parent["sectionName"] != nil, "api.values.httpRoute.parentRefs", parent, "with a sectionName, the Gateway's https listener: "+
-				"a route without one is served at the listener for http too")
+			must(parent["sectionName"] != nil, "api.values.httpRoute.parentRefs", parent,
+				"with a sectionName, the Gateway's https listener: a route without one is served by http too")
 		}
 	}
 	if in.Enabled && in.ClassName == classALB {
 		must(letIn, "api.values.networkPolicy.ingress", "", rules)
-		must(in.TLSSecretName == "", "api.values.ingress.tlsSecretName", in.TLSSecretName, "empty with the class alb, which takes the annotation "+albCertificate)
+		must(in.TLSSecretName == "", "api.values.ingress.tlsSecretName", in.TLSSecretName,
+			"empty with the class alb, which takes the annotation "+albCertificate)
 	}
 	if s.emulated() {
 		return
 	}
-	must(!in.Enabled || hasTLS(in), "api.values.ingress", in.Host, "served by TLS, which takes tlsSecretName or, with the class alb, the annotation "+albCertificate)
-	must(service.Type == "ClusterIP" || s.API.Access == charts.AccessOpen, "api.values.service.type", service.Type, "ClusterIP on AWS, because tokens would come in plain HTTP")
+	must(!in.Enabled || hasTLS(in), "api.values.ingress", in.Host,
+		"served by TLS, which takes tlsSecretName or, with the class alb, the annotation "+albCertificate)
+	must(service.Type == "ClusterIP" || s.API.Access == charts.AccessOpen, "api.values.service.type", service.Type,
+		"ClusterIP on AWS, because tokens would come in plain HTTP")
 }
 
 // configFaults returns what is wrong with api.config, and with what the contract says of other settings.
-func (s Stack) configFaults(values charts.PrimaAPI) []error {
+func (s Stack) configFaults() []error {
 	var faults []error
 	known := map[string]config.Setting{}
 	for _, setting := range config.Settings() {
@@ -111,7 +115,7 @@ func (s Stack) configFaults(values charts.PrimaAPI) []error {
 			faults = append(faults, fmt.Errorf("%s is set by %s", key, keyOf(variable)))
 		}
 	}
-	_, err := s.apiConfig(values)
+	_, err := s.apiConfig()
 	if wrong, ok := errors.AsType[*config.Error](err); ok {
 		for _, fault := range wrong.Faults {
 			faults = append(faults, fmt.Errorf("%s: %s", keyOf(fault.Variable), fault))

@@ -30,27 +30,16 @@ type Cluster struct {
 	Namespaces pulumi.Resource
 }
 
-// ClusterArgs are what a Cluster needs.
-type ClusterArgs struct {
-	// Context of the kubeconfig.
-	Context string
-	// Identifier tells clusters apart: whatever else changes about a kubeconfig, the cluster with this identifier is the same.
-	Identifier string
-	// LocalStack is set where it is going to be in the cluster.
-	LocalStack bool
-	// ALB is set if the AWS Load Balancer Controller serves the API's Ingress.
-	ALB bool
-}
-
-// NewCluster makes the namespaces, each with the Pod Security Standard that what runs in it keeps to.
-func NewCluster(ctx *pulumi.Context, name string, args *ClusterArgs, opts ...pulumi.ResourceOption) (*Cluster, error) {
+// NewCluster makes the namespaces, each with the Pod Security Standard that its pods keep to.
+func NewCluster(ctx *pulumi.Context, stack Stack) (*Cluster, error) {
+	const name = "cluster"
 	c := new(Cluster)
-	if err := ctx.RegisterComponentResource("prima:infra:Cluster", name, c, opts...); err != nil {
+	if err := ctx.RegisterComponentResource("prima:infra:Cluster", name, c); err != nil {
 		return nil, err
 	}
 	provider, err := kubernetes.NewProvider(ctx, name, &kubernetes.ProviderArgs{
-		Context:           pulumi.String(args.Context),
-		ClusterIdentifier: pulumi.String(args.Identifier),
+		Context:           pulumi.String(stack.Kubernetes.Context),
+		ClusterIdentifier: pulumi.String(stack.Identifier),
 		// A rollout needs the settings of the pods that still serve: they change in place, and are never gone.
 		EnableConfigMapMutable: pulumi.Bool(true),
 		EnableSecretMutable:    pulumi.Bool(true),
@@ -60,15 +49,17 @@ func NewCluster(ctx *pulumi.Context, name string, args *ClusterArgs, opts ...pul
 	}
 	c.Provider = provider
 	namespaces := []charts.Namespace{{Name: apiNamespace, PodSecurity: "restricted"}}
-	if args.ALB {
+	if in := stack.Values.Ingress; in.Enabled && in.ClassName == classALB {
 		// The controller holds a rollout until the load balancer knows the new pod.
 		// Source: https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/deploy/pod_readiness_gate/.
 		namespaces[0].Labels = map[string]string{"elbv2.k8s.aws/pod-readiness-gate-inject": "enabled"}
 	}
-	if args.LocalStack {
-		namespaces = append(namespaces, charts.Namespace{Name: localStackNamespace, PodSecurity: "baseline"}) // the image runs as root
+	if stack.LocalStack.Deploy {
+		// The image runs as root.
+		namespaces = append(namespaces, charts.Namespace{Name: localStackNamespace, PodSecurity: "baseline"})
 	}
-	c.Namespaces, err = c.chart(ctx, c, "namespaces", "default", charts.NamespacesChart, valuesOf(charts.Namespaces{Namespaces: namespaces}))
+	values := valuesOf(charts.Namespaces{Namespaces: namespaces})
+	c.Namespaces, err = c.chart(ctx, c, "namespaces", "default", charts.NamespacesChart, values)
 	if err != nil {
 		return nil, err
 	}
@@ -89,8 +80,8 @@ func requireCluster(name string) error {
 			"`kubectl config get-contexts` lists the contexts that there are", name, err, stderr.String())
 	}
 	if len(deleted) > 0 {
-		return fmt.Errorf("being deleted: the namespaces %s; wait for it: kubectl --context %s wait --for=delete namespace/%s namespace/%s",
-			deleted, name, apiNamespace, localStackNamespace)
+		return fmt.Errorf("namespaces are being deleted: %s; wait for it: kubectl --context %s wait --for=delete "+
+			"namespace/%s namespace/%s", deleted, name, apiNamespace, localStackNamespace)
 	}
 	return nil
 }
@@ -99,7 +90,9 @@ func requireCluster(name string) error {
 const terminating = `jsonpath={range .items[?(@.status.phase=="Terminating")]}{.metadata.name} {end}`
 
 // chart installs a chart of this program.
-func (c *Cluster) chart(ctx *pulumi.Context, parent pulumi.Resource, name, namespace, path string, values pulumi.MapInput) (*helm.Chart, error) {
+func (c *Cluster) chart(
+	ctx *pulumi.Context, parent pulumi.Resource, name, namespace, path string, values pulumi.MapInput,
+) (*helm.Chart, error) {
 	options := []pulumi.ResourceOption{pulumi.Parent(parent), pulumi.Provider(c.Provider)}
 	if c.Namespaces != nil {
 		options = append(options, pulumi.DependsOn([]pulumi.Resource{c.Namespaces}))

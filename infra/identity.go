@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/eks"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -15,20 +14,11 @@ import (
 	"prima.internal/app/config"
 )
 
-// Identity is what the pods are to AWS: a role for each of the contract's, and how the service account of a pod comes by it.
+// Identity is the roles of the pods in AWS, one for each of the contract's.
 type Identity struct {
 	pulumi.ResourceState
 	// Roles are the ARNs of the roles; empty where the stack makes none.
 	Roles map[config.Role]pulumi.StringOutput
-}
-
-// IdentityArgs are what an Identity needs.
-type IdentityArgs struct {
-	Settings AWSSettings
-	Region   string
-	Table    string // name
-	Bucket   string // name
-	Provider *aws.Provider
 }
 
 // serviceAccounts are the names of the service accounts, in the namespace of the API, by what their pods may do.
@@ -41,17 +31,18 @@ const longestRoleName = 64
 const propagation = 15 * time.Second
 
 // NewIdentity makes the roles, unless somebody else does.
-func NewIdentity(ctx *pulumi.Context, name string, args *IdentityArgs, opts ...pulumi.ResourceOption) (*Identity, error) {
+func NewIdentity(ctx *pulumi.Context, stack Stack, storage *Storage) (*Identity, error) {
 	i := &Identity{Roles: map[config.Role]pulumi.StringOutput{}}
-	if args.Settings.Identity == identityNone {
+	settings, region := stack.AWS, stack.Storage.Region
+	if settings.Identity == identityNone {
 		return i, nil
 	}
-	if err := ctx.RegisterComponentResource("prima:infra:Identity", name, i, opts...); err != nil {
+	if err := ctx.RegisterComponentResource("prima:infra:Identity", "identity", i); err != nil {
 		return nil, err
 	}
-	options := []pulumi.ResourceOption{pulumi.Parent(i), pulumi.Provider(args.Provider)}
+	options := []pulumi.ResourceOption{pulumi.Parent(i), pulumi.Provider(storage.Provider)}
 	var propagated []*pulumi.ResourceHook
-	if args.Settings.Identity == podIdentity {
+	if settings.Identity == podIdentity {
 		// EKS gives a pod its credentials when it is admitted, and a new association takes seconds to reach it.
 		// Source: https://docs.aws.amazon.com/eks/latest/userguide/pod-id-association.html.
 		wait := func(*pulumi.ResourceHookArgs) error { time.Sleep(propagation); return nil }
@@ -61,17 +52,17 @@ func NewIdentity(ctx *pulumi.Context, name string, args *IdentityArgs, opts ...p
 		}
 		propagated = append(propagated, hook)
 	}
-	partition := partitionOf(args.Region)
+	partition := partitionOf(region)
 	for _, is := range config.Roles() {
 		account := serviceAccounts[is]
-		called := roleName(account, ctx.Stack(), args.Region)
+		called := roleName(account, ctx.Stack(), region)
 		role := &iam.RoleArgs{
 			Name:             pulumi.String(called),
-			AssumeRolePolicy: pulumi.String(document(trustPolicy(args, partition, account))),
+			AssumeRolePolicy: pulumi.String(document(trustPolicy(stack, partition, account))),
 			Description: pulumi.String(fmt.Sprintf(
 				"The pods of the service account %s in the namespace %s of Kubernetes", account, apiNamespace)),
 		}
-		if boundary := args.Settings.PermissionsBoundary; boundary != "" {
+		if boundary := settings.PermissionsBoundary; boundary != "" {
 			role.PermissionsBoundary = pulumi.String(boundary)
 		}
 		r, err := iam.NewRole(ctx, account, role, options...)
@@ -80,8 +71,8 @@ func NewIdentity(ctx *pulumi.Context, name string, args *IdentityArgs, opts ...p
 		}
 		// The ARNs are made of names, so that a preview shows what is going to be allowed.
 		policy := is.Policy(
-			fmt.Sprintf("arn:%s:dynamodb:%s:%s:table/%s", partition, args.Region, args.Settings.Account, args.Table),
-			fmt.Sprintf("arn:%s:s3:::%s", partition, args.Bucket),
+			fmt.Sprintf("arn:%s:dynamodb:%s:%s:table/%s", partition, region, settings.Account, stack.Storage.Table),
+			fmt.Sprintf("arn:%s:s3:::%s", partition, stack.Storage.Bucket),
 		)
 		_, err = iam.NewRolePolicy(ctx, account, &iam.RolePolicyArgs{
 			Name: pulumi.String("prima-api"), Role: r.ID(), Policy: pulumi.String(document(policy)),
@@ -90,25 +81,29 @@ func NewIdentity(ctx *pulumi.Context, name string, args *IdentityArgs, opts ...p
 			return nil, err
 		}
 		i.Roles[is] = r.Arn
-		if args.Settings.Identity == podIdentity {
+		if settings.Identity == podIdentity {
 			association, err := eks.NewPodIdentityAssociation(ctx, account, &eks.PodIdentityAssociationArgs{
-				ClusterName: pulumi.String(args.Settings.Cluster), Namespace: pulumi.String(apiNamespace),
+				ClusterName: pulumi.String(settings.Cluster), Namespace: pulumi.String(apiNamespace),
 				ServiceAccount: pulumi.String(account), RoleArn: r.Arn,
 			}, append(slices.Clip(options), pulumi.ResourceHooks(&pulumi.ResourceHookBinding{AfterCreate: propagated}))...)
 			if err != nil {
 				return nil, err
 			}
-			i.Roles[is] = asString(pulumi.All(r.Arn, association.ID()).ApplyT(func(made []any) string { return fmt.Sprint(made[0]) }))
+			i.Roles[is] = asString(pulumi.All(r.Arn, association.ID()).ApplyT(func(made []any) string {
+				return fmt.Sprint(made[0])
+			}))
 		}
 		if ctx.DryRun() { // as for the table and the bucket: see NewStorage
-			i.Roles[is] = pulumi.String(fmt.Sprintf("arn:%s:iam::%s:role/%s", partition, args.Settings.Account, called)).ToStringOutput()
+			arn := fmt.Sprintf("arn:%s:iam::%s:role/%s", partition, settings.Account, called)
+			i.Roles[is] = pulumi.String(arn).ToStringOutput()
 		}
 	}
-	return i, ctx.RegisterResourceOutputs(i, pulumi.Map{"api": i.Roles[config.RoleAPI], "sweep": i.Roles[config.RoleSweep]})
+	outputs := pulumi.Map{"api": i.Roles[config.RoleAPI], "sweep": i.Roles[config.RoleSweep]}
+	return i, ctx.RegisterResourceOutputs(i, outputs)
 }
 
-// roleName returns what the role of a service account is called. Roles are of an account, whatever their region. What tells those of
-// a stack from each other stands behind the region, where no stack's name can be taken for it.
+// roleName returns the name of the role of a service account. It contains the region, because roles are global in an
+// account. The account's suffix comes last, where no stack's name can be taken for it.
 func roleName(account, stack, region string) string {
 	common := serviceAccounts[config.RoleAPI]
 	return common + "-" + stack + "-" + region + strings.TrimPrefix(account, common)
@@ -118,8 +113,10 @@ func roleName(account, stack, region string) string {
 func (s Stack) roleFaults(stack string) []error {
 	var faults []error
 	for _, is := range config.Roles() {
-		if name := roleName(serviceAccounts[is], stack, s.Storage.Region); s.AWS.Identity != identityNone && len(name) > longestRoleName {
-			faults = append(faults, fmt.Errorf("aws.identity: the role would be called %s, and a name has at most %d characters: call the stack something shorter", name, longestRoleName))
+		name := roleName(serviceAccounts[is], stack, s.Storage.Region)
+		if s.AWS.Identity != identityNone && len(name) > longestRoleName {
+			faults = append(faults, fmt.Errorf("aws.identity: the role would be called %s, and a name has at most %d "+
+				"characters: call the stack something shorter", name, longestRoleName))
 		}
 	}
 	return faults
@@ -129,14 +126,14 @@ func (s Stack) roleFaults(stack string) []error {
 //
 // Sources: https://docs.aws.amazon.com/eks/latest/userguide/pod-id-role.html with the tags of pod-id-abac.html, and
 // https://docs.aws.amazon.com/eks/latest/userguide/associate-service-account-role.html.
-func trustPolicy(args *IdentityArgs, partition, account string) config.Policy {
-	settings := args.Settings
+func trustPolicy(stack Stack, partition, account string) config.Policy {
+	settings, region := stack.AWS, stack.Storage.Region
 	s := config.Statement{Sid: "Pods", Effect: "Allow"}
 	if settings.Identity == podIdentity {
 		s.Principal = map[string]string{"Service": "pods.eks.amazonaws.com"}
 		s.Action = []string{"sts:AssumeRole", "sts:TagSession"}
 		s.Condition = map[string]map[string]string{"StringEquals": {
-			"aws:RequestTag/eks-cluster-arn":            fmt.Sprintf("arn:%s:eks:%s:%s:cluster/%s", partition, args.Region, settings.Account, settings.Cluster),
+			"aws:RequestTag/eks-cluster-arn":            fmt.Sprintf("arn:%s:eks:%s:%s:cluster/%s", partition, region, settings.Account, settings.Cluster),
 			"aws:RequestTag/kubernetes-namespace":       apiNamespace,
 			"aws:RequestTag/kubernetes-service-account": account,
 		}}

@@ -30,33 +30,28 @@ type LocalStack struct {
 	Chart pulumi.Resource
 }
 
-// LocalStackArgs are what a LocalStack needs.
-type LocalStackArgs struct {
-	Settings  LocalStackSettings
-	Endpoint  string                // for the machine that runs Pulumi
-	AuthToken pulumi.StringPtrInput // nil: none
-	Cluster   *Cluster
-	// Await returns once LocalStack answers at the endpoint, or an error that says what to do.
-	Await func(endpoint string) error
-}
-
-// NewLocalStack deploys LocalStack if the settings say so, and makes sure that it answers.
-func NewLocalStack(ctx *pulumi.Context, name string, args *LocalStackArgs, opts ...pulumi.ResourceOption) (*LocalStack, error) {
+// NewLocalStack deploys LocalStack if the settings say so. Its endpoint is known once await returns.
+func NewLocalStack(ctx *pulumi.Context, stack Stack, cluster *Cluster, await func(string) error) (*LocalStack, error) {
+	const name = "localstack"
 	l := new(LocalStack)
-	if args.Endpoint == "" { // AWS itself
+	endpoint := stack.endpoint()
+	if endpoint == "" { // AWS itself
 		l.Endpoint, l.PodEndpoint = pulumi.String("").ToStringOutput(), pulumi.String("").ToStringOutput()
 		return l, nil
 	}
-	if err := ctx.RegisterComponentResource("prima:infra:LocalStack", name, l, opts...); err != nil {
+	if err := ctx.RegisterComponentResource("prima:infra:LocalStack", name, l); err != nil {
 		return nil, err
 	}
 
 	deployed := pulumi.ToOutput(nil)
-	podEndpoint := args.Settings.PodEndpoint
-	if args.Settings.Deploy {
-		values := charts.LocalStack{Image: args.Settings.Image, NodePort: localStackPort}
+	podEndpoint := stack.LocalStack.PodEndpoint
+	if stack.LocalStack.Deploy {
 		podEndpoint = charts.ServiceURL(name, localStackNamespace, charts.LocalStackPort)
-		chart, err := args.Cluster.chart(ctx, l, name, localStackNamespace, charts.LocalStackChart, withToken(values, args.AuthToken))
+		values := pulumi.Map{"image": pulumi.String(stack.LocalStack.Image), "nodePort": pulumi.Int(localStackPort)}
+		if stack.LocalStackAuthToken != nil {
+			values["authToken"] = stack.LocalStackAuthToken
+		}
+		chart, err := cluster.chart(ctx, l, name, localStackNamespace, charts.LocalStackChart, values)
 		if err != nil {
 			return nil, err
 		}
@@ -64,25 +59,12 @@ func NewLocalStack(ctx *pulumi.Context, name string, args *LocalStackArgs, opts 
 	}
 
 	l.PodEndpoint = pulumi.String(podEndpoint).ToStringOutput()
-	l.Endpoint = pulumi.String(args.Endpoint).ToStringOutput()
+	l.Endpoint = pulumi.String(endpoint).ToStringOutput()
 	// A preview does not wait: it would not know the endpoint, and with it nothing of what is in AWS.
 	if !ctx.DryRun() {
-		l.Endpoint = asString(deployed.ApplyT(func(any) (string, error) { return args.Endpoint, args.Await(args.Endpoint) }))
+		l.Endpoint = asString(deployed.ApplyT(func(any) (string, error) { return endpoint, await(endpoint) }))
 	}
 	return l, ctx.RegisterResourceOutputs(l, pulumi.Map{"endpoint": l.Endpoint, "podEndpoint": l.PodEndpoint})
-}
-
-// withToken returns the values with the token, which stays a secret, if there is one.
-func withToken(values charts.LocalStack, token pulumi.StringPtrInput) pulumi.MapInput {
-	if token == nil {
-		return valuesOf(values)
-	}
-	return asMap(token.ToStringPtrOutput().ApplyT(func(token *string) (map[string]any, error) {
-		if token != nil {
-			values.AuthToken = *token
-		}
-		return charts.Map(values)
-	}))
 }
 
 // awaitTime is how long an emulator may take to respond once its pod is ready.
@@ -135,6 +117,7 @@ func unreachable(endpoint, service string, err error) error {
 	if response, ok := errors.AsType[*awshttp.ResponseError](err); ok && response.HTTPStatusCode() != 0 {
 		return fmt.Errorf("%s does not work at %s: %w", service, endpoint, err)
 	}
-	return fmt.Errorf("nothing listens at %s, though LocalStack's pod is ready: %w. kubernetes.host must be where the cluster's "+
-		"ports are published; Docker cannot publish those of a cluster that exists: minikube delete -p prima, then task up", endpoint, err)
+	return fmt.Errorf("nothing listens at %s, though LocalStack's pod is ready: %w. kubernetes.host must be where the "+
+		"cluster's ports are published. Docker publishes none of a cluster that exists: minikube delete -p prima, then task up",
+		endpoint, err)
 }

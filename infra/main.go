@@ -38,33 +38,19 @@ func deploy(ctx *pulumi.Context, m machine) error {
 	if err := m.requireCluster(stack.Kubernetes.Context); err != nil {
 		return err
 	}
-	values, err := stack.chartValues()
+	cluster, err := NewCluster(ctx, stack)
 	if err != nil {
 		return err
 	}
-
-	cluster, err := NewCluster(ctx, "cluster", &ClusterArgs{
-		Context: stack.Kubernetes.Context, Identifier: stack.clusterIdentifier(ctx.Project(), ctx.Stack()), LocalStack: stack.LocalStack.Deploy,
-		ALB: values.Ingress.Enabled && values.Ingress.ClassName == classALB,
-	})
+	localStack, err := NewLocalStack(ctx, stack, cluster, m.awaitEmulator)
 	if err != nil {
 		return err
 	}
-	localStack, err := NewLocalStack(ctx, "localstack", &LocalStackArgs{
-		Settings: stack.LocalStack, Endpoint: stack.endpoint(), AuthToken: stack.LocalStackAuthToken, Cluster: cluster, Await: m.awaitEmulator,
-	})
+	storage, err := NewStorage(ctx, stack, localStack)
 	if err != nil {
 		return err
 	}
-	storage, err := NewStorage(ctx, "storage", &StorageArgs{
-		Settings: stack.Storage, Account: stack.AWS.Account, Environment: stack.Environment, Endpoint: localStack.Endpoint, Emulated: stack.emulated(), Within: localStack.Chart,
-	})
-	if err != nil {
-		return err
-	}
-	identity, err := NewIdentity(ctx, "identity", &IdentityArgs{
-		Settings: stack.AWS, Region: stack.Storage.Region, Table: stack.Storage.Table, Bucket: stack.Storage.Bucket, Provider: storage.Provider,
-	})
+	identity, err := NewIdentity(ctx, stack, storage)
 	if err != nil {
 		return err
 	}
@@ -72,16 +58,7 @@ func deploy(ctx *pulumi.Context, m machine) error {
 	if err != nil {
 		return err
 	}
-	contract, err := stack.apiConfig(values)
-	if err != nil {
-		return err
-	}
-	api, err := NewAPI(ctx, "api", &APIArgs{
-		Settings: stack.API, Tag: tag, Values: values, Contract: contract, Cluster: cluster,
-		Host: stack.Kubernetes.Host, IngressURL: stack.publicURL(values),
-		Endpoint: localStack.PodEndpoint, Table: storage.Table, Bucket: storage.Bucket, Emulated: stack.emulated(),
-		Identity: stack.AWS.Identity, Roles: identity.Roles,
-	})
+	api, err := NewAPI(ctx, stack, cluster, localStack, storage, identity, tag)
 	if err != nil {
 		return err
 	}

@@ -508,7 +508,7 @@ func TestRequireCluster(t *testing.T) {
 	kubectl(`echo "error: context \"$2\" does not exist" >&2; exit 1`)
 	require.ErrorContains(t, requireCluster("prina"), `context "prina" does not exist`)
 	kubectl(`printf 'prima '`)
-	require.ErrorContains(t, requireCluster("prima"), "being deleted: the namespaces prima")
+	require.ErrorContains(t, requireCluster("prima"), "namespaces are being deleted: prima")
 }
 
 // Ensure no name that a user may change makes Pulumi take the cluster for another one, whose objects it would replace.
@@ -546,11 +546,11 @@ func TestPublicURL(t *testing.T) {
 		{0, charts.Ingress{Enabled: true, Host: "users.test", TLSSecretName: "tls"}, "https://users.test"},
 		{8443, charts.Ingress{Enabled: true, Host: "users.test", Annotations: tls}, "https://users.test:8443"},
 	} {
-		s := Stack{Kubernetes: KubernetesSettings{IngressPort: test.port}}
-		assert.Equal(t, test.want, s.publicURL(charts.PrimaAPI{Ingress: test.in}))
+		s := Stack{Kubernetes: KubernetesSettings{IngressPort: test.port}, Values: charts.PrimaAPI{Ingress: test.in}}
+		assert.Equal(t, test.want, s.publicURL())
 	}
 	route := charts.PrimaAPI{HTTPRoute: charts.HTTPRoute{Enabled: true, Hostnames: []string{"users.test"}}}
-	assert.Equal(t, "https://users.test", Stack{}.publicURL(route))
+	assert.Equal(t, "https://users.test", Stack{Values: route}.publicURL())
 }
 
 // Ensure each setting that is wrong is refused with its key and what is allowed, all of them at once, before anything is registered.

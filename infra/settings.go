@@ -36,7 +36,7 @@ var formats = map[string]format{
 	"digest":     {`^(sha256:[0-9a-f]{64})?$`, "sha256: and 64 hexadecimal digits, or empty"},
 	"account":    {`^([0-9]{12})?$`, "the 12 digits of an account, or empty"},
 	"cluster":    {`^([0-9A-Za-z][0-9A-Za-z_-]{0,99})?$`, "the name of an EKS cluster, or empty"},
-	"issuer":     {`^(https://[a-z0-9.-]+(/[A-Za-z0-9._-]+)*)?$`, "the https URL of the cluster's issuer without a slash at its end, or empty"},
+	"issuer":     {`^(https://[a-z0-9.-]+(/[A-Za-z0-9._-]+)*)?$`, "the https URL of the cluster's issuer, or empty"},
 	"policy":     {`^(arn:aws[a-z-]*:iam::([0-9]{12}|aws):policy/[A-Za-z0-9+=,.@_/-]+)?$`, "the ARN of a policy, or empty"},
 }
 
@@ -61,7 +61,7 @@ func loadStack(ctx *pulumi.Context) (Stack, error) {
 		return s, err
 	}
 	if token, err := pulumiconfig.New(ctx, "").TrySecret("localstackAuthToken"); err == nil {
-		s.LocalStackAuthToken = token.ToStringPtrOutput()
+		s.LocalStackAuthToken = token
 	}
 	faults, err := schemaFaults(settings)
 	if err != nil {
@@ -75,6 +75,9 @@ func loadStack(ctx *pulumi.Context) (Stack, error) {
 	if _, known := errors.AsType[*json.UnmarshalTypeError](err); err != nil && !known { // the schema refuses wrong types
 		faults = append(faults, err)
 	}
+	if s.Values, err = s.chartValues(); err != nil {
+		faults = append(faults, fmt.Errorf("api.values: %w", err))
+	}
 	tokens, tokenFaults := readTokens(ctx)
 	s.AccessTokens = tokens
 	faults = append(faults, tokenFaults...)
@@ -84,7 +87,9 @@ func loadStack(ctx *pulumi.Context) (Stack, error) {
 	faults = append(faults, s.faults()...)
 	faults = append(faults, s.roleFaults(ctx.Stack())...)
 	if len(faults) == 0 {
-		return s, nil
+		s.Identifier = s.clusterIdentifier(ctx.Project(), ctx.Stack())
+		s.Contract, err = s.apiConfig()
+		return s, err
 	}
 	var lines []string
 	for _, fault := range faults {
@@ -131,7 +136,10 @@ func readSettings(ctx *pulumi.Context) (map[string]any, error) {
 // schemaFaults returns a fault for each setting that the schema of the stack or of the chart refuses.
 func schemaFaults(settings map[string]any) ([]error, error) {
 	c := jsonschema.NewCompiler()
-	for name, data := range map[string][]byte{"stack.schema.json": stackSchema, "charts/prima-api/values.schema.json": charts.PrimaAPISchema} {
+	schemas := map[string][]byte{
+		"stack.schema.json": stackSchema, charts.PrimaAPIChart + "/values.schema.json": charts.PrimaAPISchema,
+	}
+	for name, data := range schemas {
 		document, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
 		if err != nil {
 			return nil, err
@@ -236,7 +244,7 @@ func explain(e *jsonschema.ValidationError, schema *jsonschema.Schema, value any
 	return []error{fmt.Errorf("%s is %s, must be %s", key, text, allowed)}
 }
 
-// Texts are texts by name. A value that YAML takes for a boolean or a number, for want of quotes, is the text as written.
+// Texts are texts by name. A value that YAML takes for a boolean or a number is the text as it was written.
 type Texts map[string]string
 
 // UnmarshalJSON implements [json.Unmarshaler].

@@ -28,7 +28,13 @@ type Stack struct {
 	// AccessTokens are the callers of the API: the setting tokens, hashed.
 	AccessTokens []config.AccessToken `json:"-"`
 	// LocalStackAuthToken is for LocalStack images that demand one. It is a secret.
-	LocalStackAuthToken pulumi.StringPtrInput `json:"-"`
+	LocalStackAuthToken pulumi.StringInput `json:"-"`
+	// Values are the chart's defaults with api.values over them.
+	Values charts.PrimaAPI `json:"-"`
+	// Contract is the API's configuration, but for what is known only when resources are there.
+	Contract config.Config `json:"-"`
+	// Identifier tells the cluster of this stack from others. See clusterIdentifier.
+	Identifier string `json:"-"`
 }
 
 // KubernetesSettings say which cluster a stack is in, and how to reach it.
@@ -122,9 +128,6 @@ type APISettings struct {
 	Values map[string]any `json:"values"`
 }
 
-// classALB is the class of the AWS Load Balancer Controller.
-const classALB = "alb"
-
 // defaultContext is the cluster of a stack that names none.
 const defaultContext = "prima"
 
@@ -160,15 +163,14 @@ func (s Stack) chartValues() (charts.PrimaAPI, error) {
 	return values, err
 }
 
-// apiConfig returns the API's configuration: the contract's defaults, api.config, the callers, and what the
-// settings say about storage. Outputs take the place of the latter when they are known.
-func (s Stack) apiConfig(values charts.PrimaAPI) (config.Config, error) {
+// apiConfig returns the API's configuration: the contract's defaults, api.config, the callers and the storage.
+func (s Stack) apiConfig() (config.Config, error) {
 	environ := map[string]string{}
-	if url := s.publicURL(values); strings.HasPrefix(url, "https:") {
+	if url := s.publicURL(); strings.HasPrefix(url, "https:") {
 		environ["PUBLIC_BASE_URL"] = url
 	}
 	if s.emulated() {
-		environ["ALLOWED_HOSTS"] = strings.Join(s.hosts(values), ",")
+		environ["ALLOWED_HOSTS"] = strings.Join(s.hosts(), ",")
 	}
 	maps.Copy(environ, s.API.Config)
 	environ["DYNAMODB_TABLE"], environ["S3_BUCKET"], environ["AWS_REGION"] = s.Storage.Table, s.Storage.Bucket, s.Storage.Region
@@ -183,10 +185,10 @@ func (s Stack) apiConfig(values charts.PrimaAPI) (config.Config, error) {
 
 // hosts returns the names by which the API is called in a developer's cluster: those of its Ingress, routes,
 // Service and links, and the node's. IP addresses are left out, because the API always allows them.
-func (s Stack) hosts(values charts.PrimaAPI) []string {
-	hosts := []string{values.Ingress.Host, s.Kubernetes.Host}
-	hosts = append(hosts, values.Ingress.Aliases...)
-	hosts = append(hosts, values.HTTPRoute.Hostnames...)
+func (s Stack) hosts() []string {
+	hosts := []string{s.Values.Ingress.Host, s.Kubernetes.Host}
+	hosts = append(hosts, s.Values.Ingress.Aliases...)
+	hosts = append(hosts, s.Values.HTTPRoute.Hostnames...)
 	if u, err := url.Parse(s.API.Config["PUBLIC_BASE_URL"]); err == nil {
 		hosts = append(hosts, u.Hostname())
 	}
@@ -199,15 +201,16 @@ func (s Stack) hosts(values charts.PrimaAPI) []string {
 }
 
 // publicURL returns the URL of the API outside of the cluster: the Ingress's or the route's; empty without either.
-func (s Stack) publicURL(values charts.PrimaAPI) string {
-	if values.HTTPRoute.Enabled && len(values.HTTPRoute.Hostnames) > 0 {
-		return "https://" + values.HTTPRoute.Hostnames[0]
+func (s Stack) publicURL() string {
+	in, route := s.Values.Ingress, s.Values.HTTPRoute
+	if route.Enabled && len(route.Hostnames) > 0 {
+		return "https://" + route.Hostnames[0]
 	}
-	if !values.Ingress.Enabled {
+	if !in.Enabled {
 		return ""
 	}
-	base := url.URL{Scheme: "http", Host: values.Ingress.Host}
-	if hasTLS(values.Ingress) {
+	base := url.URL{Scheme: "http", Host: in.Host}
+	if hasTLS(in) {
 		base.Scheme = "https"
 	}
 	if port := s.Kubernetes.IngressPort; port != 0 {
@@ -221,10 +224,13 @@ func hasTLS(i charts.Ingress) bool {
 	return i.TLSSecretName != "" || i.Annotations[albCertificate] != ""
 }
 
-// albCertificate is the annotation with the ARN of the certificate of a load balancer.
+// What the AWS Load Balancer Controller needs of an Ingress: its class, and the certificate's ARN in an annotation.
 //
 // Source: https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/guide/ingress/annotations/.
-const albCertificate = "alb.ingress.kubernetes.io/certificate-arn"
+const (
+	classALB       = "alb"
+	albCertificate = "alb.ingress.kubernetes.io/certificate-arn"
+)
 
 // clusterIdentifier tells the cluster of this stack from others. It contains no name that a user may change,
 // because Pulumi replaces everything in a cluster whose identifier changes.

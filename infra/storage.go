@@ -20,61 +20,51 @@ type Storage struct {
 	Provider *aws.Provider       // that of everything in AWS
 }
 
-// StorageArgs are what a Storage needs.
-type StorageArgs struct {
-	Settings    StorageSettings
-	Account     string // the only one that may be called; empty: any
-	Environment string // tag of everything
-	// Endpoint is the URL of the emulator where Emulated, and of no use otherwise.
-	Endpoint pulumi.StringInput
-	Emulated bool
-	// Within is what the table and the bucket disappear with, so that a destroy need not delete them; nil for nothing.
-	Within pulumi.Resource
-}
-
 // incompleteUploadDays is how long the parts of an upload that was never finished are kept.
 const incompleteUploadDays = 1
 
 // NewStorage makes the table and the bucket, or adopts those that exist.
-func NewStorage(ctx *pulumi.Context, name string, args *StorageArgs, opts ...pulumi.ResourceOption) (*Storage, error) {
+func NewStorage(ctx *pulumi.Context, stack Stack, localStack *LocalStack) (*Storage, error) {
+	const name = "storage"
 	s := new(Storage)
-	if err := ctx.RegisterComponentResource("prima:infra:Storage", name, s, opts...); err != nil {
+	if err := ctx.RegisterComponentResource("prima:infra:Storage", name, s); err != nil {
 		return nil, err
 	}
-	provider, err := aws.NewProvider(ctx, name, providerArgs(args), pulumi.Parent(s))
+	provider, err := aws.NewProvider(ctx, name, providerArgs(stack, localStack.Endpoint), pulumi.Parent(s))
 	if err != nil {
 		return nil, err
 	}
 	s.Provider = provider
 	options := []pulumi.ResourceOption{pulumi.Parent(s), pulumi.Provider(provider)}
-	if args.Within != nil {
-		options = append(options, pulumi.DeletedWith(args.Within))
+	if localStack.Chart != nil { // with which the table and the bucket disappear
+		options = append(options, pulumi.DeletedWith(localStack.Chart))
 	}
 
-	table, err := newTable(ctx, args.Settings, options)
+	table, err := newTable(ctx, stack.Storage, options)
 	if err != nil {
 		return nil, err
 	}
-	bucket, err := newBucket(ctx, args, options)
+	bucket, err := newBucket(ctx, stack, options)
 	if err != nil {
 		return nil, err
 	}
 	s.Table, s.Bucket = table.Name, bucket.Bucket
 	if ctx.DryRun() {
-		// A preview knows what they will be called, and shows what is made of it. That they are there is for the update to wait for.
-		s.Table, s.Bucket = pulumi.String(args.Settings.Table).ToStringOutput(), pulumi.String(args.Settings.Bucket).ToStringOutput()
+		// A preview knows the names, and shows what is made of them. The update waits for the resources.
+		s.Table = pulumi.String(stack.Storage.Table).ToStringOutput()
+		s.Bucket = pulumi.String(stack.Storage.Bucket).ToStringOutput()
 	}
 	return s, ctx.RegisterResourceOutputs(s, pulumi.Map{"table": s.Table, "bucket": s.Bucket})
 }
 
-func providerArgs(args *StorageArgs) *aws.ProviderArgs {
+func providerArgs(stack Stack, emulator pulumi.StringOutput) *aws.ProviderArgs {
 	p := &aws.ProviderArgs{
-		Region:      pulumi.String(args.Settings.Region),
-		DefaultTags: aws.ProviderDefaultTagsArgs{Tags: pulumi.StringMap{"Environment": pulumi.String(args.Environment)}},
+		Region:      pulumi.String(stack.Storage.Region),
+		DefaultTags: aws.ProviderDefaultTagsArgs{Tags: pulumi.StringMap{"Environment": pulumi.String(stack.Environment)}},
 	}
-	if !args.Emulated {
-		if args.Account != "" {
-			p.AllowedAccountIds = pulumi.StringArray{pulumi.String(args.Account)}
+	if !stack.emulated() {
+		if stack.AWS.Account != "" {
+			p.AllowedAccountIds = pulumi.StringArray{pulumi.String(stack.AWS.Account)}
 		}
 		return p
 	}
@@ -84,7 +74,7 @@ func providerArgs(args *StorageArgs) *aws.ProviderArgs {
 	p.SkipMetadataApiCheck = pulumi.Bool(true)
 	p.S3UsePathStyle = pulumi.Bool(true) // the bucket's name is in no DNS
 	p.MaxRetries = pulumi.Int(3)         // of 25, each longer than the one before
-	endpoint := args.Endpoint.ToStringOutput().ToStringPtrOutput()
+	endpoint := emulator.ToStringPtrOutput()
 	// Each service that is used and none besides: the time to check the endpoints grows with their number.
 	p.Endpoints = aws.ProviderEndpointArray{aws.ProviderEndpointArgs{
 		Dynamodb: endpoint, S3: endpoint, Sts: endpoint, Iam: endpoint,
@@ -98,12 +88,16 @@ const emulatorCredential = "test"
 // adopted returns the options for a resource that may exist already. What was not made here is not taken away
 // by a destroy, and not changed to look as if it had been made here. setting is said beside what Pulumi says
 // of one that is missing.
-func adopted(ctx *pulumi.Context, adopt bool, setting, id string, options []pulumi.ResourceOption, keep ...string) ([]pulumi.ResourceOption, error) {
+func adopted(
+	ctx *pulumi.Context, adopt bool, setting, id string, options []pulumi.ResourceOption, keep ...string,
+) ([]pulumi.ResourceOption, error) {
 	if !adopt {
 		return options, nil
 	}
-	err := ctx.Log.Info(fmt.Sprintf("%s:%s is set: %q must exist; it is taken over as it is, and stays when the stack is destroyed", ctx.Project(), setting, id), nil)
-	return append(slices.Clip(options), pulumi.Import(pulumi.ID(id)), pulumi.RetainOnDelete(true), pulumi.IgnoreChanges(keep)), err
+	err := ctx.Log.Info(fmt.Sprintf("%s:%s is set: %q must exist; it is taken over as it is, and stays when the stack "+
+		"is destroyed", ctx.Project(), setting, id), nil)
+	options = append(slices.Clip(options), pulumi.Import(pulumi.ID(id)), pulumi.RetainOnDelete(true))
+	return append(options, pulumi.IgnoreChanges(keep)), err
 }
 
 // protected adds to the options of what must not be lost. DynamoDB itself keeps a table that is protected, but a destroy
@@ -117,9 +111,11 @@ func protected(settings StorageSettings, options []pulumi.ResourceOption) []pulu
 
 func newTable(ctx *pulumi.Context, settings StorageSettings, options []pulumi.ResourceOption) (*dynamodb.Table, error) {
 	args := &dynamodb.TableArgs{
-		Name:        pulumi.String(settings.Table),
-		HashKey:     pulumi.String(config.KeyAttribute),
-		Attributes:  dynamodb.TableAttributeArray{dynamodb.TableAttributeArgs{Name: pulumi.String(config.KeyAttribute), Type: pulumi.String(config.KeyType)}},
+		Name:    pulumi.String(settings.Table),
+		HashKey: pulumi.String(config.KeyAttribute),
+		Attributes: dynamodb.TableAttributeArray{dynamodb.TableAttributeArgs{
+			Name: pulumi.String(config.KeyAttribute), Type: pulumi.String(config.KeyType),
+		}},
 		BillingMode: pulumi.String("PAY_PER_REQUEST"),
 	}
 	if settings.Billing == provisioned {
@@ -141,8 +137,8 @@ func newTable(ctx *pulumi.Context, settings StorageSettings, options []pulumi.Re
 	return dynamodb.NewTable(ctx, "users", args, options...)
 }
 
-func newBucket(ctx *pulumi.Context, args *StorageArgs, options []pulumi.ResourceOption) (*s3.BucketV2, error) {
-	settings := args.Settings
+func newBucket(ctx *pulumi.Context, stack Stack, options []pulumi.ResourceOption) (*s3.BucketV2, error) {
+	settings := stack.Storage
 	bucketOptions, err := adopted(ctx, settings.Adopt.Bucket, "storage.adopt.bucket", settings.Bucket,
 		protected(settings, options), "forceDestroy", "tags")
 	if err != nil {
@@ -151,7 +147,7 @@ func newBucket(ctx *pulumi.Context, args *StorageArgs, options []pulumi.Resource
 	bucket, err := s3.NewBucketV2(ctx, "avatars", &s3.BucketV2Args{
 		Bucket: pulumi.String(settings.Bucket),
 		// An emulator's bucket is made to be thrown away; any other must be emptied by whoever means it.
-		ForceDestroy: pulumi.Bool(args.Emulated && !settings.Adopt.Bucket),
+		ForceDestroy: pulumi.Bool(stack.emulated() && !settings.Adopt.Bucket),
 	}, bucketOptions...)
 	if err != nil || settings.Adopt.Bucket {
 		return bucket, err
@@ -183,18 +179,19 @@ func newBucket(ctx *pulumi.Context, args *StorageArgs, options []pulumi.Resource
 		return nil, err
 	}
 	lifecycle, err := keepVersions(ctx, settings, bucket, after, encryption)
-	if err != nil || args.Emulated {
+	if err != nil || stack.emulated() {
 		return bucket, err
 	}
 	ownership, err := s3.NewBucketOwnershipControls(ctx, "avatars", &s3.BucketOwnershipControlsArgs{
 		Bucket: bucket.ID(),
-		Rule:   s3.BucketOwnershipControlsRuleArgs{ObjectOwnership: pulumi.String("BucketOwnerEnforced")}, // no ACL says otherwise
+		// No ACL says otherwise.
+		Rule: s3.BucketOwnershipControlsRuleArgs{ObjectOwnership: pulumi.String("BucketOwnerEnforced")},
 	}, after(lifecycle)...)
 	if err != nil {
 		return nil, err
 	}
 	_, err = s3.NewBucketPolicy(ctx, "avatars", &s3.BucketPolicyArgs{
-		Bucket: bucket.ID(), Policy: pulumi.String(document(onlyTLS(args.Settings))),
+		Bucket: bucket.ID(), Policy: pulumi.String(document(onlyTLS(settings))),
 	}, after(ownership)...)
 	return bucket, err
 }
@@ -240,7 +237,8 @@ func keepVersions(
 func onlyTLS(settings StorageSettings) config.Policy {
 	bucket := fmt.Sprintf("arn:%s:s3:::%s", partitionOf(settings.Region), settings.Bucket)
 	return config.Policy{Version: config.PolicyVersion, Statement: []config.Statement{{
-		Sid: "OnlyTLS", Effect: "Deny", Principal: map[string]string{"AWS": "*"}, Action: []string{"s3:*"}, Resource: []string{bucket, bucket + "/*"},
+		Sid: "OnlyTLS", Effect: "Deny", Principal: map[string]string{"AWS": "*"},
+		Action: []string{"s3:*"}, Resource: []string{bucket, bucket + "/*"},
 		Condition: map[string]map[string]string{"Bool": {"aws:SecureTransport": "false"}},
 	}}}
 }

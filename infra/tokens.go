@@ -48,7 +48,7 @@ func readTokens(ctx *pulumi.Context) ([]config.AccessToken, []error) {
 		case err != nil:
 			faults = append(faults, err)
 		case taken:
-			faults = append(faults, fmt.Errorf("tokens.%s is the token of %s too, who would still get in by it once taken out", name, other))
+			faults = append(faults, fmt.Errorf("tokens.%s is the token of %s too: revoking one would leave it valid", name, other))
 		default:
 			holder[token.Hash] = name
 			tokens = append(tokens, token)
@@ -67,7 +67,8 @@ func readToken(name string, entry json.RawMessage) (config.AccessToken, error) {
 		if strings.Contains(name, "prima_") { // somebody took the one for the other
 			name = "(hidden)"
 		}
-		return config.AccessToken{}, fmt.Errorf("tokens: the name %q must be 1 to 63 lower-case letters, digits or hyphens, with no hyphen at its ends", name)
+		return config.AccessToken{}, fmt.Errorf("tokens: the name %q must be 1 to 63 lower-case letters, digits or hyphens, "+
+			"with no hyphen at its ends", name)
 	}
 	var settings tokenSettings
 	decoder := json.NewDecoder(bytes.NewReader(entry))
@@ -80,7 +81,8 @@ func readToken(name string, entry json.RawMessage) (config.AccessToken, error) {
 		return config.AccessToken{}, fmt.Errorf("tokens.%s.scope must be read, write or read+write", name)
 	}
 	if !config.IsToken(settings.Token) {
-		return config.AccessToken{}, fmt.Errorf("tokens.%s.token must be as task token makes it: a password of one's own can be found from its hash", name)
+		return config.AccessToken{}, fmt.Errorf("tokens.%s.token must be as task token makes it, because a chosen password "+
+			"can be found from its hash", name)
 	}
 	return config.AccessToken{Name: name, Read: read, Write: write, Hash: config.HashToken(settings.Token)}, nil
 }

@@ -1,5 +1,5 @@
-// Package charts holds the Helm charts of the system and, as Go structs, their values: [PrimaAPI],
-// [LocalStack] and [Namespaces].
+// Package charts holds the Helm charts of the system and, as Go structs, the values of two: [PrimaAPI]
+// and [Namespaces].
 //
 // The Pulumi program imports this package, so that it imports next to nothing itself.
 package charts

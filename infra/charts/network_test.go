@@ -131,7 +131,7 @@ func TestEmulatorIsCutOff(t *testing.T) {
 	in, out := rules(t, "localstack", v, "")
 	assert.Equal(t, []string{"TCP http everybody"}, in)
 	assert.Equal(t, []string{toDNS}, out)
-	v.AuthToken = "token"
+	v["authToken"] = "token"
 	_, out = rules(t, "localstack", v, "")
 	assert.Equal(t, []string{toDNS, toAWS}, out)
 }

@@ -80,7 +80,7 @@ func TestChangesRollOut(t *testing.T) {
 	}
 	emulator := func(token string) corev1.PodTemplateSpec {
 		v := localStack()
-		v.AuthToken = token
+		v["authToken"] = token
 		list := objectsOf(t, "localstack", v)
 		assert.Equal(t, token, string(one[*corev1.Secret](t, list).Data["LOCALSTACK_AUTH_TOKEN"]))
 		return one[*appsv1.Deployment](t, list).Spec.Template

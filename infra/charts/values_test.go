@@ -58,8 +58,8 @@ func localAPI() charts.PrimaAPI {
 	return v
 }
 
-func localStack() charts.LocalStack {
-	return charts.LocalStack{Image: "localstack/localstack:4.14.0", NodePort: 31566}
+func localStack() map[string]any {
+	return map[string]any{"image": "localstack/localstack:4.14.0", "nodePort": 31566}
 }
 
 // fullAPI is the values of testdata/prima-api.full.values.yaml, merged into the defaults by Helm.
