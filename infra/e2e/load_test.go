@@ -79,7 +79,7 @@ func newLoad(t *testing.T, url, token string) *load {
 func newClient(t *testing.T, url, token string, transport http.RoundTripper) *client.ClientWithResponses {
 	t.Helper()
 	api, err := client.New(url, client.WithToken(token),
-		client.WithHTTPClient(&http.Client{Transport: transport, Timeout: 30 * time.Second}))
+		client.WithHTTPClient(&http.Client{Transport: transport, Timeout: time.Minute}))
 	require.NoError(t, err)
 	return api
 }
