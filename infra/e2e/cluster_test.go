@@ -34,8 +34,9 @@ const (
 func output(ctx context.Context, stdin, name string, args ...string) (string, error) {
 	c := exec.CommandContext(ctx, name, args...)
 	c.Dir = root
-	c.Env = append(os.Environ(), "PULUMI_STACK="+stack, "PULUMI_SKIP_UPDATE_CHECK=true",
-		"PULUMI_CONFIG_PASSPHRASE="+os.Getenv("PULUMI_CONFIG_PASSPHRASE")) // empty if it is not set
+	// What the shell has is another project's.
+	c.Env = append(os.Environ(), "PULUMI_STACK="+stack, "PULUMI_CONFIG_PASSPHRASE=", "PULUMI_BACKEND_URL=",
+		"PULUMI_SKIP_UPDATE_CHECK=true")
 	c.Stdin = strings.NewReader(stdin)
 	var stderr bytes.Buffer
 	c.Stderr = &stderr
