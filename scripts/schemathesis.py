@@ -1,6 +1,5 @@
-"""What Schemathesis cannot learn from the description: images, and what is no failure, with the reason."""
+"""What the description cannot tell Schemathesis: images, and which failures are none."""
 
-import os
 import re
 
 import schemathesis
@@ -12,39 +11,27 @@ for media_type in ["image/png", "image/jpeg", "image/gif", "image/webp"]:
     schemathesis.openapi.media_type(media_type, FACE)
 schemathesis.openapi.format("binary", FACE)
 
-CREATE = ("POST /user", "POST /users")
-# The code of a failure, the operations, what the message, the response or the request holds, and why it is none.
+# The code of a failure, its operations, and what the message, the response or the request holds. ST201 is a response
+# that should have been a refusal, ST202 a refusal that should have been a success, ST302 a user who should be there.
 ACCEPTED = [
-    # A cursor is made by the API and has a checksum. A pattern cannot say so.
-    ("ST202", ("GET /users",), rb"Invalid 'cursor'"),
+    # A cursor has a checksum, and an entity tag that is made up names no image.
+    ("ST202", "GET /users", rb"Invalid 'cursor'"),
+    ("ST202", "(PUT|DELETE) .*/avatar", rb"Precondition failed"),
     # Schemathesis sends the key of the example with several bodies. The API must refuse that.
-    ("ST202", CREATE, rb"Idempotency-Key was used with other content"),
-    # Which invisible characters a name may have depends on those around them. The pattern does not say so.
-    ("ST202", (*CREATE, "PATCH /users/{id}"), rb"Invalid 'name'"),
-    # White space around a name does not count. The description says so, and maxLength cannot.
-    ("ST201", (*CREATE, "PATCH /users/{id}"), rb"in body - violates `maxLength` at [^\n]*/name/"),
-    # An entity tag that is made up names no image.
-    ("ST202", ("PUT /users/{id}/avatar", "DELETE /users/{id}/avatar"), rb"Precondition failed"),
-    # A body of any type is an image if its content is one. These are JSON, YAML or XML.
-    ("ST202", ("PUT /users/{id}/avatar",), rb"Avatar is not an image"),
-    # Schemathesis makes forms of */* too, which have no part.
-    ("ST202", ("PUT /users/{id}/avatar",), rb'(?s)Invalid form(?!.*; name="avatar")'),
+    ("ST202", "POST .*", rb"Idempotency-Key was used with other content"),
+    # A pattern cannot say which invisible characters a name may have, nor that white space around it does not count.
+    ("ST202", "(POST|PATCH) .*", rb"Invalid 'name'"),
+    ("ST201", "(POST|PATCH) .*", rb"in body - violates `maxLength` at [^\n]*/name/"),
+    # Schemathesis sends JSON, YAML and XML as images, and forms without a part.
+    ("ST202", "PUT .*/avatar", rb"Avatar is not an image"),
+    ("ST202", "PUT .*/avatar", rb'(?s)Invalid form(?!.*; name="avatar")'),
     # Schemathesis puts control characters into the header of a part. RFC 9110 and RFC 5322 have no such header.
-    ("ST202", (*CREATE, "PUT /users/{id}/avatar"), rb'Content-Disposition: [^\r\n]*[\x00-\x1f\x7f]'),
+    ("ST202", "(POST|PUT) .*", rb"Content-Disposition: [^\r\n]*[\x00-\x1f\x7f]"),
     # Schemathesis expects every new user to have an avatar.
-    ("ST302", ("GET /users/{id}/avatar", "DELETE /users/{id}/avatar"), rb"Avatar not found"),
-    # Parameters that are not described are ignored. Schemathesis knows, but not beside an integer.
-    ("ST201", ("GET /users",), rb"in query - object with unexpected properties"),
+    ("ST302", "(GET|DELETE) .*/avatar", rb"Avatar not found"),
+    # The API ignores parameters that are not described. Schemathesis does not know beside an integer.
+    ("ST201", "GET /users", rb"in query - object with unexpected properties"),
 ]
-
-
-@schemathesis.hook
-def before_load_schema(context, raw_schema):
-    """Takes out that a token is optional. It is in a deployment that is open, and not in the one that is tested."""
-    for path in raw_schema["paths"].values() if os.environ.get("TOKEN_REQUIRED") else []:
-        for operation in path.values():
-            if isinstance(operation, dict) and {} in operation.get("security", []):
-                operation["security"].remove({})
 
 
 @schemathesis.hook
@@ -52,6 +39,6 @@ def filter_failure(context, failure, case, response):
     body = response.request.body or b""
     text = b"\n".join([failure.message.encode(), response.content, body if isinstance(body, bytes) else body.encode()])
     return not any(
-        failure.code == code and case.operation.label in operations and re.search(pattern, text)
+        failure.code == code and re.fullmatch(operations, case.operation.label) and re.search(pattern, text)
         for code, operations, pattern in ACCEPTED
     )

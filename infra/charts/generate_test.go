@@ -104,8 +104,8 @@ func addContract(s *jsonschema.Schema) {
 			runtime.Properties.Set(v.Variable, &jsonschema.Schema{Type: "string", Description: description})
 		}
 	}
-	s.Properties.Value("access").Properties.Value("tokens").Items.Pattern =
-		`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?:(read|write|read[+]write):[0-9a-f]{64}$`
+	tokens := s.Properties.Value("access").Properties.Value("tokens")
+	tokens.Items.Pattern = `^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?:(read|write|read[+]write):[0-9a-f]{64}$`
 }
 
 // schemaOf makes a schema of a setting. What gets past it the API refuses when it starts.

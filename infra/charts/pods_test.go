@@ -112,7 +112,7 @@ func TestMemory(t *testing.T) {
 	for _, r := range []charts.Resources{openAPI().Resources, openAPI().Sweep.Resources} {
 		assert.LessOrEqual(t, bytesOf(r.Requests.Memory), bytesOf(r.Limits.Memory))
 	}
-	assert.EqualValues(t, config.Default().RequestMemory, bytesOf(v.Config["REQUEST_MEMORY"]), "read as the API reads it")
+	assert.InDelta(t, float64(config.Default().RequestMemory), bytesOf(v.Config["REQUEST_MEMORY"]), 0, "read as the API reads it")
 }
 
 // Ensure the sweep runs as the API does, but for the callers that are let in, its memory and its identity.

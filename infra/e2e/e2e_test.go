@@ -1,242 +1,343 @@
 //go:build e2e
 
-// Package e2e tests the deployed system from outside: whatever the current Pulumi stack is. Run it with
-// task e2e, after task up.
+// Package e2e tests the local stack from outside. Run it with task e2e, after task up.
 package e2e_test
 
 import (
-	"context"
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
-	"slices"
+	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"sigs.k8s.io/yaml"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
 
 	"prima.internal/app/apitest"
 	"prima.internal/app/client"
+	"prima.internal/app/config"
 )
 
-// root is the folder of Pulumi.yaml.
-const root = "../.."
+// A system is what the stack has brought up. The fields in capitals are its outputs.
+type system struct {
+	URL, IngressURL, Namespace, Bucket string
 
-// outputs of the stack.
-type outputs struct {
-	URL, IngressURL, Namespace, Version, LocalstackEndpoint, Table, Bucket string
+	load               *load
+	token, read, write string // access tokens, which changedSettings puts into force
+	autoscaling        autoscalingv2.HorizontalPodAutoscalerSpec
 }
 
-// TestSystem is one test, because its parts follow each other: they change the one system that there is.
+func deployed(t *testing.T) *system {
+	t.Helper()
+	s := &system{token: config.NewToken(), read: config.NewToken(), write: config.NewToken()}
+	require.NoError(t, json.Unmarshal([]byte(pulumi(t, "stack", "output", "--json")), s), "is there a stack? Run task up")
+	require.NotEmpty(t, s.URL, "the stack has no NodePort")
+	require.NotEmpty(t, s.IngressURL, "the stack has no Ingress")
+	s.autoscaling = s.autoscaler(t).Spec
+	return s
+}
+
+// TestSystem is one test, because its parts change the one system that there is, one after the other.
 //
 //nolint:paralleltest // for the same reason
 func TestSystem(t *testing.T) {
-	out := stackOutputs(t)
-	require.NotEmpty(t, out.URL, "the stack has no NodePort")
-
-	// Ensure the API keeps its contract, straight and through the Ingress.
-	straight := apitest.Options{}
-	t.Run("the contract over the NodePort", func(t *testing.T) { apitest.Run(t, out.URL, straight) })
-	if out.IngressURL != "" {
-		t.Run("the contract over the Ingress", func(t *testing.T) {
-			options := apitest.Options{Proxied: true, Address: ingressAddress(t, out)}
-			if !keepsHost(t, out.IngressURL, options.Address) {
-				// Then the API cannot know what it is called by, and is told: see the README.
-				options.PublicURL = out.IngressURL
-				before := podNames(t, out)
-				pulumi(t, "up", "--yes", "--skip-preview", "--config-file", settings(t, "PUBLIC_BASE_URL", out.IngressURL))
-				requireGone(t, out, before)
-				defer pulumi(t, "up", "--yes", "--skip-preview")
-			}
-			apitest.Run(t, out.IngressURL, options)
-		})
+	s := deployed(t)
+	s.load = newLoad(t, s.URL, s.token)
+	for _, part := range []struct {
+		name string
+		test func(*testing.T)
+	}{
+		{"the contract over the NodePort", s.contract},
+		{"a second update is empty", s.secondUpdate},
+		{"the autoscaler has metrics", s.autoscalerMetrics},
+		{"changed settings", s.changedSettings},
+		{"the contract with tokens over the Ingress", s.contractOverIngress},
+		{"settings changed back", s.settingsBack},
+		{"a rolling restart", s.rollingRestart},
+		{"five pods and two again", s.scaling},
+		{"evicted pods", s.evictedPods},
+		{"a killed pod", s.killedPod},
+		{"uploads at once", s.uploads},
+		{"the sweep", s.sweep},
+		{"LocalStack away, and its data lost", s.localStackAway},
+		{"the contract again", s.contract},
+	} {
+		t.Run(part.name, part.test)
 	}
-
-	// Ensure nothing changed is an empty update.
-	t.Run("a second update is empty", func(t *testing.T) {
-		report := pulumi(t, "up", "--yes", "--skip-preview", "--expect-no-changes")
-		assert.NotContains(t, report, "updated", report)
-	})
-
-	// Ensure the API server accepts every object of the charts, and knows every field of them.
-	t.Run("the charts pass a server dry-run", func(t *testing.T) {
-		for _, chart := range []string{"namespaces", "localstack", "prima-api"} {
-			for _, values := range []string{"default", "local"} {
-				file := fmt.Sprintf("infra/charts/testdata/%s.%s.golden.yaml", chart, values)
-				if _, err := os.Stat(root + "/" + file); os.IsNotExist(err) {
-					continue
-				}
-				kubectl(t, "apply", "--dry-run=server", "--validate=strict", "-f", file)
-			}
-		}
-	})
-
-	// Ensure autoscaling has something to go by.
-	t.Run("the autoscaler has metrics", func(t *testing.T) {
-		require.Eventually(t, func() bool {
-			var hpa struct {
-				Status struct {
-					CurrentMetrics []struct {
-						Resource struct {
-							Name    string
-							Current struct{ AverageUtilization *int }
-						}
-					}
-				}
-			}
-			read(t, &hpa, "get", "hpa", "prima-api", "-n", out.Namespace, "-o", "json")
-			with := 0
-			for _, m := range hpa.Status.CurrentMetrics {
-				if m.Resource.Current.AverageUtilization != nil {
-					with++
-				}
-			}
-			return with == 2
-		}, 3*time.Minute, 2*time.Second, "cpu and memory")
-	})
-
-	// Ensure a changed setting rolls out, and that no request fails for it.
-	t.Run("a changed setting rolls out without a failed request", func(t *testing.T) {
-		w := newWorkload(t, out.URL)
-		w.rate = 100
-		defer w.remove(t)
-		w.seed(t)
-		before := podNames(t, out)
-		load := w.start(t, "changed setting")
-		pulumi(t, "up", "--yes", "--skip-preview", "--config-file", settings(t, "LOG_LEVEL", "debug"))
-		pulumi(t, "up", "--yes", "--skip-preview")
-		load.stop()
-		load.assertUnharmed(t)
-		assert.Greater(t, w.requests, 100)
-		w.verify(t)
-		requireGone(t, out, before)
-	})
-
-	// Ensure the sweep, whose time is the night, does its work in the cluster.
-	t.Run("the sweep of avatars that no user names", func(t *testing.T) {
-		kubectl(t, "create", "job", "sweep-e2e", "-n", out.Namespace, "--from=cronjob/prima-api-sweep")
-		defer kubectl(t, "delete", "job", "sweep-e2e", "-n", out.Namespace, "--wait")
-		kubectl(t, "wait", "job", "sweep-e2e", "-n", out.Namespace, "--for=condition=complete", "--timeout=2m")
-		assert.Contains(t, kubectl(t, "logs", "job/sweep-e2e", "-n", out.Namespace), " images in "+out.Bucket)
-	})
-
-	// Ensure a LocalStack that has lost everything is repaired by the next task up.
-	t.Run("LocalStack loses its data", func(t *testing.T) {
-		kubectl(t, "delete", "pod", "-n", "localstack", "--all", "--wait")
-		kubectl(t, "rollout", "status", "-n", "localstack", "deployment", "--timeout=5m")
-		require.Eventually(t, func() bool { return status(out.URL+"/readyz") == http.StatusServiceUnavailable }, time.Minute, time.Second, "readiness names what is missing")
-		run(t, root+"/scripts/stack", "up")
-		require.Eventually(t, func() bool { return status(out.URL+"/readyz") == http.StatusOK }, time.Minute, time.Second)
-	})
-	t.Run("the contract again", func(t *testing.T) { apitest.Run(t, out.URL, straight) })
 }
 
-// TestDestroy takes the system away, and is for the end: task e2e runs it with E2E_DESTROY set.
+// Ensure the API keeps its contract.
+func (s *system) contract(t *testing.T) {
+	apitest.Run(t, s.URL, apitest.Options{Large: true})
+}
+
+// Ensure an update is empty if nothing has changed.
+func (*system) secondUpdate(t *testing.T) {
+	pulumi(t, "up", "--yes", "--skip-preview", "--expect-no-changes")
+}
+
+// Ensure the autoscaler knows how much processor time and memory the pods use.
+func (s *system) autoscalerMetrics(t *testing.T) {
+	await(t, 3*time.Minute, "cpu and memory", func() bool {
+		known := 0
+		for _, metric := range s.autoscaler(t).Status.CurrentMetrics {
+			if metric.Resource != nil && metric.Resource.Current.AverageUtilization != nil {
+				known++
+			}
+		}
+		return known == 2
+	})
+}
+
+// Ensure changed settings roll out without a failed request, tokens among them: clients that have one are
+// served before, while and after everybody needs one.
+func (s *system) changedSettings(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "settings.yaml")
+	data, err := os.ReadFile(filepath.Join(root, "Pulumi."+stack+".yaml"))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(file, data, 0o600))
+	set := func(path, value string, options ...string) {
+		pulumi(t, append([]string{"config", "set", "--config-file", file, "--path", path, value}, options...)...)
+	}
+	// Not every Ingress passes on the host that it was asked for.
+	set("api.config.PUBLIC_BASE_URL", s.IngressURL)
+	set("api.access", "token")
+	for scope, token := range map[string]string{"read+write": s.token, "read": s.read, "write": s.write} {
+		holder := "tokens." + strings.ReplaceAll(scope, "+", "")
+		set(holder+".token", token, "--secret")
+		set(holder+".scope", scope)
+	}
+	s.load.during(t, s.URL, s.token, func() {
+		pulumi(t, "up", "--yes", "--skip-preview", "--config-file", file)
+		s.settled(t)
+	})
+	s.load.assertUnharmed(t)
+}
+
+// Ensure the API keeps its contract through the Ingress, and where everybody needs a token.
+func (s *system) contractOverIngress(t *testing.T) {
+	u, err := url.Parse(s.IngressURL)
+	require.NoError(t, err)
+	apitest.Run(t, s.IngressURL, apitest.Options{
+		PublicURL: s.IngressURL, Token: s.token, ReadToken: s.read, WriteToken: s.write, Proxied: true,
+		// Browsers and curl take a name below localhost for this machine. Go does not.
+		Address: net.JoinHostPort("127.0.0.1", u.Port()),
+	})
+}
+
+// Ensure settings that are changed back roll out without a failed request too.
+func (s *system) settingsBack(t *testing.T) {
+	s.load.during(t, s.URL, s.token, func() {
+		pulumi(t, "up", "--yes", "--skip-preview")
+		s.settled(t)
+	})
+	s.load.assertUnharmed(t)
+	assert.Equal(t, http.StatusOK, status(s.URL+config.PathUsers+"?limit=1"), "everybody is let in again")
+}
+
+// Ensure a rolling restart fails no request, and tells clients to leave the connections that end.
+func (s *system) rollingRestart(t *testing.T) {
+	s.load.during(t, s.URL, s.token, func() {
+		kubectl(t, "rollout", "restart", "deployment", deployment, "-n", s.Namespace)
+		s.settled(t)
+	})
+	s.load.assertUnharmed(t)
+	assert.Positive(t, s.load.closing)
+}
+
+func (s *system) autoscaler(t *testing.T) (hpa autoscalingv2.HorizontalPodAutoscaler) {
+	t.Helper()
+	get(t, &hpa, "hpa", deployment, "-n", s.Namespace)
+	return hpa
+}
+
+// scale has the autoscaler keep this number of pods, waits for them and returns them.
+func (s *system) scale(t *testing.T, number int32) (pods []corev1.Pod) {
+	t.Helper()
+	s.bound(t, number, number)
+	await(t, 3*time.Minute, fmt.Sprint(number, " pods"), func() bool {
+		pods = s.settled(t)
+		return len(pods) == int(number)
+	})
+	return pods
+}
+
+// unscale gives the autoscaler its own bounds again.
+func (s *system) unscale(t *testing.T) {
+	t.Helper()
+	s.bound(t, *s.autoscaling.MinReplicas, s.autoscaling.MaxReplicas)
+}
+
+func (s *system) bound(t *testing.T, least, most int32) {
+	t.Helper()
+	kubectl(t, "patch", "hpa", deployment, "-n", s.Namespace, "--type", "merge",
+		"-p", fmt.Sprintf(`{"spec":{"minReplicas":%d,"maxReplicas":%d}}`, least, most))
+}
+
+// Ensure pods that the autoscaler adds and takes away fail no request.
+func (s *system) scaling(t *testing.T) {
+	defer s.unscale(t)
+	s.scale(t, 2) // the load may have added some
+	s.load.during(t, s.URL, s.token, func() {
+		s.scale(t, 5)
+		time.Sleep(lead)
+		s.scale(t, 2)
+	})
+	s.load.assertUnharmed(t)
+	assert.Positive(t, s.load.closing)
+}
+
+// Ensure the eviction of every pod, as when a node is drained, fails no request, and that the second is
+// refused until the first is replaced.
+func (s *system) evictedPods(t *testing.T) {
+	evict := func(pod string) error {
+		eviction := fmt.Sprintf(`{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":%q,"namespace":%q}}`,
+			pod, s.Namespace)
+		path := fmt.Sprintf("/api/v1/namespaces/%s/pods/%s/eviction", s.Namespace, pod)
+		_, err := output(t.Context(), eviction, "kubectl", "--context", kubeContext, "create", "--raw", path, "-f", "-")
+		return err
+	}
+	defer s.unscale(t)
+	pods := s.scale(t, 2)
+	refused := 0
+	s.load.during(t, s.URL, s.token, func() {
+		require.NoError(t, evict(pods[0].Name))
+		await(t, 2*time.Minute, "the second pod is evicted", func() bool {
+			err := evict(pods[1].Name)
+			if err != nil {
+				require.ErrorContains(t, err, "TooManyRequests")
+				refused++
+			}
+			return err == nil
+		})
+		s.settled(t)
+	})
+	s.load.assertUnharmed(t)
+	assert.Positive(t, refused, "the disruption budget holds the second")
+}
+
+// Ensure a pod that is killed costs no more than the requests that it holds, and no user who was
+// acknowledged.
+func (s *system) killedPod(t *testing.T) {
+	pods := s.settled(t)
+	var killed time.Time
+	s.load.during(t, s.URL, s.token, func() {
+		killed = time.Now()
+		kubectl(t, "delete", "pod", pods[0].Name, "-n", s.Namespace, "--grace-period=0", "--force")
+		s.settled(t)
+		time.Sleep(10 * time.Second) // the container may outlive its pod
+	})
+	assert.LessOrEqual(t, len(s.load.failures), keeping+renewing, "%v", s.load.failures)
+	for _, f := range s.load.failures {
+		assert.WithinDuration(t, killed, f.began, 10*time.Second, f.err)
+	}
+}
+
+// Ensure more uploads at once than the pods have memory for all succeed, if those that are told to come again
+// do, and that no container is killed for its memory.
+func (s *system) uploads(t *testing.T) {
+	const clients = 200
+	defer s.unscale(t)
+	before := s.scale(t, 2)
+	contentType, body := apitest.Form(apitest.Field("name", "Upload"), apitest.Field("email", "upload@example.com"),
+		apitest.File("avatar", "a.png", apitest.PaddedPNG(5<<20)))
+	var refused atomic.Int64
+	upload := func(api *client.ClientWithResponses) error {
+		for end := time.Now().Add(5 * time.Minute); time.Now().Before(end); {
+			made, err := api.CreateUserWithBodyWithResponse(t.Context(), nil, contentType, bytes.NewReader(body))
+			if wait := comeAgain(err); wait > 0 {
+				refused.Add(1)
+				time.Sleep(wait)
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			_, err = api.DeleteUserWithResponse(t.Context(), made.JSON201.ID) // LocalStack keeps it in memory
+			return err
+		}
+		return errors.New("refused for five minutes")
+	}
+	began := time.Now()
+	var all sync.WaitGroup
+	for range clients {
+		all.Go(func() {
+			transport := new(http.Transport)
+			defer transport.CloseIdleConnections()
+			assert.NoError(t, upload(newClient(t, s.URL, s.token, transport)))
+		})
+	}
+	all.Wait()
+	t.Logf("figure: %d uploads of 5 MiB at once to 2 pods: all created within %s, %d responses were 503",
+		clients, time.Since(began).Round(100*time.Millisecond), refused.Load())
+	s.assertNoRestarts(t, before)
+}
+
+// comeAgain returns the Retry-After of a 503, 0 of everything else.
+func comeAgain(err error) time.Duration {
+	if e, ok := errors.AsType[*client.Error](err); ok && e.Status == http.StatusServiceUnavailable {
+		return e.RetryAfter
+	}
+	return 0
+}
+
+// Ensure the sweep, which is scheduled for the night, does its work in the cluster.
+func (s *system) sweep(t *testing.T) {
+	const job = "sweep-e2e"
+	kubectl(t, "create", "job", job, "-n", s.Namespace, "--from=cronjob/prima-api-sweep")
+	defer kubectl(t, "delete", "job", job, "-n", s.Namespace, "--wait")
+	kubectl(t, "wait", "job", job, "-n", s.Namespace, "--for=condition=complete", "--timeout=2m")
+	assert.Contains(t, kubectl(t, "logs", "job/"+job, "-n", s.Namespace), " images in "+s.Bucket)
+}
+
+// Ensure the API outlives an outage of LocalStack and says so in time, is not ready when LocalStack is back
+// without its data, and is repaired by task up.
+func (s *system) localStackAway(t *testing.T) {
+	const away = 45 * time.Second // longer than a liveness probe may fail
+	before := s.settled(t)
+	kubectl(t, "scale", "deployment", "localstack", "-n", "localstack", "--replicas=0")
+	kubectl(t, "wait", "pod", "-n", "localstack", "--all", "--for=delete", "--timeout=2m")
+	for end := time.Now().Add(away); time.Now().Before(end); time.Sleep(time.Second) {
+		began := time.Now()
+		_, err := s.load.api.ListUsersWithResponse(t.Context(), nil)
+		require.Positive(t, comeAgain(err), "%v", err)
+		assert.Less(t, time.Since(began), config.Default().RequestTimeout+time.Second)
+		assert.Equal(t, http.StatusOK, status(s.URL+config.PathHealth))
+		assert.Equal(t, http.StatusOK, status(s.URL+config.PathReady))
+	}
+	s.assertNoRestarts(t, before)
+
+	kubectl(t, "scale", "deployment", "localstack", "-n", "localstack", "--replicas=1")
+	kubectl(t, "rollout", "status", "deployment", "localstack", "-n", "localstack", "--timeout=5m")
+	await(t, time.Minute, "no pod is ready", func() bool { return status(s.URL+config.PathReady) != http.StatusOK })
+	run(t, "scripts/stack", "up")
+	await(t, time.Minute, "the API is ready", func() bool { return status(s.URL+config.PathReady) == http.StatusOK })
+}
+
+// Ensure task down leaves nothing in the cluster. It runs after TestSystem if E2E_DESTROY is set.
 //
 //nolint:paralleltest // there is one system
 func TestDestroy(t *testing.T) {
 	if os.Getenv("E2E_DESTROY") == "" {
-		return
+		t.Skip("E2E_DESTROY is not set")
 	}
-	out := stackOutputs(t)
-	run(t, root+"/scripts/stack", "down")
+	s := deployed(t)
+	run(t, "scripts/stack", "down")
 	namespaces := kubectl(t, "get", "namespaces", "-o", "name")
-	assert.NotContains(t, namespaces, out.Namespace)
+	assert.NotContains(t, namespaces, s.Namespace)
 	assert.NotContains(t, namespaces, "localstack")
-	assert.Empty(t, strings.TrimSpace(kubectl(t, "get", "all,configmaps,secrets,networkpolicies,poddisruptionbudgets", "-A", "-l", "app.kubernetes.io/name in (prima-api, localstack)", "-o", "name")))
-}
-
-func stackOutputs(t *testing.T) outputs {
-	t.Helper()
-	var out outputs
-	require.NoError(t, json.Unmarshal([]byte(pulumi(t, "stack", "output", "--json")), &out), "is there a stack? Run task up")
-	return out
-}
-
-func pulumi(t *testing.T, args ...string) string {
-	t.Helper()
-	return run(t, "pulumi", args...)
-}
-
-// podNames returns the pods of the API that run, as pod/<name>.
-func podNames(t *testing.T, out outputs) []string {
-	t.Helper()
-	return strings.Fields(kubectl(t, "get", "pods", "-n", out.Namespace, "-l", selector, "--field-selector", "status.phase=Running", "-o", "name"))
-}
-
-// requireGone waits until pods have ended: for a while after a rollout they still serve.
-func requireGone(t *testing.T, out outputs, pods []string) {
-	t.Helper()
-	require.NotEmpty(t, pods)
-	require.Eventually(t, func() bool {
-		now := podNames(t, out)
-		return !slices.ContainsFunc(pods, func(pod string) bool { return slices.Contains(now, pod) })
-	}, 2*time.Minute, time.Second, "%v", pods)
-}
-
-// ingressAddress returns where the Ingress is connected to. Browsers and curl know by themselves that a name below
-// localhost is this machine; Go does not.
-func ingressAddress(t *testing.T, out outputs) string {
-	t.Helper()
-	u, err := url.Parse(out.IngressURL)
-	require.NoError(t, err)
-	return net.JoinHostPort("127.0.0.1", u.Port())
-}
-
-// keepsHost reports whether what is called at the address passes on the Host that it was sent.
-func keepsHost(t *testing.T, base, address string) bool {
-	t.Helper()
-	through := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, address)
-	}}}
-	defer through.CloseIdleConnections()
-	api, err := client.New(base, client.WithHTTPClient(through))
-	require.NoError(t, err)
-	created, err := api.CreateUserWithResponse(t.Context(), nil, client.NewUser{Name: "e2e", Email: "e2e@example.com"})
-	require.NoError(t, err)
-	_, err = api.DeleteUserWithResponse(t.Context(), created.JSON201.ID)
-	require.NoError(t, err)
-	return strings.HasPrefix(created.Headers201.Location, base+"/")
-}
-
-// settings returns a copy of the stack's settings with one setting of the API changed.
-func settings(t *testing.T, variable, value string) string {
-	t.Helper()
-	stack := strings.TrimSpace(pulumi(t, "stack", "--show-name"))
-	data, err := os.ReadFile(fmt.Sprintf("%s/Pulumi.%s.yaml", root, stack))
-	require.NoError(t, err)
-	var all map[string]any
-	require.NoError(t, yaml.UnmarshalStrict(data, &all))
-	within := all
-	for _, name := range []string{"config", "prima-api:api", "config"} {
-		next, ok := within[name].(map[string]any)
-		if !ok {
-			require.Nil(t, within[name], "%s of Pulumi.%s.yaml", name, stack)
-			next = map[string]any{}
-			within[name] = next
-		}
-		within = next
-	}
-	require.NotEqual(t, value, within[variable], "it is to change")
-	within[variable] = value
-	changed, err := yaml.Marshal(all)
-	require.NoError(t, err)
-	file := t.TempDir() + "/settings.yaml"
-	require.NoError(t, os.WriteFile(file, changed, 0o600))
-	return file
-}
-
-func status(url string) int {
-	response, err := http.Get(url)
-	if err != nil {
-		return 0
-	}
-	defer response.Body.Close()
-	return response.StatusCode
+	left := kubectl(t, "get", "all,configmaps,secrets,networkpolicies,poddisruptionbudgets", "-A",
+		"-l", "app.kubernetes.io/name in (prima-api, localstack)", "-o", "name")
+	assert.Empty(t, strings.TrimSpace(left))
 }

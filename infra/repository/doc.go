@@ -1,3 +1,2 @@
-// Package repository holds tests of what is around the code: that documents name what exists, that tools have one
-// version wherever they are named, and that workflows may do no more than they must.
+// Package repository holds tests of what is around the code: links in documents, and versions of tools.
 package repository
