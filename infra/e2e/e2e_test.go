@@ -118,6 +118,7 @@ func (s *system) changedSettings(t *testing.T) {
 		set(holder+".token", token, "--secret")
 		set(holder+".scope", scope)
 	}
+	s.load.tokensChange = true
 	s.load.during(t, s.URL, s.token, func() {
 		pulumi(t, "up", "--yes", "--skip-preview", "--config-file", file)
 		s.settled(t)
@@ -143,6 +144,7 @@ func (s *system) settingsBack(t *testing.T) {
 		s.settled(t)
 	})
 	s.load.assertUnharmed(t)
+	s.load.tokensChange, s.load.lastKey = false, ""
 	assert.Equal(t, http.StatusOK, status(s.URL+config.PathUsers+"?limit=1"), "everybody is let in again")
 }
 
