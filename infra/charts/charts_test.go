@@ -204,6 +204,23 @@ func TestMap(t *testing.T) {
 	assert.ErrorContains(t, err, "values of a chart")
 }
 
+// Ensure values over the defaults are merged as Helm merges them.
+func TestMerge(t *testing.T) {
+	t.Parallel()
+	given := map[string]any{
+		"service":       map[string]any{"type": "NodePort", "annotations": map[string]any{"a": "b"}},
+		"networkPolicy": map[string]any{"dns": []any{map[string]any{"ipBlock": map[string]any{"cidr": "192.0.2.53/32"}}}},
+		"access":        map[string]any{"mode": "open"},
+	}
+	v, err := charts.PrimaAPIWith(given)
+	require.NoError(t, err)
+	files, err := renderAs(load(t, "prima-api"), "prima-api", given)
+	require.NoError(t, err)
+	assert.Equal(t, files, render(t, "prima-api", v))
+	_, err = charts.PrimaAPIWith(map[string]any{"servise": map[string]any{}})
+	assert.ErrorContains(t, err, "servise")
+}
+
 // Ensure what the program sets are values of the charts, that the Service has the port of which the
 // program tells the API, and that an emulator is replaced in time and never has a second one beside it.
 func TestSmallCharts(t *testing.T) {
