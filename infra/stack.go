@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net"
@@ -154,13 +153,7 @@ func defaultStack(name string) Stack {
 
 // chartValues returns the chart's defaults with api.values over them.
 func (s Stack) chartValues() (charts.PrimaAPI, error) {
-	values := charts.DefaultPrimaAPI()
-	data, err := json.Marshal(s.API.Values)
-	if err != nil {
-		return values, err
-	}
-	err = json.Unmarshal(data, &values)
-	return values, err
+	return charts.PrimaAPIWith(s.API.Values)
 }
 
 // apiConfig returns the API's configuration: the contract's defaults, api.config, the callers and the storage.

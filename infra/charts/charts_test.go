@@ -188,19 +188,27 @@ func TestLint(t *testing.T) {
 	}
 }
 
-// Ensure a list that is nil leaves the chart's default, and one that is empty takes its place.
-func TestMap(t *testing.T) {
+// Ensure values are merged with the defaults as Helm merges them, and that a list that is nil leaves the default.
+func TestMerge(t *testing.T) {
 	t.Parallel()
-	v := tokenAPI()
+	given := map[string]any{
+		"service":        map[string]any{"type": "NodePort", "annotations": map[string]any{"a": "b"}},
+		"networkPolicy":  map[string]any{"dns": []any{map[string]any{"ipBlock": map[string]any{"cidr": "192.0.2.53/32"}}}},
+		"access":         map[string]any{"mode": "open"},
+		"topologySpread": []any{},
+	}
+	v, err := charts.PrimaAPIWith(given)
+	require.NoError(t, err)
+	files, err := renderAs(load(t, "prima-api"), "prima-api", given)
+	require.NoError(t, err)
+	assert.Equal(t, files, render(t, "prima-api", v))
 	v.TopologySpread = nil
-	assert.NotContains(t, valuesOf(t, v), "topologySpread")
 	assert.NotEmpty(t, deployment(t, v).Spec.Template.Spec.TopologySpreadConstraints)
 
-	v.TopologySpread = []string{}
-	assert.Empty(t, deployment(t, v).Spec.Template.Spec.TopologySpreadConstraints)
-
+	_, err = charts.PrimaAPIWith(map[string]any{"servise": map[string]any{}})
+	assert.ErrorContains(t, err, "servise")
 	v.Affinity = map[string]any{"a": make(chan int)}
-	_, err := charts.Map(v)
+	_, err = charts.Map(v)
 	assert.ErrorContains(t, err, "values of a chart")
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"prima.internal/infra/charts"
 )
@@ -41,9 +42,9 @@ func rule(ports []networkingv1.NetworkPolicyPort, peers []networkingv1.NetworkPo
 }
 
 // rules returns what a component may receive and send.
-func rules(t *testing.T, chart string, values any, of string) (in, out []string) {
+func rules(t *testing.T, list []runtime.Object, of string) (in, out []string) {
 	t.Helper()
-	for _, p := range find[*networkingv1.NetworkPolicy](objectsOf(t, chart, values)) {
+	for _, p := range find[*networkingv1.NetworkPolicy](list) {
 		if p.Spec.PodSelector.MatchLabels[component] != of {
 			continue
 		}
@@ -85,18 +86,20 @@ func TestEgressFollowsTheEndpoint(t *testing.T) {
 		v := openAPI()
 		v.Config["AWS_ENDPOINT_URL"] = endpoint
 		want = append([]string{toDNS}, want...)
-		_, api := rules(t, "prima-api", v, "api")
+		list := objectsOf(t, "prima-api", v)
+		_, api := rules(t, list, "api")
 		assert.Equal(t, want, api, endpoint)
-		in, sweep := rules(t, "prima-api", v, "sweep")
+		in, sweep := rules(t, list, "sweep")
 		assert.Equal(t, want, sweep, endpoint)
 		assert.Empty(t, in)
 	}
 
 	v := localAPI()
 	v.Tracing.Endpoint = "http://collector.observability.svc:4318"
-	_, api := rules(t, "prima-api", v, "api")
+	list := objectsOf(t, "prima-api", v)
+	_, api := rules(t, list, "api")
 	assert.Equal(t, []string{toDNS, "TCP 4566 in localstack", "TCP 4318 in observability"}, api)
-	_, sweep := rules(t, "prima-api", v, "sweep")
+	_, sweep := rules(t, list, "sweep")
 	assert.Equal(t, []string{toDNS, "TCP 4566 in localstack"}, sweep, "it has no traces")
 }
 
@@ -113,10 +116,10 @@ func TestIngressFollowsTheWaysIn(t *testing.T) {
 		"with an Ingress": {inCluster, "TCP http in its own namespace in ingress-nginx"},
 		"by a NodePort":   {localAPI(), "TCP http everybody"},
 	} {
-		in, _ := rules(t, "prima-api", test.values, "api")
+		in, _ := rules(t, objectsOf(t, "prima-api", test.values), "api")
 		assert.Equal(t, []string{test.want, "TCP admin in monitoring"}, in, name)
 	}
-	in, out := rules(t, "prima-api", openAPI(), "test")
+	in, out := rules(t, objectsOf(t, "prima-api", openAPI()), "test")
 	assert.Empty(t, in)
 	const api = "TCP http in its own namespace map[app.kubernetes.io/component:api " +
 		"app.kubernetes.io/instance:prima-api app.kubernetes.io/name:prima-api]"
@@ -128,11 +131,11 @@ func TestIngressFollowsTheWaysIn(t *testing.T) {
 func TestEmulatorIsCutOff(t *testing.T) {
 	t.Parallel()
 	v := localStack()
-	in, out := rules(t, "localstack", v, "")
+	in, out := rules(t, objectsOf(t, "localstack", v), "")
 	assert.Equal(t, []string{"TCP http everybody"}, in)
 	assert.Equal(t, []string{toDNS}, out)
 	v["authToken"] = "token"
-	_, out = rules(t, "localstack", v, "")
+	_, out = rules(t, objectsOf(t, "localstack", v), "")
 	assert.Equal(t, []string{toDNS, toAWS}, out)
 }
 
@@ -140,8 +143,9 @@ func TestEmulatorIsCutOff(t *testing.T) {
 func TestNodeIsOutOfReach(t *testing.T) {
 	t.Parallel()
 	for name, v := range apis() {
+		list := objectsOf(t, "prima-api", v)
 		for _, of := range []string{"api", "sweep", "test"} {
-			_, out := rules(t, "prima-api", v, of)
+			_, out := rules(t, list, of)
 			for _, words := range out {
 				assert.NotContains(t, words, "everybody", "%s of %s", of, name)
 				assert.Equal(t, strings.Contains(words, "/0"), strings.HasSuffix(words, toWorld), "%s of %s: %s", of, name, words)

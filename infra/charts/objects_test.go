@@ -1,7 +1,7 @@
 package charts_test
 
 import (
-	"slices"
+	"cmp"
 	"strings"
 	"testing"
 
@@ -22,61 +22,45 @@ import (
 
 const component = "app.kubernetes.io/component"
 
-// Ensure everything that selects pods selects those of the Deployment, and nothing but a policy of their
-// own selects those of the sweep and of the test.
+// Ensure everything that selects pods selects those of the Deployment, that Services lead to their ports, and
+// that nothing but a policy of their own selects the pods of the sweep and of the test.
 func TestSelectors(t *testing.T) {
 	t.Parallel()
 	for _, list := range [][]runtime.Object{
 		objectsOf(t, "prima-api", localAPI()), objectsOf(t, "prima-api", fullAPI()), objectsOf(t, "localstack", localStack()),
 	} {
+		d := one[*appsv1.Deployment](t, list)
+		selectors := []map[string]string{d.Spec.Selector.MatchLabels}
+		for _, spread := range d.Spec.Template.Spec.TopologySpreadConstraints {
+			selectors = append(selectors, spread.LabelSelector.MatchLabels)
+		}
+		for _, b := range find[*policyv1.PodDisruptionBudget](list) {
+			selectors = append(selectors, b.Spec.Selector.MatchLabels)
+		}
+		var ports []string
+		for _, port := range d.Spec.Template.Spec.Containers[0].Ports {
+			ports = append(ports, port.Name)
+		}
+		for _, s := range find[*corev1.Service](list) {
+			selectors = append(selectors, s.Spec.Selector)
+			target := s.Spec.Ports[0].TargetPort.String()
+			assert.Contains(t, ports, target, s.Name)
+			assert.Equal(t, target == "admin", s.Spec.ClusterIP == "None", "clients reach no port of operators")
+		}
 		for _, pod := range pods(list) {
-			matches := func(selector map[string]string) bool {
-				return labels.SelectorFromSet(selector).Matches(labels.Set(pod.meta.Labels))
-			}
-			deployed := pod.kind == "Deployment"
-			for _, d := range find[*appsv1.Deployment](list) {
-				assert.Equal(t, deployed, matches(d.Spec.Selector.MatchLabels), "Deployment")
-				assert.NotContains(t, d.Spec.Selector.MatchLabels, "helm.sh/chart", "would change with the version")
-				for _, spread := range d.Spec.Template.Spec.TopologySpreadConstraints {
-					assert.Equal(t, deployed, matches(spread.LabelSelector.MatchLabels), "topologySpreadConstraints")
-				}
-			}
-			for _, s := range find[*corev1.Service](list) {
-				assert.Equal(t, deployed, matches(s.Spec.Selector), "Service")
-				target := s.Spec.Ports[0].TargetPort.String()
-				assert.Equal(t, deployed, hasPort(pod, target), "port of the Service")
-				assert.Equal(t, target == "admin", s.Spec.ClusterIP == "None", "clients reach no port of operators")
-			}
-			for _, b := range find[*policyv1.PodDisruptionBudget](list) {
-				assert.Equal(t, deployed, matches(b.Spec.Selector.MatchLabels), "PodDisruptionBudget")
+			for _, selector := range selectors {
+				selected := labels.SelectorFromSet(selector).Matches(labels.Set(pod.meta.Labels))
+				assert.Equal(t, pod.kind == "Deployment", selected, "%s: %v", pod.kind, selector)
+				assert.NotContains(t, selector, "helm.sh/chart", "would change with the version")
 			}
 			var policies []string
 			for _, p := range find[*networkingv1.NetworkPolicy](list) {
-				if matches(p.Spec.PodSelector.MatchLabels) {
+				if labels.SelectorFromSet(p.Spec.PodSelector.MatchLabels).Matches(labels.Set(pod.meta.Labels)) {
 					policies = append(policies, p.Spec.PodSelector.MatchLabels[component])
 				}
 			}
-			assert.Equal(t, []string{pod.meta.Labels[component]}, policies, "NetworkPolicies of the %s", pod.kind)
+			assert.Equal(t, []string{pod.meta.Labels[component]}, policies, pod.kind)
 		}
-	}
-}
-
-func hasPort(p pod, name string) bool {
-	named := func(port corev1.ContainerPort) bool { return port.Name == name }
-	return slices.ContainsFunc(p.spec.Containers[0].Ports, named)
-}
-
-// Ensure every object says what it belongs to, and is in the release's namespace.
-func TestLabels(t *testing.T) {
-	t.Parallel()
-	for _, object := range objectsOf(t, "prima-api", fullAPI()) {
-		o, ok := object.(metav1.Object)
-		require.True(t, ok)
-		assert.Equal(t, "prima", o.GetNamespace(), o.GetName())
-		for _, label := range []string{"managed-by", "name", "instance", "version"} {
-			assert.NotEmpty(t, o.GetLabels()["app.kubernetes.io/"+label], "%s of %s", label, o.GetName())
-		}
-		assert.NotEmpty(t, o.GetLabels()["helm.sh/chart"], o.GetName())
 	}
 }
 
@@ -108,42 +92,50 @@ func TestLabelsOfTheUser(t *testing.T) {
 	t.Parallel()
 	const mark, mine = "example.com/mark", "mine"
 	full := valuesOf(t, fullAPI())
-	refused := map[string]bool{}
 	for _, path := range paths(full) {
 		key := path[len(path)-1]
 		if !strings.HasSuffix(strings.ToLower(key), "annotations") && !strings.HasSuffix(strings.ToLower(key), "labels") {
 			continue
 		}
 		// marked returns the labels and annotations that have those of the user among them.
-		marked := func(name string) (found []map[string]any, err error) {
-			given := clone(t, full)
-			at(given, path)[key] = map[string]any{mark: mine, name: mine}
-			files, err := renderAs(load(t, "prima-api"), "prima-api", given)
+		marked := func(given map[string]any) (found []map[string]any) {
+			values := clone(t, full)
+			at(values, path)[key] = given
+			files, err := renderAs(load(t, "prima-api"), "prima-api", values)
+			require.NoError(t, err)
 			for _, m := range metadata(t, files) {
 				if m[mark] == mine {
 					found = append(found, m)
 				}
 			}
-			return found, err
+			return found
 		}
-		before, err := marked(mark)
-		require.NoError(t, err)
+		given := map[string]any{mark: mine}
+		before := marked(given)
 		require.NotEmpty(t, before, "%v is rendered nowhere", path)
 		for _, m := range before {
 			for name := range m {
-				after, err := marked(name)
-				if err != nil {
-					assert.ErrorContains(t, err, "podLabels: the chart selects its pods by "+name)
-					refused[name] = true
-					continue
-				}
-				assert.Len(t, after, len(before), "%v", path)
-				overridden := func(m map[string]any) bool { return m[name] == mine }
-				assert.True(t, slices.ContainsFunc(after, overridden), "%v: %s is not the user's", path, name)
+				given[name] = mine
+			}
+		}
+		if key == "podLabels" {
+			assert.Len(t, given, 4)
+			for _, selected := range []string{"name", "instance", "component"} {
+				v := fullAPI()
+				v.PodLabels = map[string]string{"app.kubernetes.io/" + selected: mine}
+				_, err := renderAs(load(t, "prima-api"), "prima-api", valuesOf(t, v))
+				assert.ErrorContains(t, err, "podLabels: the chart selects its pods by app.kubernetes.io/"+selected)
+			}
+			continue
+		}
+		after := marked(given)
+		assert.Len(t, after, len(before), "%v", path)
+		for i, m := range after {
+			for name := range before[i] {
+				assert.Equal(t, mine, m[name], "%v: %s is not the user's", path, name)
 			}
 		}
 	}
-	assert.Len(t, refused, 3, "%v", refused)
 
 	files := render(t, "namespaces", charts.Namespaces{Namespaces: []charts.Namespace{{
 		Name: "a", PodSecurity: "baseline", Labels: map[string]string{"pod-security.kubernetes.io/warn": mine},
@@ -154,8 +146,8 @@ func TestLabelsOfTheUser(t *testing.T) {
 	}}, metadata(t, files))
 }
 
-// Ensure names are not longer than Kubernetes allows, and that no two releases have an object in common,
-// however alike their names are.
+// Ensure every object says what it belongs to, that names are not longer than Kubernetes allows, and that no
+// two releases have an object in common, however alike their names are.
 func TestNames(t *testing.T) {
 	t.Parallel()
 	v := fullAPI()
@@ -168,16 +160,18 @@ func TestNames(t *testing.T) {
 		files, err := renderAs(load(t, "prima-api"), release, valuesOf(t, v))
 		require.NoError(t, err)
 		for _, object := range objects(t, files) {
-			name, kind := object.(metav1.Object).GetName(), object.GetObjectKind().GroupVersionKind().Kind
-			assert.Empty(t, validation.IsDNS1123Label(name), "%s %s", kind, name)
-			assert.True(t, kind != "CronJob" || len(name) <= 52, "%s: a Job's name is 11 more", name)
-			if owner := owners[kind+name]; owner != "" && owner != release {
-				assert.Fail(t, "two releases share an object", "%s and %s: %s %s", owner, release, kind, name)
-			}
-			owners[kind+name] = release
+			o := object.(metav1.Object)
+			name := object.GetObjectKind().GroupVersionKind().Kind + " " + o.GetName()
+			assert.Equal(t, "prima", o.GetNamespace(), name)
+			assert.Equal(t, release, o.GetLabels()["app.kubernetes.io/instance"], name)
+			assert.NotEmpty(t, o.GetLabels()["helm.sh/chart"], name)
+			assert.Empty(t, validation.IsDNS1123Label(o.GetName()), name)
+			cron := strings.HasPrefix(name, "CronJob ")
+			assert.True(t, !cron || len(o.GetName()) <= 52, "%s: the names of its Jobs are 11 longer", name)
+			assert.Equal(t, release, cmp.Or(owners[name], release), "two releases share %s", name)
+			owners[name] = release
 		}
 	}
-	assert.Equal(t, "prima-api", owners["CronJobprima-api-sweep"])
 }
 
 // Ensure whatever can be switched off is not made, and that the number of pods has one owner.

@@ -140,21 +140,15 @@ func TestSweepRunsAsTheAPI(t *testing.T) {
 	}
 }
 
-// Ensure every pod has a service account that is there, and that the sweep has the API's if it is to have none.
+// Ensure the sweep has the service account of the API if it is to have none, and that no account has a token.
 func TestServiceAccounts(t *testing.T) {
 	t.Parallel()
-	shared := openAPI()
-	shared.Sweep.ServiceAccount.Create = false
-	for _, v := range []charts.PrimaAPI{openAPI(), fullAPI(), shared} {
-		list := objectsOf(t, "prima-api", v)
-		made := map[string]bool{}
-		for _, account := range find[*corev1.ServiceAccount](list) {
-			made[account.Name] = true
-			assert.False(t, *account.AutomountServiceAccountToken, account.Name)
-		}
-		assert.Equal(t, v.Sweep.ServiceAccount.Create, len(made) == 2)
-		for _, pod := range pods(list) {
-			assert.True(t, made[pod.spec.ServiceAccountName], pod.kind)
-		}
+	v := fullAPI()
+	v.Sweep.ServiceAccount = charts.ServiceAccount{}
+	list := objectsOf(t, "prima-api", v)
+	account := one[*corev1.ServiceAccount](t, list)
+	assert.False(t, *account.AutomountServiceAccountToken)
+	for _, pod := range pods(list) {
+		assert.Equal(t, account.Name, pod.spec.ServiceAccountName, pod.kind)
 	}
 }

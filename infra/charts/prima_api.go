@@ -2,6 +2,7 @@ package charts
 
 import (
 	_ "embed"
+	"encoding/json"
 
 	"sigs.k8s.io/yaml"
 
@@ -19,6 +20,32 @@ func DefaultPrimaAPI() PrimaAPI {
 		panic("charts/prima-api/values.yaml: " + err.Error())
 	}
 	return values
+}
+
+// PrimaAPIWith returns the defaults with values over them, as Helm merges them: a map is merged into its
+// default, anything else takes the place of it.
+func PrimaAPIWith(values map[string]any) (merged PrimaAPI, err error) {
+	all, err := Map(DefaultPrimaAPI())
+	if err != nil {
+		return merged, err
+	}
+	mergeInto(all, values)
+	data, err := json.Marshal(all)
+	if err != nil {
+		return merged, err
+	}
+	return merged, yaml.UnmarshalStrict(data, &merged)
+}
+
+func mergeInto(all, values map[string]any) {
+	for key, value := range values {
+		into, isMap := all[key].(map[string]any)
+		if group, ok := value.(map[string]any); ok && isMap {
+			mergeInto(into, group)
+		} else {
+			all[key] = value
+		}
+	}
 }
 
 // PrimaAPI is the values of the chart prima-api. Start from [DefaultPrimaAPI]. What each value means

@@ -6,7 +6,6 @@ import (
 
 	"helm.sh/helm/v3/pkg/chartutil"
 	appsv1 "k8s.io/api/apps/v1"
-	"sigs.k8s.io/yaml"
 
 	"prima.internal/app/config"
 	"prima.internal/infra/charts"
@@ -62,20 +61,13 @@ func localStack() map[string]any {
 	return map[string]any{"image": "localstack/localstack:4.14.0", "nodePort": 31566}
 }
 
-// fullAPI is the values of testdata/prima-api.full.values.yaml, merged into the defaults by Helm.
-func fullAPI() (v charts.PrimaAPI) {
+// fullAPI is the values of testdata/prima-api.full.values.yaml over the defaults.
+func fullAPI() charts.PrimaAPI {
 	values, err := chartutil.ReadValuesFile("testdata/prima-api.full.values.yaml")
 	if err != nil {
 		panic(err)
 	}
-	defaults, err := chartutil.ReadValuesFile(valuesYAML)
-	if err != nil {
-		panic(err)
-	}
-	text, err := yaml.Marshal(chartutil.CoalesceTables(values, defaults))
-	if err == nil {
-		err = yaml.UnmarshalStrict(text, &v)
-	}
+	v, err := charts.PrimaAPIWith(values)
 	if err != nil {
 		panic(err)
 	}

@@ -1,11 +1,11 @@
 package charts_test
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -16,7 +16,8 @@ import (
 
 var (
 	// taken finds images, actions of workflows, and tools that are compiled, but for files of this repository.
-	taken = regexp.MustCompile(`(?m)(?:^FROM +(?:--\S+ +)*|--from=|go run |^[ -]*(?:uses|image): +)['"]?([^\s.'"$][^\s'"]*)`)
+	taken = regexp.MustCompile(`(?m)go run ([a-z]+\.[^\s'"]+)|` +
+		`(?:^FROM +(?:--\S+ +)*|--from=|^[ -]*(?:uses|image): +)['"]?([^\s.'"$][^\s'"]*)`)
 	stage = regexp.MustCompile(`(?m)^FROM .* AS (\S+)$`)
 	// exactly is a version of three numbers, a digest or a commit. Anything else, such as latest or v4, is
 	// something else tomorrow.
@@ -41,8 +42,8 @@ func TestExactVersions(t *testing.T) {
 		found := taken.FindAllStringSubmatch(string(text), -1)
 		assert.NotEmpty(t, found, file)
 		for _, match := range found {
-			if !slices.Contains(known, match[1]) && !strings.HasPrefix(match[1], "-") {
-				assert.Regexp(t, exactly, match[1], file)
+			if name := cmp.Or(match[1], match[2]); !slices.Contains(known, name) {
+				assert.Regexp(t, exactly, name, file)
 			}
 		}
 	}
