@@ -85,19 +85,26 @@ func await(t *testing.T, timeout time.Duration, what string, is func() bool) {
 func (s *system) settled(t *testing.T) []corev1.Pod {
 	t.Helper()
 	kubectl(t, "rollout", "status", "deployment", deployment, "-n", s.Namespace, "--timeout=3m")
-	var pods corev1.PodList
+	var pods []corev1.Pod
 	await(t, 3*time.Minute, "every pod is ready", func() bool {
 		var asked appsv1.Deployment
 		get(t, &asked, "deployment", deployment, "-n", s.Namespace)
-		pods = corev1.PodList{}
-		get(t, &pods, "pods", "-l", selector, "-n", s.Namespace)
-		for _, p := range pods.Items {
+		pods = s.pods(t)
+		for _, p := range pods {
 			if !ready(p) {
 				return false
 			}
 		}
-		return len(pods.Items) == int(*asked.Spec.Replicas)
+		return len(pods) == int(*asked.Spec.Replicas)
 	})
+	return pods
+}
+
+// pods returns those of the API, whatever their state.
+func (s *system) pods(t *testing.T) []corev1.Pod {
+	t.Helper()
+	var pods corev1.PodList
+	get(t, &pods, "pods", "-l", selector, "-n", s.Namespace)
 	return pods.Items
 }
 
@@ -117,9 +124,10 @@ func (s *system) assertNoRestarts(t *testing.T, before []corev1.Pod) {
 	for _, p := range before {
 		had[p.Name] = p.Status.ContainerStatuses[0].RestartCount
 	}
-	for _, p := range s.settled(t) {
-		container := p.Status.ContainerStatuses[0]
-		assert.Equal(t, had[p.Name], container.RestartCount, "%s: %+v", p.Name, container.LastTerminationState)
+	for _, p := range s.pods(t) { // some may be new, and not ready while LocalStack is away
+		for _, container := range p.Status.ContainerStatuses {
+			assert.Equal(t, had[p.Name], container.RestartCount, "%s: %+v", p.Name, container.LastTerminationState)
+		}
 	}
 }
 
