@@ -249,9 +249,14 @@ func operationOf(r *http.Request) string {
 	return "S3." + verb + "Bucket"
 }
 
-func (a *AWS) intercept(next http.Handler) http.Handler {
+func (a *AWS) intercept(proxy http.Handler) http.Handler {
+	next := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// Otherwise a long response closes the request and is cut off. A response without the proxy needs the
+		// opposite: net/http reads the rest of the request, or the connection of the next one could break.
+		_ = http.NewResponseController(w).EnableFullDuplex()
+		proxy.ServeHTTP(w, r)
+	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_ = http.NewResponseController(w).EnableFullDuplex() // otherwise a long response closes the request and is cut off
 		called := operationOf(r)
 		f, guard := a.meet(called)
 		if guard != nil && !guard.admit(w, r) {

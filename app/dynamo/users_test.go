@@ -244,7 +244,7 @@ func TestFaults(t *testing.T) {
 			if c.missing {
 				assert.ErrorIs(t, err, user.ErrResourceMissing)
 			}
-			assert.Equal(t, c.calls, a.Calls("DynamoDB.PutItem"))
+			assert.Equal(t, c.calls, a.Calls("DynamoDB.PutItem"), "%v", err)
 		})
 	}
 }
