@@ -112,12 +112,13 @@ func awaitEmulator(endpoint string, limit time.Duration) error {
 	return nil
 }
 
-// unreachable says what is missing: the port, or a service behind it. The pod is ready by then.
+// unreachable says what is missing: the port, or a service behind it. The pod of a LocalStack in the cluster is ready by
+// then.
 func unreachable(endpoint, service string, err error) error {
 	if response, ok := errors.AsType[*awshttp.ResponseError](err); ok && response.HTTPStatusCode() != 0 {
 		return fmt.Errorf("%s does not work at %s: %w", service, endpoint, err)
 	}
-	return fmt.Errorf("nothing listens at %s, though LocalStack's pod is ready: %w. kubernetes.host must be where the "+
-		"cluster's ports are published. Docker publishes none of a cluster that exists: minikube delete -p prima, then task up",
+	return fmt.Errorf("nothing listens at %s: %w. If LocalStack is in the cluster, its pod is ready, so its port is not "+
+		"published at kubernetes.host. Docker publishes none of a cluster that exists: minikube delete -p prima, then task up",
 		endpoint, err)
 }

@@ -75,7 +75,7 @@ func loadStack(ctx *pulumi.Context) (Stack, error) {
 	if _, known := errors.AsType[*json.UnmarshalTypeError](err); err != nil && !known { // the schema refuses wrong types
 		faults = append(faults, err)
 	}
-	if s.Values, err = s.chartValues(); err != nil {
+	if s.Values, err = charts.PrimaAPIWith(s.API.Values); err != nil {
 		faults = append(faults, fmt.Errorf("api.values: %w", err))
 	}
 	tokens, tokenFaults := readTokens(ctx)

@@ -151,11 +151,6 @@ func defaultStack(name string) Stack {
 	}
 }
 
-// chartValues returns the chart's defaults with api.values over them.
-func (s Stack) chartValues() (charts.PrimaAPI, error) {
-	return charts.PrimaAPIWith(s.API.Values)
-}
-
 // apiConfig returns the API's configuration: the contract's defaults, api.config, the callers and the storage.
 func (s Stack) apiConfig() (config.Config, error) {
 	environ := map[string]string{}
