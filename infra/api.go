@@ -6,8 +6,10 @@ import (
 	"maps"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumix"
 
 	"prima.internal/app/config"
+	"prima.internal/app/contract"
 	"prima.internal/infra/charts"
 )
 
@@ -22,7 +24,7 @@ type API struct {
 
 // NewAPI installs the chart of the API with what the other components have made. tag is that of the image.
 func NewAPI(
-	ctx *pulumi.Context, stack Stack, cluster *Cluster, localStack *LocalStack, storage *Storage, identity *Identity, tag string,
+	ctx *pulumi.Context, stack Stack, cluster *Cluster, storage *Storage, identity *Identity, tag string,
 ) (*API, error) {
 	a := new(API)
 	if err := ctx.RegisterComponentResource("prima:infra:API", "api", a); err != nil {
@@ -32,18 +34,19 @@ func NewAPI(
 	for is, arn := range identity.Roles {
 		roles[string(is)] = arn
 	}
-	made := pulumi.All(localStack.PodEndpoint, storage.Table, storage.Bucket, roles)
-	values := asMap(made.ApplyT(func(made []any) (map[string]any, error) {
-		contract := stack.Contract
-		contract.Endpoint, contract.Table, contract.Bucket = fmt.Sprint(made[0]), fmt.Sprint(made[1]), fmt.Sprint(made[2])
-		values := apiValues(stack, contract, tag)
-		arns, _ := made[3].(map[string]string)
+	values := pulumix.Apply2Err(storage.Names, roles, func(names, arns map[string]string) (map[string]any, error) {
+		settings := stack.Contract
+		for _, r := range settings.Resources() {
+			*r.Name = names[r.ID]
+		}
+		values := apiValues(stack, settings, tag)
 		for is, arn := range arns {
-			give(&values, stack.AWS.Identity, config.Role(is), arn)
+			give(&values, stack.AWS.Identity, contract.Role(is), arn)
 		}
 		return charts.Map(values)
-	}))
-	chart, err := cluster.chart(ctx, a, apiRelease, apiNamespace, charts.PrimaAPIChart, values)
+	})
+	chart, err := cluster.chart(ctx, a, apiRelease, apiNamespace, charts.PrimaAPIChart,
+		pulumix.Cast[pulumi.MapOutput](values))
 	if err != nil {
 		return nil, err
 	}
@@ -64,11 +67,11 @@ func NewAPI(
 }
 
 // apiValues returns the values of the chart for an API with the given configuration.
-func apiValues(stack Stack, contract config.Config, tag string) charts.PrimaAPI {
+func apiValues(stack Stack, settings config.Config, tag string) charts.PrimaAPI {
 	values := stack.Values
 	values.Image.Repository, values.Image.Tag, values.Image.Digest = stack.API.Image, tag, stack.API.Digest
-	values.Config = charts.ConfigValues(contract)
-	values.Access = charts.Access{Mode: stack.API.Access, Tokens: charts.AccessTokens(contract)}
+	values.Config = charts.ConfigValues(settings)
+	values.Access = charts.Access{Mode: stack.API.Access, Tokens: charts.AccessTokens(settings)}
 	if stack.emulated() {
 		values.Credentials = charts.Credentials{AccessKeyID: emulatorCredential, SecretAccessKey: emulatorCredential}
 	}
@@ -90,7 +93,7 @@ func with(m map[string]string, key, value string) map[string]string {
 }
 
 // give lets the pods of a service account assume its role.
-func give(values *charts.PrimaAPI, identity string, is config.Role, arn string) {
+func give(values *charts.PrimaAPI, identity string, is contract.Role, arn string) {
 	account := &values.ServiceAccount
 	if is == config.RoleSweep {
 		account = &values.Sweep.ServiceAccount
@@ -98,7 +101,7 @@ func give(values *charts.PrimaAPI, identity string, is config.Role, arn string) 
 		// A pod has the role of the moment at which it starts: another role is another pod.
 		values.PodAnnotations = with(values.PodAnnotations, "prima.internal/role", arn)
 	}
-	account.Name = serviceAccounts[is]
+	account.Name = serviceAccount(is)
 	if identity == irsa {
 		account.Annotations = with(account.Annotations, "eks.amazonaws.com/role-arn", arn)
 	}

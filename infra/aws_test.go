@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"prima.internal/app/config"
+	"prima.internal/app/contract"
 	"prima.internal/infra/charts"
 )
 
@@ -61,9 +62,9 @@ func withGateway(section func(string) map[string]any) {
 	}
 }
 
-func policyOf(t *testing.T, text any) config.Policy {
+func policyOf(t *testing.T, text any) contract.Policy {
 	t.Helper()
-	var p config.Policy
+	var p contract.Policy
 	require.NoError(t, json.Unmarshal([]byte(text.(string)), &p))
 	return p
 }
@@ -103,7 +104,7 @@ func TestSampleOfAWS(t *testing.T) {
 	assert.Equal(t, map[string]any{"expiredObjectDeleteMarker": true}, former["expiration"])
 	assert.Equal(t, map[string]any{"objectOwnership": "BucketOwnerEnforced"}, d.inputs(t, "aws:s3/bucketOwnershipControls:BucketOwnershipControls", "avatars")["rule"])
 	policy := policyOf(t, d.inputs(t, "aws:s3/bucketPolicy:BucketPolicy", "avatars")["policy"])
-	assert.Equal(t, []config.Statement{{
+	assert.Equal(t, []contract.Statement{{
 		Sid: "OnlyTLS", Effect: "Deny", Principal: map[string]string{"AWS": "*"}, Action: []string{"s3:*"},
 		Resource:  []string{"arn:aws:s3:::prima-avatars-example", "arn:aws:s3:::prima-avatars-example/*"},
 		Condition: map[string]map[string]string{"Bool": {"aws:SecureTransport": "false"}},
@@ -127,14 +128,15 @@ func TestLocalStackIsSpared(t *testing.T) {
 // one cluster.
 func TestRoles(t *testing.T) {
 	t.Parallel()
-	const table, bucket = "arn:aws:dynamodb:eu-central-1:123456789012:table/prima-users", "arn:aws:s3:::prima-avatars-example"
+	sample := config.Config{Table: "prima-users", Bucket: "prima-avatars-example"}
+	in := contract.Location{Partition: "aws", Region: "eu-central-1", Account: "123456789012"}
 	for name, change := range map[string]func(func(string) map[string]any){"podIdentity": nil, "irsa": withIRSA} {
 		d, err := up(t, onAWS(t, change))
 		require.NoError(t, err, name)
 		for _, is := range config.Roles() {
-			account := serviceAccounts[is]
+			account := serviceAccount(is)
 			inline := d.inputs(t, rolePolicyType, account)
-			assert.Equal(t, is.Policy(table, bucket), policyOf(t, inline["policy"]), name)
+			assert.Equal(t, contract.PolicyOf(is, sample.Resources(), in), policyOf(t, inline["policy"]), name)
 			assert.Equal(t, account+"-id", inline["role"])
 			trust := policyOf(t, d.inputs(t, roleType, account)["assumeRolePolicy"]).Statement
 			require.Len(t, trust, 1)
@@ -230,7 +232,8 @@ func TestRoleNames(t *testing.T) {
 	taken := map[string]string{}
 	for _, region := range []string{"eu-central-1", "us-gov-west-1"} {
 		for _, stack := range []string{"dev", "sweep", "sweep-dev", "dev-sweep", "dev-eu-central-1", "dev-eu-central-1-sweep", "api"} {
-			for _, account := range serviceAccounts {
+			for _, is := range config.Roles() {
+				account := serviceAccount(is)
 				name := roleName(account, stack, region)
 				of := fmt.Sprint(stack, " ", region, " ", account)
 				assert.Empty(t, taken[name], "%s is of %s too", name, of)
@@ -264,14 +267,16 @@ func TestPodsOnAWS(t *testing.T) {
 		for _, present := range []string{"serviceAccountName: prima-api\n", "serviceAccountName: prima-api-sweep\n", "169.254.170.23/32", "fd00:ec2::23/128"} {
 			assert.Contains(t, text, present, name)
 		}
-		for _, account := range serviceAccounts {
+		for _, is := range config.Roles() {
+			account := serviceAccount(is)
 			assert.Equal(t, name == "irsa", strings.Contains(text, "eks.amazonaws.com/role-arn: arn:aws:iam::123456789012:role/"+roleName(account, "local", "eu-central-1")+"\n"), name)
 		}
 		assert.Contains(t, text, "prima.internal/role: arn:aws:iam::123456789012:role/prima-api-local-eu-central-1\n", "another role is another pod")
 		// A pod that starts before its account is associated never gets the role.
 		waits := d.find(t, "kubernetes:helm.sh/v4:Chart", "prima-api").RegisterRPC.GetDependencies()
 		for _, token := range []string{roleType, associationType} {
-			for _, account := range serviceAccounts {
+			for _, is := range config.Roles() {
+				account := serviceAccount(is)
 				waited := slices.ContainsFunc(waits, func(urn string) bool { return strings.Contains(urn, token) && strings.HasSuffix(urn, "::"+account) })
 				assert.Equal(t, token == roleType || name != "irsa", waited, "%s: the chart waits for %s %s: %v", name, token, account, waits)
 			}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"prima.internal/app/config"
+	"prima.internal/app/contract"
 	"prima.internal/infra/charts"
 	"prima.internal/infra/image"
 )
@@ -20,8 +21,11 @@ func (s Stack) faults() []error {
 	}
 	must(s.LocalStack.Deploy || (s.LocalStack.Endpoint == "") == (s.LocalStack.PodEndpoint == ""),
 		"localstack.podEndpoint", s.LocalStack.PodEndpoint, "set together with localstack.endpoint, unless localstack.deploy is true")
-	table, bucket, region := s.Storage.Table, s.Storage.Bucket, s.Storage.Region
-	for key, value := range map[string]string{"table": table, "bucket": bucket, "region": region} {
+	names := map[string]string{"region": s.Storage.Region}
+	for _, r := range s.Contract.Resources() {
+		names[storageKey(r)] = *r.Name
+	}
+	for key, value := range names {
 		must(value != "", "storage."+key, value, "a name: the API would take an empty one for the default")
 	}
 	s.checkIdentity(must)
@@ -93,7 +97,7 @@ func (s Stack) checkWayIn(must check) {
 // configFaults returns what is wrong with api.config, and with what the contract says of other settings.
 func (s Stack) configFaults() []error {
 	var faults []error
-	known := map[string]config.Setting{}
+	known := map[string]contract.Setting{}
 	for _, setting := range config.Settings() {
 		known[setting.Variable] = setting
 	}
@@ -106,7 +110,7 @@ func (s Stack) configFaults() []error {
 		setting, ok := known[variable]
 		switch {
 		case removed[variable]:
-			faults = append(faults, errors.New("api.config."+config.RemovedNotice(variable)))
+			faults = append(faults, errors.New("api.config."+contract.RemovedNotice(variable)))
 		case !ok:
 			faults = append(faults, fmt.Errorf("%s is %q, must be a setting of the API: see its README", key, value))
 		case setting.Secret:
@@ -116,7 +120,7 @@ func (s Stack) configFaults() []error {
 		}
 	}
 	_, err := s.apiConfig()
-	if wrong, ok := errors.AsType[*config.Error](err); ok {
+	if wrong, ok := errors.AsType[*contract.Error](err); ok {
 		for _, fault := range wrong.Faults {
 			faults = append(faults, fmt.Errorf("%s: %s", keyOf(fault.Variable), fault))
 		}
@@ -126,14 +130,15 @@ func (s Stack) configFaults() []error {
 
 // keyOf returns the setting of the stack that a variable of the API comes from.
 func keyOf(variable string) string {
+	for _, r := range new(config.Config).Resources() {
+		if r.Variable == variable {
+			return "storage." + storageKey(r)
+		}
+	}
 	switch variable {
-	case "DYNAMODB_TABLE":
-		return "storage.table"
-	case "S3_BUCKET":
-		return "storage.bucket"
-	case "AWS_REGION":
+	case config.VariableRegion:
 		return "storage.region"
-	case "AWS_ENDPOINT_URL":
+	case config.VariableEndpoint:
 		return "localstack.podEndpoint"
 	}
 	return "api.config." + variable

@@ -19,8 +19,11 @@ const (
 	localStackNamespace = "localstack"
 )
 
-// apiRelease is the name of the API's release, and so of its Service.
-const apiRelease = "prima-api"
+// The names of the releases, and so of their Services.
+const (
+	apiRelease        = "prima-api"
+	localStackRelease = "localstack"
+)
 
 // A Cluster is the Kubernetes that everything runs in, with its namespaces.
 type Cluster struct {
@@ -114,12 +117,6 @@ func valuesOf(values any) pulumi.MapInput {
 		panic(err) // a struct of package charts that is not JSON
 	}
 	return pulumi.ToMap(m)
-}
-
-// asMap gives what ApplyT makes of a function that returns a map its type.
-func asMap(o pulumi.Output) pulumi.MapOutput {
-	m, _ := o.(pulumi.MapOutput)
-	return m
 }
 
 // asString gives what ApplyT makes of a function that returns a string its type.

@@ -10,19 +10,26 @@ import (
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/eks"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumix"
 
 	"prima.internal/app/config"
+	"prima.internal/app/contract"
 )
 
 // Identity is the roles of the pods in AWS, one for each of the contract's.
 type Identity struct {
 	pulumi.ResourceState
 	// Roles are the ARNs of the roles; empty where the stack makes none.
-	Roles map[config.Role]pulumi.StringOutput
+	Roles map[contract.Role]pulumi.StringOutput
 }
 
-// serviceAccounts are the names of the service accounts, in the namespace of the API, by what their pods may do.
-var serviceAccounts = map[config.Role]string{config.RoleAPI: "prima-api", config.RoleSweep: "prima-api-sweep"}
+// serviceAccount returns the name of the service account, in the namespace of the API, of the pods with a role.
+func serviceAccount(is contract.Role) string {
+	if is == config.RoleAPI {
+		return apiRelease
+	}
+	return apiRelease + "-" + string(is)
+}
 
 // longestRoleName is in characters: https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html.
 const longestRoleName = 64
@@ -32,7 +39,7 @@ const propagation = 15 * time.Second
 
 // NewIdentity makes the roles, unless somebody else does.
 func NewIdentity(ctx *pulumi.Context, stack Stack, storage *Storage) (*Identity, error) {
-	i := &Identity{Roles: map[config.Role]pulumi.StringOutput{}}
+	i := &Identity{Roles: map[contract.Role]pulumi.StringOutput{}}
 	settings, region := stack.AWS, stack.Storage.Region
 	if settings.Identity == identityNone {
 		return i, nil
@@ -53,12 +60,13 @@ func NewIdentity(ctx *pulumi.Context, stack Stack, storage *Storage) (*Identity,
 		propagated = append(propagated, hook)
 	}
 	partition := partitionOf(region)
+	outputs := pulumi.Map{}
 	for _, is := range config.Roles() {
-		account := serviceAccounts[is]
+		account := serviceAccount(is)
 		called := roleName(account, ctx.Stack(), region)
 		role := &iam.RoleArgs{
 			Name:             pulumi.String(called),
-			AssumeRolePolicy: pulumi.String(document(trustPolicy(stack, partition, account))),
+			AssumeRolePolicy: pulumi.String(document(trustPolicy(stack, account))),
 			Description: pulumi.String(fmt.Sprintf(
 				"The pods of the service account %s in the namespace %s of Kubernetes", account, apiNamespace)),
 		}
@@ -70,10 +78,7 @@ func NewIdentity(ctx *pulumi.Context, stack Stack, storage *Storage) (*Identity,
 			return nil, err
 		}
 		// The ARNs are made of names, so that a preview shows what is going to be allowed.
-		policy := is.Policy(
-			fmt.Sprintf("arn:%s:dynamodb:%s:%s:table/%s", partition, region, settings.Account, stack.Storage.Table),
-			fmt.Sprintf("arn:%s:s3:::%s", partition, stack.Storage.Bucket),
-		)
+		policy := contract.PolicyOf(is, stack.Contract.Resources(), stack.location())
 		_, err = iam.NewRolePolicy(ctx, account, &iam.RolePolicyArgs{
 			Name: pulumi.String("prima-api"), Role: r.ID(), Policy: pulumi.String(document(policy)),
 		}, options...)
@@ -89,31 +94,29 @@ func NewIdentity(ctx *pulumi.Context, stack Stack, storage *Storage) (*Identity,
 			if err != nil {
 				return nil, err
 			}
-			i.Roles[is] = asString(pulumi.All(r.Arn, association.ID()).ApplyT(func(made []any) string {
-				return fmt.Sprint(made[0])
-			}))
+			associated := pulumix.Apply2(r.Arn, association.ID(), func(arn string, _ pulumi.ID) string { return arn })
+			i.Roles[is] = pulumix.Cast[pulumi.StringOutput](associated)
 		}
-		if ctx.DryRun() { // as for the table and the bucket: see NewStorage
+		if ctx.DryRun() { // as for the names of resources: see NewStorage
 			arn := fmt.Sprintf("arn:%s:iam::%s:role/%s", partition, settings.Account, called)
 			i.Roles[is] = pulumi.String(arn).ToStringOutput()
 		}
+		outputs[string(is)] = i.Roles[is]
 	}
-	outputs := pulumi.Map{"api": i.Roles[config.RoleAPI], "sweep": i.Roles[config.RoleSweep]}
 	return i, ctx.RegisterResourceOutputs(i, outputs)
 }
 
 // roleName returns the name of the role of a service account. It contains the region, because roles are global in an
 // account. The account's suffix comes last, where no stack's name can be taken for it.
 func roleName(account, stack, region string) string {
-	common := serviceAccounts[config.RoleAPI]
-	return common + "-" + stack + "-" + region + strings.TrimPrefix(account, common)
+	return apiRelease + "-" + stack + "-" + region + strings.TrimPrefix(account, apiRelease)
 }
 
 // roleFaults returns a fault for each role that IAM would not take the name of.
 func (s Stack) roleFaults(stack string) []error {
 	var faults []error
 	for _, is := range config.Roles() {
-		name := roleName(serviceAccounts[is], stack, s.Storage.Region)
+		name := roleName(serviceAccount(is), stack, s.Storage.Region)
 		if s.AWS.Identity != identityNone && len(name) > longestRoleName {
 			faults = append(faults, fmt.Errorf("aws.identity: the role would be called %s, and a name has at most %d "+
 				"characters: call the stack something shorter", name, longestRoleName))
@@ -126,27 +129,30 @@ func (s Stack) roleFaults(stack string) []error {
 //
 // Sources: https://docs.aws.amazon.com/eks/latest/userguide/pod-id-role.html with the tags of pod-id-abac.html, and
 // https://docs.aws.amazon.com/eks/latest/userguide/associate-service-account-role.html.
-func trustPolicy(stack Stack, partition, account string) config.Policy {
-	settings, region := stack.AWS, stack.Storage.Region
-	s := config.Statement{Sid: "Pods", Effect: "Allow"}
+func trustPolicy(stack Stack, account string) contract.Policy {
+	settings, in := stack.AWS, stack.location()
+	s := contract.Statement{Sid: "Pods", Effect: "Allow"}
 	if settings.Identity == podIdentity {
 		s.Principal = map[string]string{"Service": "pods.eks.amazonaws.com"}
 		s.Action = []string{"sts:AssumeRole", "sts:TagSession"}
 		s.Condition = map[string]map[string]string{"StringEquals": {
-			"aws:RequestTag/eks-cluster-arn":            fmt.Sprintf("arn:%s:eks:%s:%s:cluster/%s", partition, region, settings.Account, settings.Cluster),
+			"aws:RequestTag/eks-cluster-arn": fmt.Sprintf(
+				"arn:%s:eks:%s:%s:cluster/%s", in.Partition, in.Region, in.Account, settings.Cluster),
 			"aws:RequestTag/kubernetes-namespace":       apiNamespace,
 			"aws:RequestTag/kubernetes-service-account": account,
 		}}
 	} else {
 		issuer := strings.TrimPrefix(settings.OIDCIssuer, "https://")
-		s.Principal = map[string]string{"Federated": fmt.Sprintf("arn:%s:iam::%s:oidc-provider/%s", partition, settings.Account, issuer)}
+		s.Principal = map[string]string{
+			"Federated": fmt.Sprintf("arn:%s:iam::%s:oidc-provider/%s", in.Partition, in.Account, issuer),
+		}
 		s.Action = []string{"sts:AssumeRoleWithWebIdentity"}
 		s.Condition = map[string]map[string]string{"StringEquals": {
 			issuer + ":aud": "sts.amazonaws.com",
 			issuer + ":sub": "system:serviceaccount:" + apiNamespace + ":" + account,
 		}}
 	}
-	return config.Policy{Version: config.PolicyVersion, Statement: []config.Statement{s}}
+	return contract.Policy{Version: contract.PolicyVersion, Statement: []contract.Statement{s}}
 }
 
 // partitionOf returns the part of AWS that a region is in, as ARNs name it.
@@ -163,7 +169,7 @@ func partitionOf(region string) string {
 }
 
 // document returns a policy as IAM takes it.
-func document(p config.Policy) string {
+func document(p contract.Policy) string {
 	data, err := json.Marshal(p)
 	if err != nil {
 		panic(err) // strings and maps of them

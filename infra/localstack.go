@@ -24,47 +24,43 @@ type LocalStack struct {
 	// Endpoint is the URL for the machine that runs Pulumi, known to answer during an update. Empty
 	// means AWS itself.
 	Endpoint pulumi.StringOutput
-	// PodEndpoint is the URL for pods. Empty means AWS itself.
-	PodEndpoint pulumi.StringOutput
 	// Chart is what holds the emulated AWS; nil unless it is in the cluster.
 	Chart pulumi.Resource
 }
 
 // NewLocalStack deploys LocalStack if the settings say so. Its endpoint is known once await returns.
 func NewLocalStack(ctx *pulumi.Context, stack Stack, cluster *Cluster, await func(string) error) (*LocalStack, error) {
-	const name = "localstack"
 	l := new(LocalStack)
 	endpoint := stack.endpoint()
 	if endpoint == "" { // AWS itself
-		l.Endpoint, l.PodEndpoint = pulumi.String("").ToStringOutput(), pulumi.String("").ToStringOutput()
+		l.Endpoint = pulumi.String("").ToStringOutput()
 		return l, nil
 	}
-	if err := ctx.RegisterComponentResource("prima:infra:LocalStack", name, l); err != nil {
+	if err := ctx.RegisterComponentResource("prima:infra:LocalStack", localStackRelease, l); err != nil {
 		return nil, err
 	}
 
 	deployed := pulumi.ToOutput(nil)
-	podEndpoint := stack.LocalStack.PodEndpoint
 	if stack.LocalStack.Deploy {
-		podEndpoint = charts.ServiceURL(name, localStackNamespace, charts.LocalStackPort)
 		values := pulumi.Map{"image": pulumi.String(stack.LocalStack.Image), "nodePort": pulumi.Int(localStackPort)}
 		if stack.LocalStackAuthToken != nil {
 			values["authToken"] = stack.LocalStackAuthToken
 		}
-		chart, err := cluster.chart(ctx, l, name, localStackNamespace, charts.LocalStackChart, values)
+		chart, err := cluster.chart(ctx, l, localStackRelease, localStackNamespace, charts.LocalStackChart, values)
 		if err != nil {
 			return nil, err
 		}
 		l.Chart, deployed = chart, chart.Resources
 	}
 
-	l.PodEndpoint = pulumi.String(podEndpoint).ToStringOutput()
 	l.Endpoint = pulumi.String(endpoint).ToStringOutput()
 	// A preview does not wait: it would not know the endpoint, and with it nothing of what is in AWS.
 	if !ctx.DryRun() {
 		l.Endpoint = asString(deployed.ApplyT(func(any) (string, error) { return endpoint, await(endpoint) }))
 	}
-	return l, ctx.RegisterResourceOutputs(l, pulumi.Map{"endpoint": l.Endpoint, "podEndpoint": l.PodEndpoint})
+	return l, ctx.RegisterResourceOutputs(l, pulumi.Map{
+		"endpoint": l.Endpoint, "podEndpoint": pulumi.String(stack.podEndpoint()),
+	})
 }
 
 // awaitTime is how long an emulator may take to respond once its pod is ready.

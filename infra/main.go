@@ -58,7 +58,7 @@ func deploy(ctx *pulumi.Context, m machine) error {
 	if err != nil {
 		return err
 	}
-	api, err := NewAPI(ctx, stack, cluster, localStack, storage, identity, tag)
+	api, err := NewAPI(ctx, stack, cluster, storage, identity, tag)
 	if err != nil {
 		return err
 	}
@@ -67,8 +67,9 @@ func deploy(ctx *pulumi.Context, m machine) error {
 	ctx.Export("ingressUrl", api.IngressURL)
 	ctx.Export("namespace", api.Namespace)
 	ctx.Export("version", api.Version)
-	ctx.Export("table", storage.Table)
-	ctx.Export("bucket", storage.Bucket)
+	for _, r := range stack.Contract.Resources() {
+		ctx.Export(storageKey(r), storage.Names[r.ID])
+	}
 	if stack.emulated() {
 		ctx.Export("localstackEndpoint", localStack.Endpoint)
 	}

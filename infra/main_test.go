@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"prima.internal/app/config"
+	"prima.internal/app/contract"
 	"prima.internal/infra/charts"
 	"prima.internal/infra/image"
 )
@@ -185,6 +186,35 @@ const (
 	bucketToken = "aws:s3/bucketV2:BucketV2"
 )
 
+// Ensure every resource of the contract is made with its name, told to the API by its variable, and exported,
+// and that a stack may name it and adopt it.
+func TestResources(t *testing.T) {
+	t.Parallel()
+	tokens := map[contract.Kind]string{contract.TableKind: tableToken, contract.BucketKind: bucketToken}
+	storage, adopt := map[string]any{}, map[string]any{}
+	s := local()
+	s["storage"] = storage
+	resources := new(config.Config).Resources()
+	for _, r := range resources {
+		storage[storageKey(r)], adopt[storageKey(r)] = "name-of-"+strings.ToLower(r.ID), true
+	}
+	for _, adopted := range []bool{false, true} {
+		if adopted {
+			storage["adopt"] = adopt
+		}
+		d, err := up(t, s)
+		require.NoError(t, err)
+		for _, r := range resources {
+			name := "name-of-" + strings.ToLower(r.ID)
+			made, inputs := d.find(t, tokens[r.Kind], r.ID), d.inputs(t, tokens[r.Kind], r.ID)
+			assert.Contains(t, []any{inputs["name"], inputs["bucket"]}, name)
+			assert.Equal(t, name, d.values(t, "prima-api")["config"].(map[string]any)[r.Variable])
+			assert.Equal(t, adopted, made.RegisterRPC.GetImportId() == name)
+		}
+	}
+	assert.Len(t, tokens, len(contract.Kinds()), "infra must make each kind: see newResource in storage.go")
+}
+
 // Ensure the table has the key of the contract, its name and its capacity.
 func TestTable(t *testing.T) {
 	t.Parallel()
@@ -192,7 +222,7 @@ func TestTable(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, map[string]any{
 		"name": "users", "hashKey": config.KeyAttribute,
-		"attributes":  []any{map[string]any{"name": config.KeyAttribute, "type": config.KeyType}},
+		"attributes":  []any{map[string]any{"name": config.KeyAttribute, "type": contract.KeyType}},
 		"billingMode": "PROVISIONED", "readCapacity": 1.0, "writeCapacity": 1.0,
 	}, d.inputs(t, tableToken, "users"))
 

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"prima.internal/app/config"
+	"prima.internal/app/contract"
 	"prima.internal/infra/charts"
 )
 
@@ -122,13 +123,21 @@ func describe(t *testing.T, s *jsonschema.Schema, value reflect.Value, path stri
 				}
 			}
 			for _, variable := range config.Removed() {
-				notice := config.RemovedNotice(variable)
+				notice := contract.RemovedNotice(variable)
 				property.Properties.Set(variable, &jsonschema.Schema{Description: notice, Const: notice})
 			}
 		case key == "api.values":
 			*property = jsonschema.Schema{Ref: charts.PrimaAPIChart + "/values.schema.json", Description: property.Description}
+		case key == "storage.adopt":
+			property.Properties, property.AdditionalProperties = jsonschema.NewProperties(), jsonschema.FalseSchema
+			for _, r := range new(config.Config).Resources() {
+				property.Properties.Set(storageKey(r), &jsonschema.Schema{Type: "boolean", Default: false})
+			}
 		case field.Type.Kind() == reflect.Struct:
 			describe(t, property, current, key)
+			if key == "storage" {
+				addResources(property)
+			}
 		case !current.IsZero():
 			property.Default = current.Interface()
 		}
@@ -141,8 +150,22 @@ func describe(t *testing.T, s *jsonschema.Schema, value reflect.Value, path stri
 	}
 }
 
+// addResources adds to the schema of the settings below storage the names of the contract's resources.
+func addResources(s *jsonschema.Schema) {
+	for _, setting := range config.Settings() {
+		for _, r := range new(config.Config).Resources() {
+			if r.Variable == setting.Variable {
+				s.Properties.Set(storageKey(r), &jsonschema.Schema{
+					Type: "string", Pattern: setting.Pattern, Default: setting.Default,
+					Description: "Name of the " + setting.Meaning + ". It must be " + setting.Allowed + ".",
+				})
+			}
+		}
+	}
+}
+
 // schemaOfSetting returns the schema of a setting of the API, of which some need no quotes. What gets past it the contract refuses.
-func schemaOfSetting(s config.Setting) *jsonschema.Schema {
+func schemaOfSetting(s contract.Setting) *jsonschema.Schema {
 	schema := &jsonschema.Schema{Description: s.Meaning + "; must be " + s.Allowed, Default: s.Default}
 	if len(s.Choices) > 0 {
 		schema.Enum = append(schema.Enum, "") // the default
@@ -159,7 +182,7 @@ func schemaOfSetting(s config.Setting) *jsonschema.Schema {
 	}
 	switch {
 	case len(s.Choices) > 0:
-	case s.Most > 0:
+	case s.Most > 0 && s.Unit != contract.Nanoseconds:
 		schema.AnyOf = []*jsonschema.Schema{text, {Type: "integer", Minimum: number(s.Least), Maximum: number(s.Most)}}
 	default:
 		schema.Type, schema.Pattern = text.Type, text.Pattern
@@ -248,7 +271,7 @@ func TestSchema(t *testing.T) {
 	for _, variable := range config.Removed() {
 		for _, value := range []string{"4", "'true'", "1ms"} {
 			err := hold("config:\n  prima-api:api: { config: { " + variable + ": " + value + " } }\n")
-			assert.ErrorContains(t, err, config.RemovedNotice(variable))
+			assert.ErrorContains(t, err, contract.RemovedNotice(variable))
 		}
 	}
 }

@@ -75,6 +75,12 @@ func loadStack(ctx *pulumi.Context) (Stack, error) {
 	if _, known := errors.AsType[*json.UnmarshalTypeError](err); err != nil && !known { // the schema refuses wrong types
 		faults = append(faults, err)
 	}
+	storage, _ := settings["storage"].(map[string]any)
+	for _, r := range s.Contract.Resources() {
+		if name, ok := storage[storageKey(r)].(string); ok {
+			*r.Name = name
+		}
+	}
 	if s.Values, err = charts.PrimaAPIWith(s.API.Values); err != nil {
 		faults = append(faults, fmt.Errorf("api.values: %w", err))
 	}

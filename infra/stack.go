@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"prima.internal/app/config"
+	"prima.internal/app/contract"
 	"prima.internal/infra/charts"
 )
 
@@ -30,7 +32,7 @@ type Stack struct {
 	LocalStackAuthToken pulumi.StringInput `json:"-"`
 	// Values are the chart's defaults with api.values over them.
 	Values charts.PrimaAPI `json:"-"`
-	// Contract is the API's configuration, but for what is known only when resources are there.
+	// Contract is the API's configuration.
 	Contract config.Config `json:"-"`
 	// Identifier tells the cluster of this stack from others. See clusterIdentifier.
 	Identifier string `json:"-"`
@@ -83,11 +85,9 @@ const (
 
 // StorageSettings describe the table and the bucket.
 type StorageSettings struct {
-	// Table is the name of the table.
-	Table string `json:"table"`
-	// Bucket is the name of the bucket, which is unique in the whole of AWS.
-	Bucket string `json:"bucket"`
-	// Region of both.
+	// The name of each resource of the contract is here too, under its [storageKey]: see loadStack.
+
+	// Region of every resource.
 	Region string `json:"region"`
 	// Billing of the table: provisioned, with one unit for reads and one for writes, or onDemand.
 	Billing string `json:"billing" jsonschema:"enum=provisioned,enum=onDemand"`
@@ -99,16 +99,13 @@ type StorageSettings struct {
 	Versioning bool `json:"versioning"`
 	// NoncurrentDays is how many days such an avatar is kept.
 	NoncurrentDays int `json:"noncurrentDays" jsonschema:"minimum=1,maximum=36500"`
-	// Adopt takes over a table and a bucket that exist, and retains them when the stack is destroyed.
-	Adopt AdoptSettings `json:"adopt"`
+	// Adopt takes over resources that exist, such as table: true, and retains them when the stack is destroyed.
+	Adopt map[string]bool `json:"adopt"`
 }
 
-// AdoptSettings say what exists already.
-type AdoptSettings struct {
-	// Table is taken over.
-	Table bool `json:"table"`
-	// Bucket is taken over.
-	Bucket bool `json:"bucket"`
+// storageKey returns the setting below storage that names a resource: its id, but for the first two.
+func storageKey(r contract.Resource) string {
+	return cmp.Or(map[string]string{"users": "table", "avatars": "bucket"}[r.ID], r.ID)
 }
 
 // APISettings describe the API's deployment.
@@ -146,22 +143,28 @@ func defaultStack(name string) Stack {
 		Kubernetes:  KubernetesSettings{Context: defaultContext, Host: "127.0.0.1"},
 		LocalStack:  LocalStackSettings{Image: "localstack/localstack:4.14.0"},
 		AWS:         AWSSettings{Identity: identityNone},
-		Storage:     StorageSettings{Table: c.Table, Bucket: c.Bucket, Region: c.Region, Billing: onDemand, NoncurrentDays: 30},
+		Storage:     StorageSettings{Region: c.Region, Billing: onDemand, NoncurrentDays: 30},
 		API:         APISettings{Image: "prima-api", Access: charts.AccessToken},
+		Contract:    c,
 	}
 }
 
-// apiConfig returns the API's configuration: the contract's defaults, api.config, the callers and the storage.
+// apiConfig returns the API's configuration: the names of the resources, what follows from other settings,
+// api.config over it, and the callers.
 func (s Stack) apiConfig() (config.Config, error) {
-	environ := map[string]string{}
+	base := s.Contract
+	base.Region = s.Storage.Region
 	if url := s.publicURL(); strings.HasPrefix(url, "https:") {
-		environ["PUBLIC_BASE_URL"] = url
+		base.PublicURL = url
 	}
 	if s.emulated() {
-		environ["ALLOWED_HOSTS"] = strings.Join(s.hosts(), ",")
+		base.AllowedHosts, base.Endpoint = s.hosts(), s.podEndpoint()
+	}
+	environ := map[string]string{}
+	for _, v := range base.Environ() {
+		environ[v.Name] = v.Value
 	}
 	maps.Copy(environ, s.API.Config)
-	environ["DYNAMODB_TABLE"], environ["S3_BUCKET"], environ["AWS_REGION"] = s.Storage.Table, s.Storage.Bucket, s.Storage.Region
 	var list []string
 	for variable, value := range environ {
 		list = append(list, variable+"="+value)
@@ -186,6 +189,21 @@ func (s Stack) hosts() []string {
 		_, _, err := config.Load([]string{"ALLOWED_HOSTS=" + host})
 		return host == "" || err != nil
 	})
+}
+
+// podEndpoint returns the URL of the emulator for pods; empty for AWS itself.
+func (s Stack) podEndpoint() string {
+	if s.LocalStack.Deploy {
+		return charts.ServiceURL(localStackRelease, localStackNamespace, charts.LocalStackPort)
+	}
+	return s.LocalStack.PodEndpoint
+}
+
+// location returns where in AWS the resources of the stack are.
+func (s Stack) location() contract.Location {
+	return contract.Location{
+		Partition: partitionOf(s.Storage.Region), Region: s.Storage.Region, Account: s.AWS.Account,
+	}
 }
 
 // publicURL returns the URL of the API outside of the cluster: the Ingress's or the route's; empty without either.

@@ -9,24 +9,23 @@ import (
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/s3"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"prima.internal/app/config"
+	"prima.internal/app/contract"
 )
 
-// Storage is the table of the users and the bucket of the avatars.
+// Storage is the contract's resources in AWS: tables and buckets.
 type Storage struct {
 	pulumi.ResourceState
-	Table    pulumi.StringOutput // name
-	Bucket   pulumi.StringOutput // name
-	Provider *aws.Provider       // that of everything in AWS
+	Names    pulumi.StringMap // by [contract.Resource].ID
+	Provider *aws.Provider    // that of everything in AWS
 }
 
 // incompleteUploadDays is how long the parts of an upload that was never finished are kept.
 const incompleteUploadDays = 1
 
-// NewStorage makes the table and the bucket, or adopts those that exist.
+// NewStorage makes the resources, or adopts those that exist.
 func NewStorage(ctx *pulumi.Context, stack Stack, localStack *LocalStack) (*Storage, error) {
 	const name = "storage"
-	s := new(Storage)
+	s := &Storage{Names: pulumi.StringMap{}}
 	if err := ctx.RegisterComponentResource("prima:infra:Storage", name, s); err != nil {
 		return nil, err
 	}
@@ -36,25 +35,45 @@ func NewStorage(ctx *pulumi.Context, stack Stack, localStack *LocalStack) (*Stor
 	}
 	s.Provider = provider
 	options := []pulumi.ResourceOption{pulumi.Parent(s), pulumi.Provider(provider)}
-	if localStack.Chart != nil { // with which the table and the bucket disappear
+	if localStack.Chart != nil { // with which they disappear
 		options = append(options, pulumi.DeletedWith(localStack.Chart))
 	}
 
-	table, err := newTable(ctx, stack.Storage, options)
-	if err != nil {
-		return nil, err
+	outputs := pulumi.Map{}
+	for _, r := range stack.Contract.Resources() {
+		made, err := newResource(ctx, stack, r, options)
+		if err != nil {
+			return nil, err
+		}
+		s.Names[r.ID] = made
+		if ctx.DryRun() {
+			// A preview knows the names, and shows what is made of them. The update waits for the resources.
+			s.Names[r.ID] = pulumi.String(*r.Name)
+		}
+		outputs[storageKey(r)] = s.Names[r.ID]
 	}
-	bucket, err := newBucket(ctx, stack, options)
-	if err != nil {
-		return nil, err
+	return s, ctx.RegisterResourceOutputs(s, outputs)
+}
+
+// newResource makes a resource and returns its name.
+func newResource(
+	ctx *pulumi.Context, stack Stack, r contract.Resource, options []pulumi.ResourceOption,
+) (name pulumi.StringInput, err error) {
+	switch r.Kind {
+	case contract.TableKind:
+		table, err := newTable(ctx, stack.Storage, r, options)
+		if err != nil {
+			return nil, err
+		}
+		return table.Name, nil
+	case contract.BucketKind:
+		bucket, err := newBucket(ctx, stack, r, options)
+		if err != nil {
+			return nil, err
+		}
+		return bucket.Bucket, nil
 	}
-	s.Table, s.Bucket = table.Name, bucket.Bucket
-	if ctx.DryRun() {
-		// A preview knows the names, and shows what is made of them. The update waits for the resources.
-		s.Table = pulumi.String(stack.Storage.Table).ToStringOutput()
-		s.Bucket = pulumi.String(stack.Storage.Bucket).ToStringOutput()
-	}
-	return s, ctx.RegisterResourceOutputs(s, pulumi.Map{"table": s.Table, "bucket": s.Bucket})
+	return nil, fmt.Errorf("%s: infra/storage.go cannot make a %s: add a case to newResource", r.ID, r.Kind)
 }
 
 func providerArgs(stack Stack, emulator pulumi.StringOutput) *aws.ProviderArgs {
@@ -86,17 +105,17 @@ func providerArgs(stack Stack, emulator pulumi.StringOutput) *aws.ProviderArgs {
 const emulatorCredential = "test"
 
 // adopted returns the options for a resource that may exist already. What was not made here is not taken away
-// by a destroy, and not changed to look as if it had been made here. setting is said beside what Pulumi says
+// by a destroy, and not changed to look as if it had been made here. The setting is said beside what Pulumi says
 // of one that is missing.
 func adopted(
-	ctx *pulumi.Context, adopt bool, setting, id string, options []pulumi.ResourceOption, keep ...string,
+	ctx *pulumi.Context, settings StorageSettings, r contract.Resource, options []pulumi.ResourceOption, keep ...string,
 ) ([]pulumi.ResourceOption, error) {
-	if !adopt {
+	if !settings.Adopt[storageKey(r)] {
 		return options, nil
 	}
-	err := ctx.Log.Info(fmt.Sprintf("%s:%s is set: %q must exist; it is taken over as it is, and stays when the stack "+
-		"is destroyed", ctx.Project(), setting, id), nil)
-	options = append(slices.Clip(options), pulumi.Import(pulumi.ID(id)), pulumi.RetainOnDelete(true))
+	err := ctx.Log.Info(fmt.Sprintf("%s:storage.adopt.%s is set: %q must exist; it is taken over as it is, and stays when the "+
+		"stack is destroyed", ctx.Project(), storageKey(r), *r.Name), nil)
+	options = append(slices.Clip(options), pulumi.Import(pulumi.ID(*r.Name)), pulumi.RetainOnDelete(true))
 	return append(options, pulumi.IgnoreChanges(keep)), err
 }
 
@@ -109,12 +128,14 @@ func protected(settings StorageSettings, options []pulumi.ResourceOption) []pulu
 	return append(slices.Clip(options), pulumi.Protect(true))
 }
 
-func newTable(ctx *pulumi.Context, settings StorageSettings, options []pulumi.ResourceOption) (*dynamodb.Table, error) {
+func newTable(
+	ctx *pulumi.Context, settings StorageSettings, r contract.Resource, options []pulumi.ResourceOption,
+) (*dynamodb.Table, error) {
 	args := &dynamodb.TableArgs{
-		Name:    pulumi.String(settings.Table),
-		HashKey: pulumi.String(config.KeyAttribute),
+		Name:    pulumi.String(*r.Name),
+		HashKey: pulumi.String(r.Key),
 		Attributes: dynamodb.TableAttributeArray{dynamodb.TableAttributeArgs{
-			Name: pulumi.String(config.KeyAttribute), Type: pulumi.String(config.KeyType),
+			Name: pulumi.String(r.Key), Type: pulumi.String(contract.KeyType),
 		}},
 		BillingMode: pulumi.String("PAY_PER_REQUEST"),
 	}
@@ -129,27 +150,29 @@ func newTable(ctx *pulumi.Context, settings StorageSettings, options []pulumi.Re
 		args.DeletionProtectionEnabled = pulumi.Bool(true)
 	}
 	options = protected(settings, options)
-	options, err := adopted(ctx, settings.Adopt.Table, "storage.adopt.table", settings.Table, options,
+	options, err := adopted(ctx, settings, r, options,
 		"billingMode", "readCapacity", "writeCapacity", "pointInTimeRecovery", "deletionProtectionEnabled", "tags")
 	if err != nil {
 		return nil, err
 	}
-	return dynamodb.NewTable(ctx, "users", args, options...)
+	return dynamodb.NewTable(ctx, r.ID, args, options...)
 }
 
-func newBucket(ctx *pulumi.Context, stack Stack, options []pulumi.ResourceOption) (*s3.BucketV2, error) {
+func newBucket(
+	ctx *pulumi.Context, stack Stack, r contract.Resource, options []pulumi.ResourceOption,
+) (*s3.BucketV2, error) {
 	settings := stack.Storage
-	bucketOptions, err := adopted(ctx, settings.Adopt.Bucket, "storage.adopt.bucket", settings.Bucket,
-		protected(settings, options), "forceDestroy", "tags")
+	bucketOptions, err := adopted(ctx, settings, r, protected(settings, options), "forceDestroy", "tags")
 	if err != nil {
 		return nil, err
 	}
-	bucket, err := s3.NewBucketV2(ctx, "avatars", &s3.BucketV2Args{
-		Bucket: pulumi.String(settings.Bucket),
+	existed := settings.Adopt[storageKey(r)]
+	bucket, err := s3.NewBucketV2(ctx, r.ID, &s3.BucketV2Args{
+		Bucket: pulumi.String(*r.Name),
 		// An emulator's bucket is made to be thrown away; any other must be emptied by whoever means it.
-		ForceDestroy: pulumi.Bool(stack.emulated() && !settings.Adopt.Bucket),
+		ForceDestroy: pulumi.Bool(stack.emulated() && !existed),
 	}, bucketOptions...)
-	if err != nil || settings.Adopt.Bucket {
+	if err != nil || existed {
 		return bucket, err
 	}
 
@@ -157,7 +180,7 @@ func newBucket(ctx *pulumi.Context, stack Stack, options []pulumi.ResourceOption
 	after := func(earlier pulumi.Resource) []pulumi.ResourceOption {
 		return append(slices.Clip(options), pulumi.DependsOn([]pulumi.Resource{earlier}))
 	}
-	block, err := s3.NewBucketPublicAccessBlock(ctx, "avatars", &s3.BucketPublicAccessBlockArgs{
+	block, err := s3.NewBucketPublicAccessBlock(ctx, r.ID, &s3.BucketPublicAccessBlockArgs{
 		Bucket:                bucket.ID(),
 		BlockPublicAcls:       pulumi.Bool(true),
 		BlockPublicPolicy:     pulumi.Bool(true),
@@ -167,7 +190,7 @@ func newBucket(ctx *pulumi.Context, stack Stack, options []pulumi.ResourceOption
 	if err != nil {
 		return nil, err
 	}
-	encryption, err := s3.NewBucketServerSideEncryptionConfigurationV2(ctx, "avatars", &s3.BucketServerSideEncryptionConfigurationV2Args{
+	encryption, err := s3.NewBucketServerSideEncryptionConfigurationV2(ctx, r.ID, &s3.BucketServerSideEncryptionConfigurationV2Args{
 		Bucket: bucket.ID(),
 		Rules: s3.BucketServerSideEncryptionConfigurationV2RuleArray{s3.BucketServerSideEncryptionConfigurationV2RuleArgs{
 			ApplyServerSideEncryptionByDefault: s3.BucketServerSideEncryptionConfigurationV2RuleApplyServerSideEncryptionByDefaultArgs{
@@ -178,11 +201,11 @@ func newBucket(ctx *pulumi.Context, stack Stack, options []pulumi.ResourceOption
 	if err != nil {
 		return nil, err
 	}
-	lifecycle, err := keepVersions(ctx, settings, bucket, after, encryption)
+	lifecycle, err := keepVersions(ctx, settings, r.ID, bucket, after, encryption)
 	if err != nil || stack.emulated() {
 		return bucket, err
 	}
-	ownership, err := s3.NewBucketOwnershipControls(ctx, "avatars", &s3.BucketOwnershipControlsArgs{
+	ownership, err := s3.NewBucketOwnershipControls(ctx, r.ID, &s3.BucketOwnershipControlsArgs{
 		Bucket: bucket.ID(),
 		// No ACL says otherwise.
 		Rule: s3.BucketOwnershipControlsRuleArgs{ObjectOwnership: pulumi.String("BucketOwnerEnforced")},
@@ -190,8 +213,8 @@ func newBucket(ctx *pulumi.Context, stack Stack, options []pulumi.ResourceOption
 	if err != nil {
 		return nil, err
 	}
-	_, err = s3.NewBucketPolicy(ctx, "avatars", &s3.BucketPolicyArgs{
-		Bucket: bucket.ID(), Policy: pulumi.String(document(onlyTLS(settings))),
+	_, err = s3.NewBucketPolicy(ctx, r.ID, &s3.BucketPolicyArgs{
+		Bucket: bucket.ID(), Policy: pulumi.String(document(onlyTLS(r, stack.location()))),
 	}, after(ownership)...)
 	return bucket, err
 }
@@ -199,7 +222,7 @@ func newBucket(ctx *pulumi.Context, stack Stack, options []pulumi.ResourceOption
 // keepVersions says what becomes of what nobody needs any more: uploads that were never finished and, if versions are
 // kept, images that were removed or replaced, and the markers that stand for them.
 func keepVersions(
-	ctx *pulumi.Context, settings StorageSettings, bucket *s3.BucketV2,
+	ctx *pulumi.Context, settings StorageSettings, id string, bucket *s3.BucketV2,
 	after func(pulumi.Resource) []pulumi.ResourceOption, earlier pulumi.Resource,
 ) (pulumi.Resource, error) {
 	whole := s3.BucketLifecycleConfigurationV2RuleFilterArgs{Prefix: pulumi.String("")}
@@ -210,7 +233,7 @@ func keepVersions(
 		},
 	}}
 	if settings.Versioning {
-		versioning, err := s3.NewBucketVersioningV2(ctx, "avatars", &s3.BucketVersioningV2Args{
+		versioning, err := s3.NewBucketVersioningV2(ctx, id, &s3.BucketVersioningV2Args{
 			Bucket:                  bucket.ID(),
 			VersioningConfiguration: s3.BucketVersioningV2VersioningConfigurationArgs{Status: pulumi.String("Enabled")},
 		}, after(earlier)...)
@@ -226,7 +249,7 @@ func keepVersions(
 			Expiration: s3.BucketLifecycleConfigurationV2RuleExpirationArgs{ExpiredObjectDeleteMarker: pulumi.Bool(true)},
 		})
 	}
-	return s3.NewBucketLifecycleConfigurationV2(ctx, "avatars", &s3.BucketLifecycleConfigurationV2Args{
+	return s3.NewBucketLifecycleConfigurationV2(ctx, id, &s3.BucketLifecycleConfigurationV2Args{
 		Bucket: bucket.ID(), Rules: rules,
 	}, after(earlier)...)
 }
@@ -234,9 +257,9 @@ func keepVersions(
 // onlyTLS refuses whoever calls the bucket in plain text.
 //
 // Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/security-best-practices.html.
-func onlyTLS(settings StorageSettings) config.Policy {
-	bucket := fmt.Sprintf("arn:%s:s3:::%s", partitionOf(settings.Region), settings.Bucket)
-	return config.Policy{Version: config.PolicyVersion, Statement: []config.Statement{{
+func onlyTLS(r contract.Resource, in contract.Location) contract.Policy {
+	bucket := r.ARN(in)
+	return contract.Policy{Version: contract.PolicyVersion, Statement: []contract.Statement{{
 		Sid: "OnlyTLS", Effect: "Deny", Principal: map[string]string{"AWS": "*"},
 		Action: []string{"s3:*"}, Resource: []string{bucket, bucket + "/*"},
 		Condition: map[string]map[string]string{"Bool": {"aws:SecureTransport": "false"}},

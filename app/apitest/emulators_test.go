@@ -6,7 +6,6 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -23,26 +22,24 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/sivchari/kumo"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"prima.internal/app/config"
+	"prima.internal/app/emulator"
 )
 
-// An emulator of AWS. It answers differently than AWS in the subtests that gaps names, each with what
+// A judge is an emulator of AWS. It answers differently than AWS in the subtests that gaps names, each with what
 // AWS documents; a gap that is closed fails the test, so that the list stays true.
-type emulator struct {
+type judge struct {
 	name, version string
 	command       []string          // {port} stands for the port; nil is kumo, in this process
 	dynamoDB      string            // the emulator of DynamoDB, if it is another
 	gaps          map[string]string // by the name of the subtest
 }
 
-var emulators = []emulator{
+var emulators = []judge{
 	{name: "kumo", version: "0.33.1"},
 	{name: "moto", version: "5.2.5", command: []string{"emulators/bin/moto_server", "-H", "127.0.0.1", "-p", "{port}"}},
 	{name: "ministack", version: "1.5.33", command: []string{"emulators/bin/ministack"}},
@@ -72,7 +69,7 @@ func TestEmulators(t *testing.T) {
 			}
 			database := storage
 			if e.dynamoDB == "kumo" && endpoint == "" {
-				database = emulator{}.start(t)
+				database = judge{}.start(t)
 			}
 			prepare(t, storage, database)
 			passed, failed := contract(t, serve(t, storage, database))
@@ -98,7 +95,7 @@ func first(command []string) string { return append(command, "")[0] }
 func folder(name string) string { return filepath.Join(os.Getenv("EMULATORS"), name) }
 
 // start runs the emulator until the test ends and returns its URL.
-func (e emulator) start(t *testing.T) string {
+func (e judge) start(t *testing.T) string {
 	t.Helper()
 	if e.command == nil {
 		server := kumo.NewServer()
@@ -152,27 +149,17 @@ func run(t *testing.T, line func(string), program string, args []string, environ
 	})
 }
 
-// prepare makes the bucket and the table of the contract, once the emulators answer.
+// prepare makes the resources of the contract, once the emulators answer.
 func prepare(t *testing.T, storage, database string) {
 	t.Helper()
 	c := config.Default()
 	sdk := aws.Config{Region: c.Region, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}
-	ctx := t.Context()
-	require.EventuallyWithT(t, func(t *assert.CollectT) {
-		client := s3.NewFromConfig(sdk, func(o *s3.Options) { o.BaseEndpoint, o.UsePathStyle = &storage, true })
-		_, err := client.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: &c.Bucket})
-		require.NoError(t, err)
+	db, _ := emulator.Clients(sdk, database)
+	_, objects := emulator.Clients(sdk, storage)
+	require.EventuallyWithT(t, func(collect *assert.CollectT) {
+		// All of the kumos in a process share their tables, so one may exist.
+		require.NoError(collect, emulator.Create(t.Context(), db, objects, c.Resources()))
 	}, 2*time.Minute, time.Second)
-	_, err := dynamodb.NewFromConfig(sdk, func(o *dynamodb.Options) { o.BaseEndpoint = &database }).
-		CreateTable(t.Context(), &dynamodb.CreateTableInput{
-			TableName: &c.Table, BillingMode: types.BillingModePayPerRequest,
-			AttributeDefinitions: []types.AttributeDefinition{{AttributeName: aws.String(config.KeyAttribute), AttributeType: "S"}},
-			KeySchema:            []types.KeySchemaElement{{AttributeName: aws.String(config.KeyAttribute), KeyType: "HASH"}},
-		})
-	// All of the kumos in a process share their tables.
-	if _, exists := errors.AsType[*types.ResourceInUseException](err); !exists {
-		require.NoError(t, err)
-	}
 }
 
 var listening = regexp.MustCompile(`"msg":"listening","address":"[^"]*:(\d+)"`)

@@ -1,4 +1,4 @@
-// Package awstest gives a test an AWS of its own, which it can make fail: a table and a bucket in
+// Package awstest gives a test an AWS of its own, which it can make fail: the resources of the contract in
 // github.com/sivchari/kumo, behind a proxy.
 package awstest
 
@@ -27,7 +27,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/sivchari/kumo"
@@ -36,6 +35,7 @@ import (
 	"prima.internal/app/awsclient"
 	"prima.internal/app/bucket"
 	"prima.internal/app/config"
+	"prima.internal/app/emulator"
 )
 
 // An AWS is DynamoDB and S3 on a port of their own, with the table and the bucket of Config.
@@ -83,10 +83,10 @@ func Start(tb testing.TB) *AWS {
 
 // Serve returns an AWS that serves until stop is called.
 func Serve(ctx context.Context) (a *AWS, stop func(), err error) {
-	c := config.Default()
-	name := strings.ToLower(rand.Text())
-	c.Table, c.Bucket = "users-"+name, "avatars-"+name
-	a = &AWS{Config: c, stored: map[string]time.Duration{}, faults: map[string]*fault{}, calls: map[string]int{}}
+	a = &AWS{Config: config.Default(), stored: map[string]time.Duration{}, faults: map[string]*fault{}, calls: map[string]int{}}
+	for _, r := range a.Config.Resources() {
+		*r.Name = r.ID + "-" + strings.ToLower(rand.Text())
+	}
 	transport := &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true}
 	server := httptest.NewServer(a.intercept(&httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
@@ -111,12 +111,8 @@ func Serve(ctx context.Context) (a *AWS, stop func(), err error) {
 	a.SDK.Credentials = credentials.NewStaticCredentialsProvider("test", "test", "")
 	direct := a.SDK.Copy()
 	direct.HTTPClient = &http.Client{Transport: remembering{a, transport}}
-	a.DynamoDB = dynamodb.NewFromConfig(direct, func(o *dynamodb.Options) { o.BaseEndpoint = aws.String(kumoURL().String()) })
-	a.S3 = s3.NewFromConfig(direct, func(o *s3.Options) {
-		o.BaseEndpoint = aws.String(kumoURL().String())
-		o.UsePathStyle = true
-	})
-	if err := a.create(ctx); err != nil {
+	a.DynamoDB, a.S3 = emulator.Clients(direct, kumoURL().String())
+	if err := emulator.Create(ctx, a.DynamoDB, a.S3, a.Config.Resources()); err != nil {
 		stop()
 		return nil, nil, err
 	}
@@ -125,38 +121,24 @@ func Serve(ctx context.Context) (a *AWS, stop func(), err error) {
 
 // Environ returns the variables with which a program uses this AWS, and more.
 func (a *AWS) Environ(more ...string) []string {
-	own := []string{"AWS_ENDPOINT_URL=" + a.Config.Endpoint, "DYNAMODB_TABLE=" + a.Config.Table, "S3_BUCKET=" + a.Config.Bucket}
+	own := []string{"AWS_ENDPOINT_URL=" + a.Config.Endpoint}
+	for _, r := range a.Config.Resources() {
+		own = append(own, r.Variable+"="+*r.Name)
+	}
 	return append(own, more...)
 }
 
-// create makes the table and the bucket.
-func (a *AWS) create(ctx context.Context) error {
-	id := aws.String(config.KeyAttribute)
-	_, table := a.DynamoDB.CreateTable(ctx, &dynamodb.CreateTableInput{
-		TableName: &a.Config.Table, BillingMode: types.BillingModePayPerRequest,
-		KeySchema:            []types.KeySchemaElement{{AttributeName: id, KeyType: types.KeyTypeHash}},
-		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: id, AttributeType: types.ScalarAttributeTypeS}},
-	})
-	_, bucket := a.S3.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: &a.Config.Bucket})
-	return errors.Join(table, bucket)
-}
-
-// Reset makes the table and the bucket anew, whatever is left of them.
+// Reset makes the resources anew, whatever is left of them.
 func (a *AWS) Reset(tb testing.TB) {
 	tb.Helper()
 	a.Wipe(tb)
-	require.NoError(tb, a.create(tb.Context()))
+	require.NoError(tb, emulator.Create(tb.Context(), a.DynamoDB, a.S3, a.Config.Resources()))
 }
 
-// Wipe leaves neither the table nor the bucket, as LocalStack does when it restarts.
+// Wipe leaves no resource, as LocalStack does when it restarts.
 func (a *AWS) Wipe(tb testing.TB) {
 	tb.Helper()
-	for _, key := range a.Objects(tb) {
-		_, err := a.S3.DeleteObject(tb.Context(), &s3.DeleteObjectInput{Bucket: &a.Config.Bucket, Key: &key})
-		require.NoError(tb, err)
-	}
-	_, _ = a.DynamoDB.DeleteTable(tb.Context(), &dynamodb.DeleteTableInput{TableName: &a.Config.Table}) // it may be gone
-	_, _ = a.S3.DeleteBucket(tb.Context(), &s3.DeleteBucketInput{Bucket: &a.Config.Bucket})
+	require.NoError(tb, emulator.Delete(tb.Context(), a.DynamoDB, a.S3, a.Config.Resources()))
 }
 
 // Pass lets time pass for the bucket: what is stored from now on is younger than what was by d more.

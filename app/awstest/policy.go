@@ -19,7 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/stretchr/testify/require"
 
-	"prima.internal/app/config"
+	"prima.internal/app/contract"
 )
 
 // Account is the AWS account of every resource.
@@ -37,7 +37,7 @@ type Guard struct {
 
 // A grant is a statement for one of its actions.
 type grant struct {
-	config.Statement
+	contract.Statement
 	action string
 	used   int // calls that it allowed
 }
@@ -64,11 +64,11 @@ func (a *AWS) Guard(tb testing.TB, documents map[string]string) *Guard {
 func parsePolicy(document string) ([]*grant, error) {
 	decoder := json.NewDecoder(strings.NewReader(document))
 	decoder.DisallowUnknownFields()
-	var policy config.Policy
+	var policy contract.Policy
 	if err := decoder.Decode(&policy); err != nil {
 		return nil, fmt.Errorf("policy: %w", err)
 	}
-	if policy.Version != config.PolicyVersion {
+	if policy.Version != contract.PolicyVersion {
 		return nil, fmt.Errorf("policy: version %q", policy.Version)
 	}
 	var grants []*grant
@@ -90,13 +90,10 @@ func parsePolicy(document string) ([]*grant, error) {
 	return grants, nil
 }
 
-// TableARN returns the ARN of the table.
-func (a *AWS) TableARN() string {
-	return "arn:aws:dynamodb:" + a.Config.Region + ":" + Account + ":table/" + a.Config.Table
+// Location is where every resource is.
+func (a *AWS) Location() contract.Location {
+	return contract.Location{Partition: "aws", Region: a.Config.Region, Account: Account}
 }
-
-// BucketARN returns the ARN of the bucket.
-func (a *AWS) BucketARN() string { return "arn:aws:s3:::" + a.Config.Bucket }
 
 // Refused returns the calls that no policy allowed.
 func (g *Guard) Refused() []string {

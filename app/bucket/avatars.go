@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"hash/crc32"
 	"io"
 	"net/http"
@@ -20,6 +21,7 @@ import (
 
 	"prima.internal/app/awsclient"
 	"prima.internal/app/config"
+	"prima.internal/app/contract"
 	"prima.internal/app/user"
 )
 
@@ -31,18 +33,20 @@ const Prefix = config.AvatarPrefix
 
 // Avatars is a [user.Avatars] in an S3 bucket. It is safe for concurrent use.
 type Avatars struct {
-	client *s3.Client
-	bucket *string
+	client  *s3.Client
+	bucket  *string
+	buckets []string // of the contract, this one and others
 }
 
 // New returns the avatars of the bucket that c names.
 func New(cfg aws.Config, c config.Config) *Avatars {
-	return &Avatars{bucket: aws.String(c.Bucket), client: s3.NewFromConfig(cfg, func(o *s3.Options) {
+	client := s3.NewFromConfig(cfg, func(o *s3.Options) {
 		if endpoint := c.S3(); endpoint != "" {
 			o.BaseEndpoint = aws.String(endpoint)
 			o.UsePathStyle = true // a bucket's own host name does not resolve with emulators
 		}
-	})}
+	})
+	return &Avatars{client, aws.String(c.Bucket), contract.Names(c.Resources(), contract.BucketKind)}
 }
 
 func key(userID, avatarID string) *string { return aws.String(Prefix + userID + "/" + avatarID) }
@@ -136,9 +140,15 @@ func (a *Avatars) List(ctx context.Context, each func([]user.ListedImage) error)
 	return nil
 }
 
-// Check asks whether the bucket may be used. user.ErrResourceMissing if there is no such bucket.
+// Check asks whether every bucket of the contract may be used. user.ErrResourceMissing if one does not
+// exist.
 func (a *Avatars) Check(ctx context.Context) error {
-	ctx, call := awsclient.Track(ctx)
-	_, err := a.client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: a.bucket})
-	return call.Fault(err, bucketMissing, "NotFound")
+	for _, name := range a.buckets {
+		ctx, call := awsclient.Track(ctx)
+		_, err := a.client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &name})
+		if err := call.Fault(err, bucketMissing, "NotFound"); err != nil {
+			return fmt.Errorf("bucket %s: %w", name, err)
+		}
+	}
+	return nil
 }

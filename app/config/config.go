@@ -1,13 +1,20 @@
-// Package config is the contract between the API and whatever deploys it: every setting with its
-// environment variable, default and meaning, the key of the table, the permissions in AWS, and the
-// paths that others rely on. The infrastructure fills a [Config] and gives the API the variables of
-// [Config.Environ]; the API reads them with [Load].
+// Package config is the contract between the API and whatever deploys it: every setting, the resources
+// in AWS and what the programs may do with them, and the paths that others rely on. The infrastructure
+// fills a [Config] and gives the API the variables of [Config.Environ]; the API reads them with [Load].
 package config
 
-import "time"
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"prima.internal/app/contract"
+)
 
 // Config is every setting of the API. The zero value is not valid: start from [Default] or [Load].
-// [Settings] has the variable, default, bounds and meaning of each field.
+// Its rows, in rows.go, have the variable, default, bounds and meaning of each field.
 type Config struct {
 	Port         int
 	AdminPort    int
@@ -46,27 +53,53 @@ type Config struct {
 	ShutdownTimeout time.Duration
 }
 
+// Load reads a configuration from an environment: see [contract.Load].
+func Load(environ []string) (c Config, warnings []string, err error) {
+	return contract.Load(environ, (*Config).rows, Removed())
+}
+
 // Default returns the configuration of an empty environment.
 func Default() Config {
 	c, _, err := Load(nil)
 	if err != nil {
-		panic(err) // a default in settings.go breaks its own rule
+		panic(err) // a default in rows.go breaks its own rule
 	}
 	return c
 }
 
+// Environ returns the variables that [Load] reads as c.
+func (c Config) Environ() []contract.Variable { return contract.Environ(c.rows()) }
+
+// Settings lists the settings, in the order of the help.
+func Settings() []contract.Setting { return contract.Settings(new(Config).rows()) }
+
+// Resources returns the resources in AWS, with the names that c gives them.
+func (c *Config) Resources() []contract.Resource { return contract.Resources(c.rows()) }
+
 // DynamoDB returns the URL of DynamoDB; empty means AWS itself.
-func (c Config) DynamoDB() string {
-	if c.DynamoDBEndpoint != "" {
-		return c.DynamoDBEndpoint
-	}
-	return c.Endpoint
-}
+func (c Config) DynamoDB() string { return cmp.Or(c.DynamoDBEndpoint, c.Endpoint) }
 
 // S3 returns the URL of S3; empty means AWS itself.
-func (c Config) S3() string {
-	if c.S3Endpoint != "" {
-		return c.S3Endpoint
+func (c Config) S3() string { return cmp.Or(c.S3Endpoint, c.Endpoint) }
+
+// HostAllowed reports whether the API may be called under a host: a name, or an IP address without
+// brackets, in either case without a port. IP addresses and localhost are always allowed, because
+// no DNS server decides where they lead.
+func (c Config) HostAllowed(host string) bool {
+	if len(c.AllowedHosts) == 0 {
+		return true
 	}
-	return c.Endpoint
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if _, err := netip.ParseAddr(host); err == nil || matches("localhost", host) || matches("*.localhost", host) {
+		return true
+	}
+	return slices.ContainsFunc(c.AllowedHosts, func(entry string) bool { return matches(entry, host) })
+}
+
+// matches reports whether a host is that of an entry, or below that of an entry with *. in front.
+func matches(entry, host string) bool {
+	if domain, ok := strings.CutPrefix(entry, "*"); ok {
+		return len(host) > len(domain) && strings.HasSuffix(host, domain)
+	}
+	return host == entry
 }

@@ -3,6 +3,8 @@ package config_test
 import (
 	"flag"
 	"os"
+	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"prima.internal/app/config"
+	"prima.internal/app/contract"
 )
 
 var update = flag.Bool("update", false, "write the generated files instead of comparing them")
@@ -33,48 +36,37 @@ func TestDefault(t *testing.T) {
 	assert.EqualValues(t, 5<<20, c.MaxAvatarBytes)
 	assert.EqualValues(t, 8192, c.MaxAvatarPixels)
 	assert.Equal(t, "id", config.KeyAttribute)
-	assert.NoError(t, c.Validate())
 }
 
-// Ensure every setting is read from its own variable and from no other.
+// Ensure every setting is read from its own variable and from no other, whatever a new one may be.
 func TestLoadReadsEveryVariable(t *testing.T) {
 	t.Parallel()
-	samples := map[string]string{
-		"PORT": "8080", "ADMIN_PORT": "9090", "ADMIN_ADDRESS": "::1", "AWS_REGION": "eu-central-1", "AWS_ENDPOINT_URL": "http://localstack:4566",
-		"AWS_ENDPOINT_URL_DYNAMODB": "http://dynamodb:8000", "AWS_ENDPOINT_URL_S3": "https://minio.example.com/s3",
-		"DYNAMODB_TABLE": "people", "S3_BUCKET": "faces", "PUBLIC_BASE_URL": "https://api.example.com/v1",
-		"ALLOWED_HOSTS": "api.example.com,*.internal", "CORS_ALLOWED_ORIGINS": "https://a.example.com,http://localhost:3000", "LOG_LEVEL": "debug", "LOG_FORMAT": "text",
-		"MAX_AVATAR_BYTES": "1MiB", "MAX_AVATAR_PIXELS": "1024", "MAX_JSON_BYTES": "32KiB", "REQUEST_TIMEOUT": "2s",
-		"REQUEST_MEMORY": "96MiB", "MAX_CONNECTIONS": "100", "PAGES": "false", "LIST_CONSISTENT_READS": "true", "ACCESS_TOKENS": "ci:read:" + strings.Repeat("0f", 32) + ",ops:read+write:" + strings.Repeat("1e", 32),
-		"READ_TIMEOUT": "3s", "WRITE_TIMEOUT": "4s", "IDLE_TIMEOUT": "1m30s", "DRAIN_TIME": "0s", "SHUTDOWN_TIMEOUT": "6s",
-	}
 	for _, s := range config.Settings() {
-		value, known := samples[s.Variable]
-		require.True(t, known, "no sample for %s", s.Variable)
-
-		c, warnings, err := config.Load([]string{s.Variable + "=" + value})
-		require.NoError(t, err)
-		assert.Empty(t, warnings)
-		for _, v := range c.Environ() {
-			want := defaultOf(t, v.Name)
-			if v.Name == s.Variable {
-				want = value
+		for _, value := range s.Examples {
+			c, warnings, err := config.Load([]string{s.Variable + "=" + value})
+			require.NoError(t, err)
+			assert.Empty(t, warnings)
+			for _, v := range c.Environ() {
+				i := slices.IndexFunc(config.Settings(), func(s contract.Setting) bool { return s.Variable == v.Name })
+				if v.Name != s.Variable {
+					assert.Equal(t, config.Settings()[i].Default, v.Value, "%s after %s=%s", v.Name, s.Variable, value)
+				}
 			}
-			assert.Equal(t, want, v.Value, "%s after %s=%s", v.Name, s.Variable, value)
+			assert.Equal(t, value == s.Default, reflect.DeepEqual(config.Default(), c), "%s=%s", s.Variable, value)
+			again, _, err := config.Load(environ(c))
+			require.NoError(t, err)
+			assert.Equal(t, c, again)
 		}
-		assert.NotEqual(t, config.Default(), c, s.Variable)
 	}
 }
 
-func defaultOf(t *testing.T, variable string) string {
-	t.Helper()
-	for _, s := range config.Settings() {
-		if s.Variable == variable {
-			return s.Default
-		}
+// environ returns what the infrastructure gives the API.
+func environ(c config.Config) []string {
+	var list []string
+	for _, v := range c.Environ() {
+		list = append(list, v.Name+"="+v.Value)
 	}
-	require.Fail(t, "not a setting", variable)
-	return ""
+	return list
 }
 
 // Ensure a wrong environment is refused with every fault at once, each with its variable, its value
@@ -83,7 +75,7 @@ func TestLoadNamesEveryFault(t *testing.T) {
 	t.Parallel()
 	_, _, err := config.Load([]string{"PORT=70000", "LOG_LEVEL=loud", "AWS_ENDPOINT_URL=localstack:4566", "DRAIN_TIME=5", "S3_BUCKET=Faces", "DYNAMODB_TABLE=users"})
 
-	var faults *config.Error
+	var faults *contract.Error
 	require.ErrorAs(t, err, &faults)
 	assert.Len(t, faults.Faults, 5)
 	for _, want := range []string{
@@ -275,92 +267,34 @@ func TestEndpoints(t *testing.T) {
 func TestEnvironIsWhatLoadReads(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		want := arbitrary(t)
-		require.NoError(t, want.Validate())
-
-		var environ []string
-		for _, v := range want.Environ() {
-			environ = append(environ, v.Name+"="+v.Value)
+		var drawn []string
+		for _, s := range config.Settings() {
+			drawn = append(drawn, s.Variable+"="+arbitrary(s).Draw(t, s.Variable))
 		}
-		got, warnings, err := config.Load(environ)
+		want, warnings, err := config.Load(drawn)
 		require.NoError(t, err)
 		assert.Empty(t, warnings)
+		got, _, err := config.Load(environ(want))
+		require.NoError(t, err)
 		assert.Equal(t, want, got)
 	})
 }
 
-func arbitrary(t *rapid.T) config.Config {
-	host := rapid.StringMatching(`[a-z0-9]{1,8}(\.[a-z]{2,5}){0,2}(:[1-9][0-9]{0,3})?`)
-	address := func(label, path string) string {
-		return rapid.OneOf(rapid.Just(""), rapid.Custom(func(t *rapid.T) string {
-			return rapid.SampledFrom([]string{"http://", "https://"}).Draw(t, "scheme") + host.Draw(t, "host") + rapid.StringMatching(path).Draw(t, "path")
-		})).Draw(t, label)
+// arbitrary draws values of a setting: any number within its bounds, or one of its examples.
+func arbitrary(s contract.Setting) *rapid.Generator[string] {
+	examples := rapid.SampledFrom(append(s.Examples, s.Default))
+	if s.Secret {
+		examples = rapid.SampledFrom(s.Examples) // an empty one is refused
 	}
-	duration := func(label string, least, most time.Duration) time.Duration {
-		return time.Duration(rapid.Int64Range(int64(least), int64(most)).Draw(t, label))
+	if s.Most == 0 {
+		return examples
 	}
-	const moment = 100 * time.Millisecond
-	c := config.Config{
-		Port:             rapid.IntRange(0, 65535).Draw(t, "port"),
-		AdminPort:        rapid.IntRange(0, 65535).Draw(t, "admin"),
-		AdminAddress:     rapid.SampledFrom([]string{"", "0.0.0.0", "127.0.0.1", "::", "2001:db8::7", "::ffff:192.0.2.1"}).Draw(t, "admin address"),
-		Region:           rapid.StringMatching(`[a-z]{2}(-[a-z]{2,5}){1,2}-[0-9]`).Draw(t, "region"),
-		Endpoint:         address("endpoint", `(/[a-z]{1,5}|/%20|/é){0,2}`),
-		DynamoDBEndpoint: address("dynamodb", ``),
-		S3Endpoint:       address("s3", `(/[a-z]{1,5})?`),
-		Table:            rapid.StringMatching(`[A-Za-z0-9_.-]{3,30}`).Draw(t, "table"),
-		Bucket:           rapid.StringMatching(`[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]`).Draw(t, "bucket"),
-		PublicURL:        address("public", `(/[a-z]{1,5})?`),
-		Pages:            rapid.Bool().Draw(t, "pages"),
-		RequestMemory:    rapid.Int64Range(1<<20, 16<<30).Draw(t, "memory"),
-		MaxConnections:   rapid.IntRange(16, 1<<18).Draw(t, "connections"),
-
-		ListConsistentReads: rapid.Bool().Draw(t, "consistent"),
-		LogLevel:            rapid.SampledFrom([]string{"debug", "info", "warn", "error"}).Draw(t, "level"),
-		LogFormat:           rapid.SampledFrom([]string{"json", "text"}).Draw(t, "format"),
-		MaxAvatarBytes:      rapid.Int64Range(1<<10, 64<<20).Draw(t, "avatar"),
-		MaxAvatarPixels:     rapid.Int64Range(1, 65535).Draw(t, "pixels"),
-		MaxJSONBytes:        rapid.Int64Range(1<<10, 16<<20).Draw(t, "json"),
-		RequestTimeout:      duration("request", moment, 10*time.Minute),
-		ReadTimeout:         duration("read", moment, 10*time.Minute),
-		WriteTimeout:        duration("write", moment, time.Hour),
-		IdleTimeout:         duration("idle", moment, time.Hour),
-		DrainTime:           duration("drain", 0, 10*time.Minute),
-		ShutdownTimeout:     duration("shutdown", 0, 10*time.Minute),
-	}
-	origin := rapid.StringMatching(`https?://[a-z]{1,8}(\.[a-z]{2,5}){0,2}(:[1-9][0-9]{3})?`)
-	if n := rapid.IntRange(0, 3).Draw(t, "origins"); n > 0 {
-		c.CORSOrigins = rapid.SliceOfNDistinct(origin, n, n, rapid.ID).Draw(t, "origin")
-	} else if rapid.Bool().Draw(t, "any origin") {
-		c.CORSOrigins = []string{"*"}
-	}
-	if n := rapid.IntRange(0, 3).Draw(t, "hosts"); n > 0 {
-		name := rapid.StringMatching(`(\*\.)?[a-z][a-z0-9_-]{0,7}(\.[a-z]{2,5}){0,2}`)
-		c.AllowedHosts = rapid.SliceOfNDistinct(name, n, n, rapid.ID).Draw(t, "host")
-	}
-	for i := range rapid.IntRange(0, 3).Draw(t, "tokens") {
-		scope := rapid.IntRange(1, 3).Draw(t, "scope")
-		c.AccessTokens = append(c.AccessTokens, config.AccessToken{
-			Name: rapid.StringMatching(`[a-z0-9]([a-z0-9-]{0,9}[a-z0-9])?`).Draw(t, "token") + strconv.Itoa(i),
-			Read: scope&1 != 0, Write: scope&2 != 0, Hash: config.HashToken(strconv.Itoa(i)),
-		})
-	}
-	// Validate asks for the form that Load returns; a path may be written in more than one.
-	loaded, _, err := config.Load([]string{"AWS_ENDPOINT_URL=" + c.Endpoint})
-	require.NoError(t, err)
-	c.Endpoint = loaded.Endpoint
-	return c
-}
-
-// Ensure a configuration that was filled wrongly is found out before it is deployed.
-func TestValidate(t *testing.T) {
-	t.Parallel()
-	c := config.Default()
-	c.Port, c.Bucket = -1, "No Bucket"
-	err := c.Validate()
-	assert.ErrorContains(t, err, `PORT="-1"`)
-	assert.ErrorContains(t, err, `S3_BUCKET="No Bucket"`)
-	assert.Error(t, config.Config{}.Validate(), "the zero value")
+	return rapid.OneOf(examples, rapid.Map(rapid.Int64Range(s.Least, s.Most), func(n int64) string {
+		if s.Unit == contract.Nanoseconds {
+			return time.Duration(n).String()
+		}
+		return strconv.FormatInt(n, 10)
+	}))
 }
 
 // Ensure the help names every setting, its default and what it may be, and everything else that is read.
@@ -390,8 +324,44 @@ func TestGeneratedREADME(t *testing.T) {
 	require.True(t, ok, "%s has no line %q", file, end)
 
 	if *update {
-		require.NoError(t, os.WriteFile(file, []byte(before+begin+config.Markdown()+end+after), 0o644))
+		require.NoError(t, os.WriteFile(file, []byte(before+begin+markdown()+end+after), 0o644))
 		return
 	}
-	assert.Equal(t, config.Markdown(), got, "run: task generate")
+	assert.Equal(t, markdown(), got, "run: task generate")
+}
+
+// markdown returns two tables: the settings, and the variables that others read.
+func markdown() string {
+	var b strings.Builder
+	b.WriteString("| variable | default | must be | meaning |\n|---|---|---|---|\n")
+	for _, s := range config.Settings() {
+		meaning := s.Meaning
+		if len(s.Formerly) > 0 {
+			meaning += " (`" + strings.Join(s.Formerly, "`, `") + "` is still accepted)"
+		}
+		if s.Secret {
+			meaning += " (secret)"
+		}
+		row(&b, code(s.Variable), code(s.Default), s.Allowed, meaning)
+	}
+	b.WriteString("\nRead by others than the API's own code:\n\n")
+	b.WriteString("| variable | read by | meaning |\n|---|---|---|\n")
+	for _, r := range config.RuntimeVariables() {
+		row(&b, code(r.Variable), r.Reader, r.Meaning)
+	}
+	return b.String()
+}
+
+func row(b *strings.Builder, cells ...string) {
+	for _, cell := range cells {
+		b.WriteString("| " + strings.ReplaceAll(cell, "|", `\|`) + " ")
+	}
+	b.WriteString("|\n")
+}
+
+func code(s string) string {
+	if s == "" {
+		return ""
+	}
+	return "`" + s + "`"
 }

@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"regexp"
 	"strings"
+
+	"prima.internal/app/contract"
 )
 
 // An AccessToken is what the API knows of a bearer token: everything but the token itself. A token
@@ -87,14 +89,11 @@ func ParseScope(s string) (read, write, ok bool) {
 
 // tokens is a list of access tokens, separated by commas. Names and hashes are unique: otherwise
 // the log would not say whose token it was, and a token that was taken out could still be valid.
-func tokens(p *[]AccessToken) field {
-	return field{
-		Setting: Setting{
-			Allowed: "entries `name:scope:hash` separated by commas, with a scope of read, write or " +
-				"read+write and the SHA-256 of a token in hex, as `prima-api token` prints them",
-		},
-		parse: func(s string) bool {
-			*p = nil
+func tokens(field *[]AccessToken) contract.Row {
+	return contract.Value(field, nil,
+		"entries `name:scope:hash` separated by commas, with a scope of read, write or "+
+			"read+write and the SHA-256 of a token in hex, as `prima-api token` prints them",
+		func(s string) (list []AccessToken, ok bool) {
 			seen := map[any]bool{}
 			for entry := range strings.SplitSeq(s, ",") {
 				if s == "" {
@@ -102,19 +101,19 @@ func tokens(p *[]AccessToken) field {
 				}
 				t, ok := ParseAccessToken(strings.TrimSpace(entry))
 				if !ok || seen[t.Name] || seen[t.Hash] {
-					return false
+					return nil, false
 				}
 				seen[t.Name], seen[t.Hash] = true, true
-				*p = append(*p, t)
+				list = append(list, t)
 			}
-			return true
+			return list, true
 		},
-		format: func() string {
-			entries := make([]string, len(*p))
-			for i, t := range *p {
+		func(list []AccessToken) string {
+			entries := make([]string, len(list))
+			for i, t := range list {
 				entries[i] = t.String()
 			}
 			return strings.Join(entries, ",")
 		},
-	}
+	).Like("ci:read:" + strings.Repeat("0f", sha256.Size) + ",ops:read+write:" + strings.Repeat("1e", sha256.Size)).Hidden()
 }

@@ -15,6 +15,7 @@ import (
 
 	"prima.internal/app/awsclient"
 	"prima.internal/app/config"
+	"prima.internal/app/contract"
 	"prima.internal/app/user"
 )
 
@@ -27,6 +28,7 @@ type Users struct {
 
 	client          *dynamodb.Client
 	table           *string
+	tables          []string // of the contract, this one and others
 	consistentLists *bool
 }
 
@@ -43,7 +45,8 @@ func New(cfg aws.Config, c config.Config) *Users {
 		o.Protocol = protocol{o.Protocol, slow}
 		o.DisableValidateResponseChecksum = true // protocol does it
 	})
-	return &Users{slow, client, aws.String(c.Table), aws.Bool(c.ListConsistentReads)}
+	tables := contract.Names(c.Resources(), contract.TableKind)
+	return &Users{slow, client, aws.String(c.Table), tables, aws.Bool(c.ListConsistentReads)}
 }
 
 // Create implements [user.Store].
@@ -223,10 +226,20 @@ func (u *Users) AvatarIDs(ctx context.Context, users []string) (map[string]strin
 	return avatars, nil
 }
 
-// Check asks whether the table can be used. user.ErrResourceMissing if there is no such table.
+// Check asks whether every table of the contract can be used. user.ErrResourceMissing if one does not
+// exist.
 func (u *Users) Check(ctx context.Context) error {
+	for _, table := range u.tables {
+		if err := u.checkTable(ctx, table); err != nil {
+			return fmt.Errorf("table %s: %w", table, err)
+		}
+	}
+	return nil
+}
+
+func (u *Users) checkTable(ctx context.Context, table string) error {
 	ctx, call := awsclient.Track(ctx)
-	out, err := u.client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: u.table})
+	out, err := u.client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &table})
 	if err != nil {
 		return call.Fault(err, tableMissing)
 	}
@@ -235,7 +248,7 @@ func (u *Users) Check(ctx context.Context) error {
 	}
 	usable := []types.TableStatus{types.TableStatusActive, types.TableStatusUpdating}
 	if status := out.Table.TableStatus; !slices.Contains(usable, status) {
-		return call.Fault(fmt.Errorf("table %s is %q", *u.table, status))
+		return call.Fault(fmt.Errorf("it is %q", status))
 	}
 	return nil
 }

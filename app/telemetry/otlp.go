@@ -9,22 +9,22 @@ import (
 	"strings"
 	"time"
 
-	"prima.internal/app/config"
+	"prima.internal/app/contract"
 )
 
 var headerName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$") // a token
 
 // checkOTLP checks the variables of the exporter, which reads them itself but only logs what is
 // wrong. It returns the collector's URL, empty if no traces are exported, and how long an export
-// may take. The error, if any, is a [*config.Error].
+// may take. The error, if any, is a [*contract.Error].
 //
 // Source: https://opentelemetry.io/docs/specs/otel/protocol/exporter/.
 func checkOTLP(environ []string) (endpoint string, timeout time.Duration, err error) {
-	var faults []config.Fault
+	var faults []contract.Fault
 	must := func(ok bool, name, value, allowed string) {
 		if value != "" && !ok {
-			faults = append(faults, config.Fault{Variable: name, Value: value, Allowed: allowed})
-			err = &config.Error{Faults: faults}
+			faults = append(faults, contract.Fault{Variable: name, Value: value, Allowed: allowed})
+			err = &contract.Error{Faults: faults}
 		}
 	}
 	otlp := func(suffix string) (name, value string) { // the variable for traces comes first

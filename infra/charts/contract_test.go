@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"prima.internal/app/config"
+	"prima.internal/app/contract"
 	"prima.internal/infra/charts"
 )
 
@@ -69,13 +70,13 @@ func TestEnvironmentIsTheContract(t *testing.T) {
 					environ = append(environ, s.Variable+"="+value)
 					delete(rest, s.Variable)
 				}
-				assert.True(t, set || name != "full", "set %s in testdata/prima-api.full.values.yaml", s.Variable)
+				assert.True(t, set || name != "full", "the chart does not pass %s on", s.Variable)
 			}
 			assert.Contains(t, rest, "GOMEMLIMIT")
 			for variable := range rest {
 				given := values.Credentials != charts.Credentials{} || values.Runtime[variable] != ""
 				assert.False(t, !given && strings.HasPrefix(variable, "AWS_"), "%s shadows the role", variable)
-				assert.True(t, slices.ContainsFunc(config.RuntimeVariables(), func(v config.RuntimeVariable) bool {
+				assert.True(t, slices.ContainsFunc(config.RuntimeVariables(), func(v contract.RuntimeVariable) bool {
 					return v.Variable == variable
 				}), "%s is no variable of the contract", variable)
 			}

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"prima.internal/app/config"
+	"prima.internal/app/contract"
 	"prima.internal/infra/charts"
 )
 
@@ -92,7 +93,7 @@ func addContract(s *jsonschema.Schema) {
 	}
 	for _, variable := range config.Removed() {
 		// No real value meets the constant, which validators quote.
-		notice := config.RemovedNotice(variable)
+		notice := contract.RemovedNotice(variable)
 		settings.Properties.Set(variable, &jsonschema.Schema{Description: notice, Const: notice})
 	}
 	runtime := s.Properties.Value("runtime")
@@ -109,7 +110,7 @@ func addContract(s *jsonschema.Schema) {
 }
 
 // schemaOf makes a schema of a setting. What gets past it the API refuses when it starts.
-func schemaOf(s config.Setting) *jsonschema.Schema {
+func schemaOf(s contract.Setting) *jsonschema.Schema {
 	schema := &jsonschema.Schema{Type: "string", Description: s.Meaning + "; must be " + s.Allowed, Pattern: s.Pattern}
 	for _, choice := range s.Choices {
 		schema.Enum = append(schema.Enum, choice)
@@ -121,20 +122,49 @@ func schemaOf(s config.Setting) *jsonschema.Schema {
 	return schema
 }
 
-// Ensure values.yaml has every setting with the contract's default, and the contract's paths in its probes.
-func TestValuesFollowTheContract(t *testing.T) {
-	t.Parallel()
+// Ensure values.yaml has every setting that is no secret, with the contract's meaning and default. This is generated before
+// the rest, for which the file is embedded.
+func TestSettingsInValues(t *testing.T) { //nolint:paralleltest // with -update it writes what the other tests read
 	text, err := os.ReadFile(valuesYAML)
 	require.NoError(t, err)
+	const begin = "\nconfig:\n  # Written by `task generate`, to the end of the settings.\n"
+	const end = "  # End of the settings.\n"
+	before, rest, ok := strings.Cut(string(text), begin)
+	require.True(t, ok, "%s has no line %q", valuesYAML, begin)
+	_, after, ok := strings.Cut(rest, end)
+	require.True(t, ok, "%s has no line %q", valuesYAML, end)
+	var b strings.Builder
 	for _, s := range config.Settings() {
-		line := fmt.Sprintf("  %s: %q", s.Variable, s.Default)
-		if s.Default == "" {
-			line = fmt.Sprintf("  # %s: \"\"", s.Variable)
+		if s.Secret {
+			continue
 		}
-		written := strings.Contains(string(text), "\n"+line+"\n")
-		assert.NotEqual(t, s.Secret, written, "under config in %s there must be a comment and this line, "+
-			"unless the setting is secret:\n%s", valuesYAML, line)
+		line := fmt.Sprintf("%s: %q\n", s.Variable, s.Default)
+		if s.Default == "" {
+			line = "# " + line
+		}
+		meaning := strings.ReplaceAll(s.Meaning+". Must be "+s.Allowed+".", "`", "")
+		b.WriteString(wrap(strings.ToUpper(meaning[:1])+meaning[1:], "  # ") + "  " + line)
 	}
+	compare(t, valuesYAML, before+begin+b.String()+end+after)
+}
+
+// wrap breaks a text into lines of at most 100 columns, each with a prefix.
+func wrap(text, prefix string) string {
+	lines := []string{""}
+	for word := range strings.FieldsSeq(text) {
+		last := &lines[len(lines)-1]
+		if len(prefix)+len(*last)+1+len(word) > 100 {
+			lines = append(lines, "")
+			last = &lines[len(lines)-1]
+		}
+		*last = strings.TrimPrefix(*last+" "+word, " ")
+	}
+	return prefix + strings.Join(lines, "\n"+prefix) + "\n"
+}
+
+// Ensure values.yaml has no other setting, and the contract's paths in its probes.
+func TestValuesFollowTheContract(t *testing.T) {
+	t.Parallel()
 	v := charts.DefaultPrimaAPI()
 	contract := charts.ConfigValues(config.Default())
 	assert.Equal(t, contract, v.Config, "delete what is no setting from config in %s", valuesYAML)

@@ -71,5 +71,10 @@ func fullAPI() charts.PrimaAPI {
 	if err != nil {
 		panic(err)
 	}
+	for _, s := range config.Settings() {
+		if v.Config[s.Variable] == "" && !s.Secret {
+			v.Config[s.Variable] = s.Examples[0]
+		}
+	}
 	return v
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"prima.internal/app/config"
+	"prima.internal/app/contract"
 )
 
 const root = "../.."
@@ -124,9 +125,9 @@ var (
 // Ensure docs/aws.md has the actions of each role, for those who make the roles by hand.
 func TestRolesAreDocumented(t *testing.T) {
 	t.Parallel()
-	text := read(t, "docs/aws.md")
+	text, resources := read(t, "docs/aws.md"), new(config.Config).Resources()
 	for _, role := range config.Roles() {
-		for _, statement := range role.Policy("table", "bucket").Statement {
+		for _, statement := range contract.PolicyOf(role, resources, contract.Location{}).Statement {
 			assert.Contains(t, text, "| `"+strings.Join(statement.Action, "`, `")+"` |", "%s, %s", role, statement.Sid)
 		}
 	}

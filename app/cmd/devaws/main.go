@@ -3,7 +3,7 @@
 //	devaws [flags]                      until a signal
 //	devaws [flags] command [argument…]  while the command runs, with the endpoint in its environment
 //
-// It creates the table and the bucket of DYNAMODB_TABLE and S3_BUCKET, and listens on 127.0.0.1:4566.
+// It creates the resources of the contract, such as the table DYNAMODB_TABLE, and listens on 127.0.0.1:4566.
 // With -empty it creates nothing and listens on every address. The folder KUMO_DATA_DIR keeps the data.
 package main
 
@@ -26,12 +26,10 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/sivchari/kumo"
 
 	"prima.internal/app/config"
+	"prima.internal/app/emulator"
 )
 
 func main() {
@@ -39,7 +37,7 @@ func main() {
 	empty := flag.Bool("empty", false, "create neither table nor bucket, and listen on every address")
 	addr := flag.String("addr", os.Getenv("GATEWAY_LISTEN"), "`address` to listen on instead of port 4566; port 0 is any free port")
 	flag.Parse()
-	host, made := "127.0.0.1", "no table, no bucket"
+	host, made := "127.0.0.1", ", empty"
 	if *empty {
 		host = "0.0.0.0"
 	}
@@ -52,7 +50,7 @@ func main() {
 		made = create(backend)
 	}
 	go func() { _ = http.Serve(l, handler(backend)) }() //nolint:gosec // for development: no timeouts
-	fmt.Printf("devaws: DynamoDB and S3 (kumo) on http://%s, %s\n", l.Addr(), made)
+	fmt.Printf("devaws: DynamoDB and S3 (kumo) on http://%s%s\n", l.Addr(), made)
 	status := command("http://"+l.Addr().String(), flag.Args())
 	_ = l.Close()
 	if os.Getenv("KUMO_DATA_DIR") != "" {
@@ -98,23 +96,19 @@ func handler(backend string) http.Handler {
 	})
 }
 
-// create creates the table and the bucket, which KUMO_DATA_DIR may already have, and names them.
+// create makes the resources of the contract, which KUMO_DATA_DIR may already have, and names them.
 func create(endpoint string) (made string) {
 	c, _, err := config.Load(os.Environ())
 	if err != nil {
 		log.Fatal(err)
 	}
-	cfg := aws.Config{Region: c.Region, BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}
-	_, err = dynamodb.NewFromConfig(cfg).CreateTable(context.Background(), &dynamodb.CreateTableInput{
-		TableName: &c.Table, BillingMode: types.BillingModePayPerRequest,
-		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: aws.String(config.KeyAttribute), AttributeType: config.KeyType}},
-		KeySchema:            []types.KeySchemaElement{{AttributeName: aws.String(config.KeyAttribute), KeyType: types.KeyTypeHash}},
-	})
-	if err == nil || strings.Contains(err.Error(), "ResourceInUseException") {
-		_, err = s3.NewFromConfig(cfg).CreateBucket(context.Background(), &s3.CreateBucketInput{Bucket: &c.Bucket})
-	}
-	if err != nil && !strings.Contains(err.Error(), "BucketAlreadyOwnedByYou") {
+	cfg := aws.Config{Region: c.Region, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}
+	db, storage := emulator.Clients(cfg, endpoint)
+	if err := emulator.Create(context.Background(), db, storage, c.Resources()); err != nil {
 		log.Fatal(err)
 	}
-	return "table " + c.Table + ", bucket " + c.Bucket
+	for _, r := range c.Resources() {
+		made += fmt.Sprintf(", %s %s", r.Kind, *r.Name)
+	}
+	return made
 }

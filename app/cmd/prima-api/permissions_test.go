@@ -19,6 +19,7 @@ import (
 	"prima.internal/app/awstest"
 	"prima.internal/app/bucket"
 	"prima.internal/app/config"
+	"prima.internal/app/contract"
 )
 
 // Ensure the roles, as infra deploys them, allow what the programs call and nothing else: an AWS that refuses everything
@@ -99,7 +100,7 @@ func policies(t *testing.T, a *awstest.AWS) map[string]string {
 	t.Helper()
 	documents := map[string]string{}
 	for _, role := range config.Roles() {
-		document, err := json.Marshal(role.Policy(a.TableARN(), a.BucketARN()))
+		document, err := json.Marshal(contract.PolicyOf(role, a.Config.Resources(), a.Location()))
 		require.NoError(t, err)
 		documents[string(role)] = string(document)
 	}
@@ -131,10 +132,10 @@ func startPodIdentityAgent(t *testing.T) podIdentityAgent {
 	return podIdentityAgent{url: server.URL}
 }
 
-func podToken(role config.Role) string { return "token-of-" + string(role) }
+func podToken(role contract.Role) string { return "token-of-" + string(role) }
 
 // environ returns the environment of a pod with a role: no key, but where and by which token to ask for one.
-func (g podIdentityAgent) environ(t *testing.T, a *awstest.AWS, role config.Role) []string {
+func (g podIdentityAgent) environ(t *testing.T, a *awstest.AWS, role contract.Role) []string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "eks-pod-identity-token")
 	require.NoError(t, os.WriteFile(file, []byte(podToken(role)), 0o600))

@@ -1,4 +1,4 @@
-package config
+package contract
 
 import (
 	"fmt"
@@ -35,12 +35,13 @@ func (e *Error) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Load reads the contract from an environment in the form of [os.Environ]. It warns of variables
-// that nobody should set any more. The error, if any, is an [*Error] with every fault.
+// Load reads a configuration from an environment in the form of [os.Environ]. It warns of variables
+// that nobody should set any more: those of earlier versions and those that were removed. The error,
+// if any, is an [*Error] with every fault.
 //
 // An empty variable counts as not set, except for a secret: somebody forgot to fill it, and without
 // it everybody would be let in.
-func Load(environ []string) (c Config, warnings []string, err error) {
+func Load[C any](environ []string, rows func(*C) []Row, removed []string) (c C, warnings []string, err error) {
 	set, empty := map[string]string{}, map[string]bool{}
 	for _, entry := range environ {
 		if name, value, ok := strings.Cut(entry, "="); ok && value != "" {
@@ -50,37 +51,38 @@ func Load(environ []string) (c Config, warnings []string, err error) {
 		}
 	}
 	var faults []Fault
-	for _, f := range c.fields() {
-		variable, value := f.Variable, set[f.Variable]
-		for _, former := range f.Formerly {
+	for _, r := range rows(&c) {
+		variable, value := r.Variable, set[r.Variable]
+		for _, former := range r.Formerly {
 			switch {
 			case set[former] == "":
 			case value != "":
-				warnings = append(warnings, former+" is ignored because "+f.Variable+" is set; delete it")
+				warnings = append(warnings, former+" is ignored because "+r.Variable+" is set; delete it")
 			default:
-				warnings = append(warnings, former+" is deprecated; set "+f.Variable+" instead")
+				warnings = append(warnings, former+" is deprecated; set "+r.Variable+" instead")
 				variable, value = former, set[former]
 			}
 		}
-		if f.Secret && value == "" && empty[variable] {
+		if r.Secret && value == "" && empty[variable] {
 			allowed := "left out rather than empty, if that is what is meant"
 			faults = append(faults, Fault{Variable: variable, Allowed: allowed})
 			continue
 		}
 		if value == "" {
-			value = f.Default
+			value = r.Default
 		}
-		if !f.parse(value) {
-			faults = append(faults, f.fault(variable, value))
+		if !r.Parse(value) {
+			faults = append(faults, r.fault(variable, value))
 		}
 	}
-	for _, variable := range Removed() {
+	for _, variable := range removed {
 		if set[variable] != "" {
 			warnings = append(warnings, variable+" was removed: it has no effect any more; delete it")
 		}
 	}
 	if len(faults) > 0 {
-		return Config{}, warnings, &Error{Faults: faults}
+		var none C
+		return none, warnings, &Error{Faults: faults}
 	}
 	return c, warnings, nil
 }
@@ -92,30 +94,23 @@ type Variable struct {
 	Secret bool // see [Setting]
 }
 
-// Environ returns the variables that [Load] reads as c, in the order of [Settings]. It leaves out
+// Environ returns the variables that [Load] reads as the configuration of the rows. It leaves out
 // settings that are empty, which means the same.
-func (c Config) Environ() []Variable {
+func Environ(rows []Row) []Variable {
 	var variables []Variable
-	for _, f := range c.fields() {
-		if value := f.format(); value != "" {
-			variables = append(variables, Variable{Name: f.Variable, Value: value, Secret: f.Secret})
+	for _, r := range rows {
+		if value := r.Format(); value != "" {
+			variables = append(variables, Variable{Name: r.Variable, Value: value, Secret: r.Secret})
 		}
 	}
 	return variables
 }
 
-// Validate returns what [Load] would find wrong with c's variables, as an [*Error]; nil if nothing.
-func (c Config) Validate() error {
-	var faults []Fault
-	var scratch Config
-	rules := scratch.fields()
-	for i, f := range c.fields() {
-		if value := f.format(); !rules[i].parse(value) {
-			faults = append(faults, f.fault(f.Variable, value))
-		}
+// Settings returns what the rows describe.
+func Settings(rows []Row) []Setting {
+	settings := make([]Setting, len(rows))
+	for i, r := range rows {
+		settings[i] = r.Setting
 	}
-	if len(faults) > 0 {
-		return &Error{Faults: faults}
-	}
-	return nil
+	return settings
 }
