@@ -14,17 +14,16 @@ import (
 	"prima.internal/app/user"
 )
 
-// healthy is the response to GET /health.
-const healthy = `{"status":"ok"}`
-
-// health handles GET /health: the process runs. It does not report dependencies, because restarting
-// every replica repairs none.
-func (s *Server) health(c *fiber.Ctx) error {
-	return sendJSON(c, []byte(healthy))
+// Health returns the handler of GET /health, for every port: the process runs. It does not report
+// dependencies, because restarting every replica repairs none.
+func (s *Server) Health() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
+		_, _ = w.Write([]byte(`{"status":"ok"}`))
+	})
 }
 
-// Ready returns the handler of GET /readyz, of this port and another: whether the replica should get
-// requests.
+// Ready returns the handler of GET /readyz, for every port: whether the replica should get requests.
 func (s *Server) Ready() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		ready, states := s.readiness.report()

@@ -96,7 +96,7 @@ func New(c config.Config, service *user.Service, dependencies []Dependency, log 
 			server.HeaderReceived = s.keepOrigin
 		}
 	}
-	s.app.Get(config.PathHealth, s.health)
+	s.app.Get(config.PathHealth, adaptor.HTTPHandler(s.Health()))
 	s.app.Get(config.PathReady, adaptor.HTTPHandler(s.Ready()))
 	s.app.Get(config.PathDescription, s.describe)
 	s.app.Get(config.PathUsers+"/:id/avatar", s.getAvatar) // asks for permission itself

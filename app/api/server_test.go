@@ -15,7 +15,12 @@ import (
 
 	"prima.internal/app/api"
 	"prima.internal/app/apitest"
+	"prima.internal/app/awstest"
+	"prima.internal/app/bucket"
 	"prima.internal/app/config"
+	"prima.internal/app/contract"
+	"prima.internal/app/dynamo"
+	"prima.internal/app/emulator"
 	"prima.internal/app/user"
 )
 
@@ -91,6 +96,20 @@ func (b *slowBody) Read(p []byte) (int, error) {
 }
 
 func (b *slowBody) Close() error { return nil }
+
+// Ensure a replica is not ready while any resource of the contract does not exist, and says which.
+func TestReadyAsksForEveryResource(t *testing.T) {
+	t.Parallel()
+	for i := range new(config.Config).Resources() {
+		a := awstest.Start(t)
+		missing := a.Config.Resources()[i]
+		require.NoError(t, emulator.Delete(t.Context(), a.DynamoDB, a.S3, []contract.Resource{missing}))
+		users, avatars := dynamo.New(a.SDK, a.Config), bucket.New(a.SDK, a.Config)
+		err := errors.Join(users.Check(t.Context()), avatars.Check(t.Context()))
+		require.ErrorIs(t, err, user.ErrResourceMissing, "the check of its service leaves out the %s %s", missing.Kind, missing.ID)
+		assert.ErrorContains(t, err, *missing.Name)
+	}
+}
 
 // Ensure a replica is ready once everything has answered, stays so while something is slow or away, and
 // is not while something is known to be missing.

@@ -202,8 +202,8 @@ func (c *Coverage) saw(r *Response) {
 }
 
 // Require requires that every status of every operation has been seen, and every error that is an example,
-// word by word, unless there is a reason why not. Reasons are by "operation status"; one that is none any
-// more fails.
+// word by word, unless there is a reason why not. Reasons are by "operation status" or "operation status example"; one
+// that is none any more fails.
 func (c *Coverage) Require(t *testing.T, reasons map[string]string) {
 	t.Helper()
 	c.mu.Lock()
@@ -214,12 +214,15 @@ func (c *Coverage) Require(t *testing.T, reasons map[string]string) {
 			for status, response := range operation.Responses.Map() {
 				outcome := operation.OperationID + " " + status
 				if needed[outcome] = !c.statuses[outcome]; needed[outcome] {
-					assert.NotEmpty(t, reasons[outcome], "nobody has seen %s", outcome)
+					assert.NotEmpty(t, reasons[outcome], "no test has seen %s: bring it about, or give Require a reason", outcome)
 					continue
 				}
 				if problem := response.Value.Content["application/problem+json"]; problem != nil {
 					for name, example := range problem.Examples {
-						assert.True(t, c.problems[quote(example.Value.Value)], "nobody has seen the example %s of %s", name, outcome)
+						of := outcome + " " + name
+						needed[of] = !c.problems[quote(example.Value.Value)]
+						assert.False(t, needed[of] && reasons[of] == "",
+							"no test has seen the error that is the example %q of %s: bring it about, or give Require a reason", name, of)
 					}
 				}
 			}

@@ -26,9 +26,15 @@ const adminIndex = `prima-api, for operators
 /debug/pprof/    profiles, such as: go tool pprof http://…/debug/pprof/profile?seconds=10
 `
 
+// Probes handles the paths that the kubelet asks for.
+type Probes interface {
+	Health() http.Handler
+	Ready() http.Handler
+}
+
 // NewAdmin returns the server for operators and the kubelet, on a port that clients do not reach.
-// ready handles GET /readyz. c decides under which hosts it answers.
-func NewAdmin(c config.Config, m prometheus.Gatherer, b Build, ready http.Handler, log *slog.Logger) *http.Server {
+// c decides under which hosts it answers.
+func NewAdmin(c config.Config, m prometheus.Gatherer, b Build, probes Probes, log *slog.Logger) *http.Server {
 	mux := http.NewServeMux()
 	serve := func(path, contentType string, body []byte) {
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
@@ -38,8 +44,8 @@ func NewAdmin(c config.Config, m prometheus.Gatherer, b Build, ready http.Handle
 	}
 	serve("/{$}", "text/plain; charset=utf-8", []byte(adminIndex))
 	serve("/buildinfo", "application/json", buildInfo(b))
-	serve(config.PathHealth, "application/json", []byte(`{"status":"ok"}`))
-	mux.Handle("GET "+config.PathReady, ready)
+	mux.Handle("GET "+config.PathHealth, probes.Health())
+	mux.Handle("GET "+config.PathReady, probes.Ready())
 	mux.Handle("GET "+config.PathMetrics, promhttp.HandlerFor(m, promhttp.HandlerOpts{
 		ErrorLog:            slog.NewLogLogger(log.Handler(), slog.LevelError),
 		ErrorHandling:       promhttp.ContinueOnError, // the other metrics are still of use

@@ -81,7 +81,7 @@ func (p *program) wire(ctx context.Context, build telemetry.Build) error {
 	}, log)
 	p.server.Trace(p.tracing.Tracer())
 	metrics := telemetry.NewRegistry(build, p.server, calls, users, p.tracing)
-	p.admin = telemetry.NewAdmin(p.config, metrics, build, p.server.Ready(), log)
+	p.admin = telemetry.NewAdmin(p.config, metrics, build, p.server, log)
 	return nil
 }
 
