@@ -124,11 +124,45 @@ func TestLocalStackIsSpared(t *testing.T) {
 	}
 }
 
+// Ensure docs/aws.md has the permissions of each role, for those who make the roles by hand.
+func TestGeneratedPermissions(t *testing.T) {
+	t.Parallel()
+	const file, begin, end = "../docs/aws.md", "<!-- permissions: written by task generate -->\n", "<!-- permissions: end -->"
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	before, rest, begins := strings.Cut(string(text), begin)
+	_, after, ends := strings.Cut(rest, end)
+	require.True(t, begins && ends, "%s has no lines %q and %q", file, begin, end)
+
+	resources := new(config.Config).Resources()
+	for _, r := range resources {
+		*r.Name = r.Variable
+	}
+	table := "| service account | on | actions |\n|---|---|---|\n"
+	for _, is := range config.Roles() {
+		in := contract.Location{Partition: "aws", Region: "REGION", Account: "ACCOUNT"}
+		for _, s := range contract.PolicyOf(is, resources, in).Statement {
+			on := "`" + strings.Join(s.Resource, "`, `") + "`"
+			for _, key := range slices.Sorted(maps.Keys(s.Condition["StringEquals"])) {
+				on += ", where `" + key + "` is `" + s.Condition["StringEquals"][key] + "`"
+			}
+			table += "| `" + serviceAccount(is) + "` | " + on + " | `" + strings.Join(s.Action, "`, `") + "` |\n"
+		}
+	}
+	want := before + begin + table + end + after
+	if *update {
+		require.NoError(t, os.WriteFile(file, []byte(want), 0o644))
+		return
+	}
+	assert.Equal(t, want, string(text), "%s is stale; run: task generate", file)
+}
+
 // Ensure each role may do what the contract says, on this table and this bucket, and is for the pods of one service account of
 // one cluster.
 func TestRoles(t *testing.T) {
 	t.Parallel()
-	sample := config.Config{Table: "prima-users", Bucket: "prima-avatars-example"}
+	sample := config.Default()
+	sample.Table, sample.Bucket = "prima-users", "prima-avatars-example"
 	in := contract.Location{Partition: "aws", Region: "eu-central-1", Account: "123456789012"}
 	for name, change := range map[string]func(func(string) map[string]any){"podIdentity": nil, "irsa": withIRSA} {
 		d, err := up(t, onAWS(t, change))

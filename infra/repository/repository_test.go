@@ -12,9 +12,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"prima.internal/app/config"
-	"prima.internal/app/contract"
 )
 
 const root = "../.."
@@ -121,14 +118,3 @@ var (
 	pair   = regexp.MustCompile(`(?m)^([a-z]+) = "([0-9.]+)"$`)
 	goTool = regexp.MustCompile(`([a-z]+\.[a-z.]+/[a-zA-Z0-9./-]+)@v([0-9.]+)`)
 )
-
-// Ensure docs/aws.md has the actions of each role, for those who make the roles by hand.
-func TestRolesAreDocumented(t *testing.T) {
-	t.Parallel()
-	text, resources := read(t, "docs/aws.md"), new(config.Config).Resources()
-	for _, role := range config.Roles() {
-		for _, statement := range contract.PolicyOf(role, resources, contract.Location{}).Statement {
-			assert.Contains(t, text, "| `"+strings.Join(statement.Action, "`, `")+"` |", "%s, %s", role, statement.Sid)
-		}
-	}
-}

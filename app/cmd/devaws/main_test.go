@@ -76,7 +76,9 @@ func TestServe(t *testing.T) {
 	t.Parallel()
 	dir, want := t.TempDir(), config.Default()
 	line, endpoint, stop := start(t, dir)
-	assert.Contains(t, line, "table "+want.Table+", bucket "+want.Bucket)
+	for _, r := range want.Resources() {
+		assert.Contains(t, line, string(r.Kind)+" "+*r.Name)
+	}
 	db, bucket := clients(endpoint)
 	table, err := db.DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: &want.Table})
 	require.NoError(t, err)
