@@ -209,8 +209,15 @@ func TestResources(t *testing.T) {
 			made, inputs := d.find(t, tokens[r.Kind], r.ID), d.inputs(t, tokens[r.Kind], r.ID)
 			assert.Contains(t, []any{inputs["name"], inputs["bucket"]}, name)
 			assert.Equal(t, name, d.values(t, "prima-api")["config"].(map[string]any)[r.Variable])
+			// What was not made here is not taken away by a destroy, and not changed to look as if it had been.
 			assert.Equal(t, adopted, made.RegisterRPC.GetImportId() == name)
+			assert.Equal(t, adopted, made.RegisterRPC.GetRetainOnDelete())
+			assert.Equal(t, adopted, slices.Contains(made.RegisterRPC.GetIgnoreChanges(), "tags"))
 		}
+		blocked := slices.ContainsFunc(d.resources, func(r pulumi.MockResourceArgs) bool {
+			return strings.Contains(r.TypeToken, "BucketPublicAccessBlock")
+		})
+		assert.NotEqual(t, adopted, blocked)
 	}
 	assert.Len(t, tokens, len(contract.Kinds()), "infra must make each kind: see newResource in storage.go")
 }
@@ -495,24 +502,6 @@ func TestLocalStackSettings(t *testing.T) {
 	assert.Equal(t, "http://localstack.tools:4566", d.values(t, "prima-api")["config"].(map[string]any)["AWS_ENDPOINT_URL"])
 	for _, r := range d.resources {
 		assert.False(t, r.TypeToken == "kubernetes:helm.sh/v4:Chart" && r.Name == "localstack")
-	}
-}
-
-// Ensure what exists is adopted and survives a destroy, and is not made to look like our own.
-func TestAdopt(t *testing.T) {
-	t.Parallel()
-	s := local()
-	s["storage"] = map[string]any{"adopt": map[string]any{"table": true, "bucket": true}}
-	d, err := up(t, s)
-	require.NoError(t, err)
-	for token, id := range map[string]string{tableToken: "users", bucketToken: "prima-tech-challenge"} {
-		rpc := d.find(t, token, "").RegisterRPC
-		assert.Equal(t, id, rpc.GetImportId())
-		assert.True(t, rpc.GetRetainOnDelete())
-		assert.Contains(t, rpc.GetIgnoreChanges(), "tags")
-	}
-	for _, r := range d.resources {
-		assert.NotContains(t, r.TypeToken, "BucketPublicAccessBlock")
 	}
 }
 

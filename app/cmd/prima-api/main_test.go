@@ -158,7 +158,7 @@ func TestPortTaken(t *testing.T) {
 func TestProgram(t *testing.T) {
 	t.Parallel()
 	a := awstest.Start(t)
-	p := start(t, "LOCALSTACK_URL="+a.Config.Endpoint, "DYNAMODB_TABLE="+a.Config.Table, "S3_BUCKET="+a.Config.Bucket)
+	p := start(t, a.Environ("AWS_ENDPOINT_URL=", "LOCALSTACK_URL="+a.Config.Endpoint)...)
 
 	var stdout, stderr bytes.Buffer
 	assert.Equal(t, 0, run([]string{"check", p.url}, nil, &stdout, &stderr), "%s", &stderr)
