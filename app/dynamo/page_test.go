@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"prima.internal/app/awstest"
-	"prima.internal/app/contract"
 	"prima.internal/app/config"
+	"prima.internal/app/contract"
 	"prima.internal/app/dynamo"
 	"prima.internal/app/user"
 )
