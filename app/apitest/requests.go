@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -144,7 +145,7 @@ func (s *suite) victim(t *testing.T) (v victim, values map[string]string) {
 		"id": v.ID, "ID": strings.ToUpper(v.ID), "nobody": unknownID(), "v": query(t, v.AvatarURL).Get("v"),
 		"marker": v.marker, "host": s.host(), "headers": s.headers(), "token": s.headersOf(""), "png": string(PNG(3, 3)),
 		"etag":  s.Do(t, "GET", "/users/"+v.ID+"/avatar", nil).Header.Get("Etag"),
-		"inner": inner, "inner size": fmt.Sprintf("%x", len(inner)), "bomb": string(gzipped(make([]byte, 8<<20))),
+		"inner": inner, "inner size": fmt.Sprintf("%x", len(inner)), "bomb": bomb(),
 		"name": part("name", v.marker), "email": part("email", v.marker+"@example.com"),
 		"avatar":  part(`avatar"; filename="a.png`, string(PNG(3, 3))),
 		"without": s.CreateJSON(t, "Ann", Email()).ID,
@@ -155,6 +156,9 @@ func (s *suite) victim(t *testing.T) (v victim, values map[string]string) {
 func part(name, content string) string {
 	return "--b\r\nContent-Disposition: form-data; name=\"" + name + "\"\r\n\r\n" + content + "\r\n"
 }
+
+// bomb is 8 MiB in a few kilobytes.
+var bomb = sync.OnceValue(func() string { return string(gzipped(make([]byte, 8<<20))) })
 
 func gzipped(data []byte) []byte {
 	var b bytes.Buffer

@@ -252,6 +252,9 @@ func (g *grant) allows(u use) bool {
 
 // like reports whether a text is as a pattern with * and ? says.
 func like(pattern, text string) bool {
+	if !strings.ContainsAny(pattern, "*?") {
+		return pattern == text
+	}
 	expression := regexp.QuoteMeta(pattern)
 	expression = strings.ReplaceAll(strings.ReplaceAll(expression, `\*`, `.*`), `\?`, `.`)
 	return regexp.MustCompile(`^(?s:` + expression + `)$`).MatchString(text)

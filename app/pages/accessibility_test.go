@@ -32,17 +32,18 @@ var axe = sync.OnceValues(func() (string, error) {
 	return string(source), err
 })
 
-// axe returns what has axe-core look for what is wrong with the page as it is. Without axe-core it skips the test.
-func (p *page) axe() func(what string) {
+// axe returns what has axe-core look for what is wrong with the elements of a selector as they are. Without axe-core
+// it skips the test.
+func (p *page) axe() func(what, selector string) {
 	p.t.Helper()
 	source, err := axe()
 	if err != nil {
 		p.t.Skipf("skipped: no axe-core: %v", err)
 	}
-	return func(what string) {
+	return func(what, selector string) {
 		p.t.Helper()
 		evaluate[chromedp.Void](p, source)
-		assert.Empty(p.t, evaluate[[]string](p, `axe.run(document, {resultTypes: ["violations"]}).then((r) => r.violations.map((v) => v.id + ": " + v.nodes.map((n) => n.html + " " + n.failureSummary).join("\n")))`), what)
+		assert.Empty(p.t, evaluate[[]string](p, `axe.run(`+quote(selector)+`, {resultTypes: ["violations"]}).then((r) => r.violations.map((v) => v.id + ": " + v.nodes.map((n) => n.html + " " + n.failureSummary).join("\n")))`), what)
 	}
 }
 
@@ -64,14 +65,14 @@ func TestAxe(t *testing.T) {
 		p.do(chromedp.EmulateViewport(width, 900))
 		p.open("/")
 		p.shows("#list", "Ada")
-		check(scheme + " list")
+		check(scheme+" list", "html")
 		p.click("#add")
 		p.click("#editor-save")
 		p.shows("#name-error", "Enter a name.")
-		check(scheme + " form")
+		check(scheme+" form", "html")
 		p.click("#editor-cancel")
 		p.click("#list .delete")
-		check(scheme + " question")
+		check(scheme+" question", "html")
 		p.click("#confirm-cancel")
 	}
 	// It can find something.
@@ -176,13 +177,13 @@ func TestAxeDocs(t *testing.T) {
 		p.do(chromedp.EmulateViewport(width, 900))
 		p.open("/docs")
 		p.shows("#viewer", "/users")
-		check(scheme + " list")
+		check(scheme+" list", "html")
 		p.click(`.opblock-post:has([data-path="/users"]) .opblock-summary-control`)
 		p.until(q(`.opblock-post:has([data-path="/users"]) .execute`))
-		check(scheme + " operation")
+		check(scheme+" operation", ".opblock.is-open")
 		p.click(".btn.authorize")
 		p.until(q(".dialog-ux"))
-		check(scheme + " token")
+		check(scheme+" token", ".dialog-ux")
 	}
 }
 

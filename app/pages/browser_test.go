@@ -236,7 +236,7 @@ func evaluate[T any](p *page, expression string) T {
 // until waits until an expression is true in the page.
 func (p *page) until(expression string) {
 	p.t.Helper()
-	for end := time.Now().Add(patience); !evaluate[bool](p, "!!("+expression+")"); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(patience); !evaluate[bool](p, "!!("+expression+")"); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
 			require.FailNow(p.t, "it does not come true", "%s\n%s", expression, p.state())
 		}

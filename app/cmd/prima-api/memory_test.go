@@ -118,7 +118,7 @@ func TestUploadsAtOnce(t *testing.T) {
 		storing.Add(-1)
 		w.Header().Set("ETag", `"0"`)
 	})
-	p := startBuilt(t, a.Environ(fmt.Sprint("GOMEMLIMIT=", goLimit), "REQUEST_TIMEOUT=2m", "READ_TIMEOUT=10m")...)
+	p := startBuilt(t, a.Environ(fmt.Sprint("GOMEMLIMIT=", goLimit), "REQUEST_TIMEOUT=30s", "READ_TIMEOUT=10m")...)
 	contentType, body := apitest.Form(apitest.Field("name", "Ada"), apitest.Field("email", "ada@example.com"), apitest.File("avatar", "a.png", apitest.PaddedPNG(size)))
 
 	// The uploads that three eighths of REQUEST_MEMORY hold.
