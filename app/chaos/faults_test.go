@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	requestTimeout = 4 * time.Second
-	writeTimeout   = 3 * time.Second
-	faultTime      = 5 * time.Second // how long a fault lasts
+	requestTimeout = 2 * time.Second
+	writeTimeout   = 2 * time.Second
+	faultTime      = 3 * time.Second // how long a fault lasts
 	// recoveryTime is how long after a fault requests may begin that still fail.
 	recoveryTime = 2 * time.Second
 
@@ -129,7 +129,7 @@ func firstLost(_ *testing.T, s *system, p place) {
 	})
 }
 
-const latency = `{"type":"latency","attributes":{"latency":2000}}`
+const latency = `{"type":"latency","attributes":{"latency":1000}}`
 
 // inconstant has every response come on a connection of its own: a toxic hits or spares a
 // connection for as long as that lasts.
