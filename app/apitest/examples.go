@@ -145,6 +145,29 @@ func (s *suite) examples(t *testing.T) {
 				assert.Equal(t, example.Body, image)
 				assert.Equal(t, example.mediaType, contentType)
 			}
+			s.refusals(t, example, strings.ReplaceAll(example.Path, "{id}", unknownID()))
 		})
+	}
+}
+
+// refusals sends an example in the ways that every operation refuses.
+func (s *suite) refusals(t *testing.T, e Example, path string) {
+	t.Helper()
+	if s.Proxied {
+		return
+	}
+	send := func(s *suite, header string) *Response {
+		return s.Do(t, e.Method, path, bytes.NewReader(e.Body), append(e.Header, header)...)
+	}
+	if e.operation.Responses.Status(http.StatusRequestHeaderFieldsTooLarge) != nil {
+		send(s, "X-Y: "+strings.Repeat("x", 17<<10)).Is(t, http.StatusRequestHeaderFieldsTooLarge)
+	}
+	if s.Token != "" && e.operation.Responses.Status(http.StatusUnauthorized) != nil {
+		other, want := s.ReadToken, mayNotWrite
+		if e.Method == http.MethodGet {
+			other, want = s.WriteToken, mayNotRead
+		}
+		send(s, noToken).refused(t, noCredentials)
+		send(s.as(t, other), "Accept: */*").refused(t, want)
 	}
 }
