@@ -195,21 +195,21 @@ func TestLoadNormalises(t *testing.T) {
 func TestOriginsAsBrowsersWriteThem(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string][]string{
-		"https://a.example:443":                       {"https://a.example"},
-		"http://a.example:80":                         {"http://a.example"},
-		"https://a.example:80,http://a.example:443":   {"https://a.example:80", "http://a.example:443"},
-		"https://a.example:08443":                     {"https://a.example:8443"},
-		"https://a.example:00443":                     {"https://a.example"},
-		"HTTPS://A.Example:443":                       {"https://a.example"},
-		"https://xn--bcher-kva.example":               {"https://xn--bcher-kva.example"},
-		"https://a.example.":                          {"https://a.example."}, // another origin than that without the dot
-		"http://web_1:3000":                           {"http://web_1:3000"},
-		"http://127.0.0.1:80":                         {"http://127.0.0.1"},
-		"http://[::1]:80":                             {"http://[::1]"},
-		"http://[0:0:0:0:0:0:0:1]:8080":               {"http://[::1]:8080"},
-		"http://[2001:DB8::00A]":                      {"http://[2001:db8::a]"},
-		" https://a ,\thttps://b:443, https://A:443 ": {"https://a", "https://b"},
-		" * ": {"*"},
+		"https://a.example:443":                     {"https://a.example"},
+		"http://a.example:80":                       {"http://a.example"},
+		"https://a.example:80,http://a.example:443": {"https://a.example:80", "http://a.example:443"},
+		"https://a.example:08443":                   {"https://a.example:8443"},
+		"https://a.example:00443":                   {"https://a.example"},
+		"HTTPS://A.Example:443":                     {"https://a.example"},
+		"https://xn--bcher-kva.example":             {"https://xn--bcher-kva.example"},
+		"https://a.example.":                        {"https://a.example."}, // another origin than that without the dot
+		"http://web_1:3000":                         {"http://web_1:3000"},
+		"http://127.0.0.1:80":                       {"http://127.0.0.1"},
+		"http://[::1]:80":                           {"http://[::1]"},
+		"http://[0:0:0:0:0:0:0:1]:8080":             {"http://[::1]:8080"},
+		"http://[2001:DB8::00A]":                    {"http://[2001:db8::a]"},
+		" https://a ,\thttps://b:443 ":              {"https://a", "https://b"},
+		" * ":                                       {"*"},
 	} {
 		c, _, err := config.Load([]string{"CORS_ALLOWED_ORIGINS=" + value})
 		require.NoError(t, err, value)

@@ -76,44 +76,25 @@ func ParseAccessToken(entry string) (t AccessToken, ok bool) {
 
 // ParseScope reads read, write or read+write.
 func ParseScope(s string) (read, write, ok bool) {
-	switch s {
-	case ScopeRead:
-		return true, false, true
-	case ScopeWrite:
-		return false, true, true
-	case ScopeReadWrite:
-		return true, true, true
-	}
-	return false, false, false
+	read, write = s != ScopeWrite, s != ScopeRead
+	return read, write, s == ScopeRead || s == ScopeWrite || s == ScopeReadWrite
 }
 
-// tokens is a list of access tokens, separated by commas. Names and hashes are unique: otherwise
-// the log would not say whose token it was, and a token that was taken out could still be valid.
+// tokens is a list of access tokens. Names and hashes are unique: otherwise the log would not say
+// whose token it was, and a token that was taken out could still be valid.
 func tokens(field *[]AccessToken) contract.Row {
-	return contract.Value(field, nil,
+	r := contract.List(field, nil,
 		"entries `name:scope:hash` separated by commas, with a scope of read, write or "+
 			"read+write and the SHA-256 of a token in hex, as `prima-api token` prints them",
-		func(s string) (list []AccessToken, ok bool) {
-			seen := map[any]bool{}
-			for entry := range strings.SplitSeq(s, ",") {
-				if s == "" {
-					break
-				}
-				t, ok := ParseAccessToken(strings.TrimSpace(entry))
-				if !ok || seen[t.Name] || seen[t.Hash] {
-					return nil, false
-				}
-				seen[t.Name], seen[t.Hash] = true, true
-				list = append(list, t)
-			}
-			return list, true
-		},
-		func(list []AccessToken) string {
-			entries := make([]string, len(list))
-			for i, t := range list {
-				entries[i] = t.String()
-			}
-			return strings.Join(entries, ",")
-		},
+		ParseAccessToken, AccessToken.String,
 	).Like("ci:read:" + strings.Repeat("0f", sha256.Size) + ",ops:read+write:" + strings.Repeat("1e", sha256.Size)).Hidden()
+	parse := r.Parse
+	r.Parse = func(s string) bool {
+		ok, seen := parse(s), map[any]bool{}
+		for _, t := range *field {
+			seen[t.Name], seen[t.Hash] = true, true
+		}
+		return ok && len(seen) == 2*len(*field)
+	}
+	return r
 }

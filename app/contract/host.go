@@ -24,7 +24,7 @@ var (
 	endsInNumber = regexp.MustCompile(`(^|[.])([0-9]+|0[Xx][0-9A-Fa-f]*)[.]?$`)
 )
 
-// hostEntry returns an entry of ALLOWED_HOSTS in lower case, without a dot at its end.
+// hostEntry returns a host name, or *. and one, in lower case, without a dot at its end.
 func hostEntry(s string) (string, bool) {
 	name := strings.TrimPrefix(s, "*.")
 	ok := hostName.MatchString(name) && !endsInNumber.MatchString(name)

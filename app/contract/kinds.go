@@ -2,6 +2,7 @@ package contract
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -37,16 +38,6 @@ func (r Row) Like(examples ...string) Row {
 	return r
 }
 
-func (r Row) among(choices ...string) Row {
-	r.Choices = choices
-	return r.Like(choices...)
-}
-
-func (r Row) between(least, most int64, unit Unit) Row {
-	r.Least, r.Most, r.Unit = least, most, unit
-	return r
-}
-
 // The forms of numbers. ParseInt and ParseDuration take more, such as signs and "1.".
 var (
 	wholeNumber = regexp.MustCompile(`^[0-9]+$`)
@@ -54,44 +45,35 @@ var (
 	aSize       = regexp.MustCompile(`^([0-9]+)(KiB|MiB)?$`)
 )
 
+// bounded is a number in a unit. allowed has a %s for each bound.
+func bounded[T int | int64 | time.Duration](
+	field *T, least, most T, unit Unit, form *regexp.Regexp, allowed string,
+	parse func(string) (T, error), format func(T) string,
+) Row {
+	r := Value(field, form, fmt.Sprintf(allowed, format(least), format(most)),
+		func(s string) (T, bool) {
+			v, err := parse(s)
+			return v, err == nil && least <= v && v <= most
+		}, format,
+	).Like(format(least), format(most))
+	r.Least, r.Most, r.Unit = int64(least), int64(most), unit
+	return r
+}
+
 // Integer is a whole number within bounds.
 func Integer[T int | int64](field *T, least, most T) Row {
-	format := func(n T) string { return strconv.FormatInt(int64(n), 10) }
-	return Value(field, wholeNumber, fmt.Sprintf("a whole number from %d to %d", least, most),
-		func(s string) (T, bool) {
+	return bounded(field, least, most, Number, wholeNumber, "a whole number from %s to %s",
+		func(s string) (T, error) {
 			n, err := strconv.ParseInt(s, 10, 64)
-			return T(n), err == nil && int64(least) <= n && n <= int64(most)
-		}, format,
-	).between(int64(least), int64(most), Number).Like(format(least), format(most))
+			return T(n), err
+		},
+		func(n T) string { return strconv.FormatInt(int64(n), 10) })
 }
-
-// Boolean is true or false.
-func Boolean(field *bool) Row {
-	return Value(field, nil, "true or false",
-		func(s string) (bool, bool) { return s == "true", s == "true" || s == "false" },
-		strconv.FormatBool,
-	).among("true", "false")
-}
-
-// OneOf is one of the choices.
-func OneOf(field *string, choices ...string) Row {
-	last := len(choices) - 1
-	return Value(field, nil, strings.Join(choices[:last], ", ")+" or "+choices[last],
-		func(s string) (string, bool) { return s, slices.Contains(choices, s) }, itself,
-	).among(choices...)
-}
-
-func itself(s string) string { return s }
 
 // Duration is a duration within bounds.
 func Duration(field *time.Duration, least, most time.Duration) Row {
-	return Value(field, aDuration,
-		fmt.Sprintf("a duration from %s to %s, such as 500ms, 10s or 1m30s", brief(least), brief(most)),
-		func(s string) (time.Duration, bool) {
-			d, err := time.ParseDuration(s)
-			return d, err == nil && least <= d && d <= most
-		}, brief,
-	).between(int64(least), int64(most), Nanoseconds).Like(brief(least), brief(most))
+	return bounded(field, least, most, Nanoseconds, aDuration,
+		"a duration from %s to %s, such as 500ms, 10s or 1m30s", time.ParseDuration, brief)
 }
 
 // brief writes a duration without the zeros at its end.
@@ -108,20 +90,18 @@ func brief(d time.Duration) string {
 
 // Size is a number of bytes within bounds.
 func Size(field *int64, least, most int64) Row {
-	allowed := fmt.Sprintf("a number of bytes from %s to %s, plain or with KiB or MiB", bytes(least), bytes(most))
-	return Value(field, aSize, allowed,
-		func(s string) (int64, bool) {
-			digits, unit := strings.TrimRight(s, "KMiB"), int64(1)
-			switch s[len(digits):] {
-			case "KiB":
-				unit = 1 << 10
-			case "MiB":
-				unit = 1 << 20
-			}
-			n, err := strconv.ParseInt(digits, 10, 64)
-			return n * unit, err == nil && n <= most/unit && n*unit >= least
-		}, bytes,
-	).between(least, most, Bytes).Like(bytes(least), bytes(most))
+	return bounded(field, least, most, Bytes, aSize,
+		"a number of bytes from %s to %s, plain or with KiB or MiB", parseSize, bytes)
+}
+
+func parseSize(s string) (int64, error) {
+	digits := strings.TrimRight(s, "KMiB")
+	n, err := strconv.ParseInt(digits, 10, 64)
+	shift := map[string]int{"KiB": 10, "MiB": 20}[s[len(digits):]]
+	if err == nil && n > math.MaxInt64>>shift {
+		err = strconv.ErrRange
+	}
+	return n << shift, err
 }
 
 func bytes(n int64) string {
@@ -134,6 +114,28 @@ func bytes(n int64) string {
 	return strconv.FormatInt(n, 10)
 }
 
+// Boolean is true or false.
+func Boolean(field *bool) Row {
+	r := Value(field, nil, "true or false",
+		func(s string) (bool, bool) { return s == "true", s == "true" || s == "false" },
+		strconv.FormatBool,
+	).Like("true", "false")
+	r.Choices = r.Examples
+	return r
+}
+
+// OneOf is one of the choices.
+func OneOf(field *string, choices ...string) Row {
+	last := len(choices) - 1
+	r := Value(field, nil, strings.Join(choices[:last], ", ")+" or "+choices[last],
+		func(s string) (string, bool) { return s, slices.Contains(choices, s) }, itself,
+	).Like(choices...)
+	r.Choices = choices
+	return r
+}
+
+func itself(s string) string { return s }
+
 // Text is a text that matches a pattern. It has no control characters, even if the pattern lets them
 // pass, because not every way to a variable keeps them.
 func Text(field *string, pattern, allowed string) Row {
@@ -141,18 +143,25 @@ func Text(field *string, pattern, allowed string) Row {
 		func(s string) (string, bool) { return s, !strings.ContainsFunc(s, unicode.IsControl) }, itself)
 }
 
+// optional lets a kind of text be empty too.
+func optional(parse func(string) (string, bool)) func(string) (string, bool) {
+	return func(s string) (string, bool) {
+		if s == "" {
+			return "", true
+		}
+		return parse(s)
+	}
+}
+
 var anIP = regexp.MustCompile(`^([0-9]{1,3}([.][0-9]{1,3}){3}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*)?$`)
 
 // IP is an optional IP address.
 func IP(field *string) Row {
 	return Value(field, anIP, "an IPv4 address or an IPv6 address without brackets and zone, or empty",
-		func(s string) (string, bool) {
-			if s == "" {
-				return "", true
-			}
+		optional(func(s string) (string, bool) {
 			a, err := netip.ParseAddr(s)
 			return a.String(), err == nil && a.Zone() == ""
-		}, itself,
+		}), itself,
 	).Like("127.0.0.1", "2001:db8::7", "::ffff:192.0.2.1")
 }
 
@@ -161,39 +170,62 @@ var aURL = regexp.MustCompile(`^([Hh][Tt][Tt][Pp][Ss]?://[^/?#@ ]+(/[^?#]*)?)?$`
 // URL is an optional http or https URL with nothing behind its path. It drops a slash at the end.
 func URL(field *string) Row {
 	return Value(field, aURL, "an http or https URL without user, query or fragment, or empty",
-		func(s string) (string, bool) {
-			if s == "" {
-				return "", true
-			}
+		optional(func(s string) (string, bool) {
 			u, ok := httpURL(s)
 			if !ok {
 				return "", false
 			}
 			u.Path, u.RawPath = strings.TrimRight(u.Path, "/"), ""
 			return u.String(), true
-		}, itself,
+		}), itself,
 	).Like("http://localstack:4566", "https://example.com/v1", "http://[2001:db8::7]:8000/%20/é")
+}
+
+// List is a list of entries, separated by commas.
+func List[T any](
+	field *[]T, form *regexp.Regexp, allowed string, parse func(string) (T, bool), format func(T) string,
+) Row {
+	return Value(field, form, allowed,
+		func(s string) (list []T, ok bool) {
+			for text := range strings.SplitSeq(s, ",") {
+				entry, ok := parse(strings.TrimSpace(text))
+				if !ok {
+					return nil, s == ""
+				}
+				list = append(list, entry)
+			}
+			return list, true
+		},
+		func(list []T) string {
+			entries := make([]string, len(list))
+			for i, entry := range list {
+				entries[i] = format(entry)
+			}
+			return strings.Join(entries, ",")
+		})
 }
 
 // Origins is a list of web origins, or a single *.
 func Origins(field *[]string) Row {
-	return Value(field, originList,
-		"origins such as https://example.com, separated by commas, or `*` for all, or empty",
-		func(s string) ([]string, bool) {
-			if strings.TrimSpace(s) == "*" {
-				return []string{"*"}, true
-			}
-			return entries(s, origin)
-		}, commas,
+	r := List(field, originList,
+		"origins such as https://example.com, separated by commas, or `*` for all, or empty", origin, itself,
 	).Like("*", "https://example.com,http://localhost:3000,http://[2001:db8::7]")
+	parse := r.Parse
+	r.Parse = func(s string) bool {
+		if strings.TrimSpace(s) == "*" {
+			*field = []string{"*"}
+			return true
+		}
+		return parse(s)
+	}
+	return r
 }
 
 // Hosts is a list of host names, some of them with *. in front.
 func Hosts(field *[]string) Row {
-	return Value(field, hostList,
+	return List(field, hostList,
 		"host names such as api.example.com, or *.example.com for every name below it, "+
-			"separated by commas, without ports, or empty",
-		func(s string) ([]string, bool) { return entries(s, hostEntry) }, commas,
+			"separated by commas, without ports, or empty", hostEntry, itself,
 	).Like("api.example.com,*.internal", "web_1")
 }
 
@@ -202,22 +234,3 @@ func Hosts(field *[]string) Row {
 func listOf(entry string) *regexp.Regexp {
 	return regexp.MustCompile(`^([^!-~]*(` + entry + `)[^!-~]*(,|$))*$`)
 }
-
-// entries parses a list, separated by commas. It drops entries that repeat.
-func entries(s string, parse func(string) (entry string, ok bool)) (list []string, ok bool) {
-	if s == "" {
-		return nil, true
-	}
-	for text := range strings.SplitSeq(s, ",") {
-		entry, ok := parse(strings.TrimSpace(text))
-		if !ok {
-			return nil, false
-		}
-		if !slices.Contains(list, entry) {
-			list = append(list, entry)
-		}
-	}
-	return list, true
-}
-
-func commas(list []string) string { return strings.Join(list, ",") }
