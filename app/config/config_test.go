@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -312,56 +313,61 @@ func TestHelp(t *testing.T) {
 	}
 }
 
-// Ensure the tables of settings in the README are what the contract says. Written by `task generate`.
-func TestGeneratedREADME(t *testing.T) {
+// Ensure docs/configuration.md lists the settings as the contract has them. Written by `task generate`.
+func TestGeneratedDocument(t *testing.T) {
 	t.Parallel()
-	const file, begin, end = "../../README.md", "<!-- settings: written by task generate -->\n", "<!-- settings: end -->"
+	const file, begin, end = "../../docs/configuration.md", "<!-- written by task generate -->\n", "<!-- end -->"
 	data, err := os.ReadFile(file)
 	require.NoError(t, err)
-	before, rest, ok := strings.Cut(string(data), begin)
-	require.True(t, ok, "%s has no line %q", file, begin)
-	got, after, ok := strings.Cut(rest, end)
-	require.True(t, ok, "%s has no line %q", file, end)
-
+	before, rest, begins := strings.Cut(string(data), begin)
+	got, after, ends := strings.Cut(rest, end)
+	require.True(t, begins && ends, "%s has no lines %q and %q", file, begin, end)
 	if *update {
-		require.NoError(t, os.WriteFile(file, []byte(before+begin+markdown()+end+after), 0o644))
+		require.NoError(t, os.WriteFile(file, []byte(before+begin+document()+end+after), 0o644))
 		return
 	}
-	assert.Equal(t, markdown(), got, "run: task generate")
+	assert.Equal(t, document(), got, "run: task generate")
 }
 
-// markdown returns two tables: the settings, and the variables that others read.
-func markdown() string {
+// document returns two lists in Markdown: the settings, and the variables that others read.
+func document() string {
 	var b strings.Builder
-	b.WriteString("| variable | default | must be | meaning |\n|---|---|---|---|\n")
 	for _, s := range config.Settings() {
-		meaning := s.Meaning
+		text := "- **`" + s.Variable + "`**"
+		if s.Default != "" {
+			text += ", default `" + s.Default + "`"
+		}
+		text += ": " + s.Meaning + ". It must be " + s.Allowed + "."
 		if len(s.Formerly) > 0 {
-			meaning += " (`" + strings.Join(s.Formerly, "`, `") + "` is still accepted)"
+			text += " `" + strings.Join(s.Formerly, "`, `") + "` is still accepted."
 		}
 		if s.Secret {
-			meaning += " (secret)"
+			text += " It is a secret."
 		}
-		row(&b, code(s.Variable), code(s.Default), s.Allowed, meaning)
+		wrap(&b, text)
 	}
-	b.WriteString("\nRead by others than the API's own code:\n\n")
-	b.WriteString("| variable | read by | meaning |\n|---|---|---|\n")
+	b.WriteString("\n## Read by libraries\n\nThe API depends on these variables too, which its own code does not read.\n\n")
 	for _, r := range config.RuntimeVariables() {
-		row(&b, code(r.Variable), r.Reader, r.Meaning)
+		wrap(&b, "- `"+r.Variable+"` ("+r.Reader+"): "+r.Meaning+".")
 	}
 	return b.String()
 }
 
-func row(b *strings.Builder, cells ...string) {
-	for _, cell := range cells {
-		b.WriteString("| " + strings.ReplaceAll(cell, "|", `\|`) + " ")
+// wrap writes an entry of a list in lines of at most 100 columns.
+func wrap(b *strings.Builder, text string) {
+	column := 0
+	for _, word := range strings.Fields(text) {
+		switch {
+		case column == 0:
+		case column+1+utf8.RuneCountInString(word) > 100:
+			b.WriteString("\n  ")
+			column = 2
+		default:
+			b.WriteString(" ")
+			column++
+		}
+		b.WriteString(word)
+		column += utf8.RuneCountInString(word)
 	}
-	b.WriteString("|\n")
-}
-
-func code(s string) string {
-	if s == "" {
-		return ""
-	}
-	return "`" + s + "`"
+	b.WriteString("\n")
 }
