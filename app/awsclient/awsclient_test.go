@@ -75,8 +75,14 @@ func TestRetriesAreReported(t *testing.T) {
 		part  string
 	}{
 		{func(*awstest.AWS) {}, 0, ""},
-		{func(a *awstest.AWS) { a.HangUp("DynamoDB.DescribeTable", 1) }, 1, `"operation":"DynamoDB.DescribeTable","attempt":2,"error":"`},
-		{func(a *awstest.AWS) { a.HangUp("DynamoDB.DescribeTable", awstest.Always) }, 2, `"operation":"DynamoDB.DescribeTable","attempt":3,"error":"`},
+		{
+			func(a *awstest.AWS) { a.HangUp("DynamoDB.DescribeTable", 1) }, 1,
+			`"operation":"DynamoDB.DescribeTable","attempt":2,"error":"`,
+		},
+		{
+			func(a *awstest.AWS) { a.HangUp("DynamoDB.DescribeTable", awstest.Always) }, 2,
+			`"operation":"DynamoDB.DescribeTable","attempt":3,"error":"`,
+		},
 		{func(a *awstest.AWS) { a.Fail("DynamoDB.DescribeTable", 1, 400, "ThrottlingException") }, 1, `ThrottlingException`},
 	} {
 		a := awstest.Start(t)

@@ -33,24 +33,40 @@ func TestFailures(t *testing.T) {
 		code               user.Code
 		uncertain, missing bool
 	}{
-		"refused":                   {403, true, json("AccessDeniedException"), xml("AccessDenied"), user.Internal, false, false},
-		"wrong":                     {400, true, json("ValidationException"), xml("InvalidRequest"), user.Internal, false, false},
-		"throttled":                 {400, true, json("ThrottlingException"), xml("SlowDown"), user.Unavailable, false, false},
-		"429 and nothing more":      {429, false, "", "", user.Unavailable, false, false},
-		"429 with JSON":             {429, false, "{}", "{}", user.Unavailable, false, false},
-		"429 with HTML":             {429, false, html, html, user.Unavailable, false, false},
-		"429 with a code":           {429, true, json("SomethingElse"), xml("SomethingElse"), user.Unavailable, false, false},
-		"a code without an id":      {403, false, json("AccessDeniedException"), xml("AccessDenied"), user.Unavailable, true, false},
-		"404 of a proxy":            {404, false, html, html, user.Unavailable, true, false},
-		"404 and nothing more":      {404, false, "", "", user.Unavailable, true, false},
-		"404 with JSON":             {404, false, `{"detail":"not found"}`, `{"detail":"not found"}`, user.Unavailable, true, false},
-		"403 of a proxy":            {403, false, "RBAC: access denied", "RBAC: access denied", user.Unavailable, true, false},
-		"400 and nothing more":      {400, false, "", "", user.Unavailable, true, false},
-		"redirected to a login":     {302, false, html, html, user.Unavailable, true, false},
-		"502 of a proxy":            {502, false, html, html, user.Unavailable, true, false},
-		"503 and nothing more":      {503, false, "", "", user.Unavailable, true, false},
-		"500":                       {500, true, json("InternalServerError"), xml("InternalError"), user.Unavailable, true, false},
-		"the resource is not there": {400, true, json("ResourceNotFoundException"), xml("NoSuchBucket"), user.Unavailable, false, true},
+		"refused": {
+			403, true, json("AccessDeniedException"), xml("AccessDenied"), user.Internal, false, false,
+		},
+		"wrong": {
+			400, true, json("ValidationException"), xml("InvalidRequest"), user.Internal, false, false,
+		},
+		"throttled": {
+			400, true, json("ThrottlingException"), xml("SlowDown"), user.Unavailable, false, false,
+		},
+		"429 and nothing more": {429, false, "", "", user.Unavailable, false, false},
+		"429 with JSON":        {429, false, "{}", "{}", user.Unavailable, false, false},
+		"429 with HTML":        {429, false, html, html, user.Unavailable, false, false},
+		"429 with a code":      {429, true, json("SomethingElse"), xml("SomethingElse"), user.Unavailable, false, false},
+		"a code without an id": {
+			403, false, json("AccessDeniedException"), xml("AccessDenied"), user.Unavailable, true, false,
+		},
+		"404 of a proxy":       {404, false, html, html, user.Unavailable, true, false},
+		"404 and nothing more": {404, false, "", "", user.Unavailable, true, false},
+		"404 with JSON": {
+			404, false, `{"detail":"not found"}`, `{"detail":"not found"}`, user.Unavailable, true, false,
+		},
+		"403 of a proxy": {
+			403, false, "RBAC: access denied", "RBAC: access denied", user.Unavailable, true, false,
+		},
+		"400 and nothing more":  {400, false, "", "", user.Unavailable, true, false},
+		"redirected to a login": {302, false, html, html, user.Unavailable, true, false},
+		"502 of a proxy":        {502, false, html, html, user.Unavailable, true, false},
+		"503 and nothing more":  {503, false, "", "", user.Unavailable, true, false},
+		"500": {
+			500, true, json("InternalServerError"), xml("InternalError"), user.Unavailable, true, false,
+		},
+		"the resource is not there": {
+			400, true, json("ResourceNotFoundException"), xml("NoSuchBucket"), user.Unavailable, false, true,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

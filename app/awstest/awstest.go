@@ -83,7 +83,9 @@ func Start(tb testing.TB) *AWS {
 
 // Serve returns an AWS that serves until stop is called.
 func Serve(ctx context.Context) (a *AWS, stop func(), err error) {
-	a = &AWS{Config: config.Default(), stored: map[string]time.Duration{}, faults: map[string]*fault{}, calls: map[string]int{}}
+	a = &AWS{
+		Config: config.Default(), stored: map[string]time.Duration{}, faults: map[string]*fault{}, calls: map[string]int{},
+	}
 	for _, r := range a.Config.Resources() {
 		*r.Name = r.ID + "-" + strings.ToLower(rand.Text())
 	}
@@ -299,7 +301,9 @@ func (a *AWS) set(operation string, times int, act func(http.ResponseWriter, *ht
 
 // Fail has an operation answered with an error of the API and nothing done, so many times.
 func (a *AWS) Fail(operation string, times, status int, code string) {
-	a.set(operation, times, func(w http.ResponseWriter, _ *http.Request, _ http.Handler) { writeError(w, operation, status, code) })
+	a.set(operation, times, func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+		writeError(w, operation, status, code)
+	})
 }
 
 // LoseReply has an operation carried out and its answer lost, so many times.
@@ -344,7 +348,9 @@ func writeError(w http.ResponseWriter, operation string, status int, code string
 func (a *AWS) Objects(tb testing.TB) []string {
 	tb.Helper()
 	var keys []string
-	pages := s3.NewListObjectsV2Paginator(a.S3, &s3.ListObjectsV2Input{Bucket: aws.String(a.Config.Bucket), Prefix: aws.String(bucket.Prefix)})
+	pages := s3.NewListObjectsV2Paginator(a.S3, &s3.ListObjectsV2Input{
+		Bucket: aws.String(a.Config.Bucket), Prefix: aws.String(bucket.Prefix),
+	})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(context.Background()) // also after the test's own context
 		if _, missing := errors.AsType[*s3types.NoSuchBucket](err); missing {

@@ -25,8 +25,8 @@ import (
 // Account is the AWS account of every resource.
 const Account = "000000000000"
 
-// A Guard is the IAM of an [AWS]: it lets through what the policies allow, and keeps an account of both. It knows of IAM
-// what policies of this project are made of, and takes no document with anything else in it.
+// A Guard is the IAM of an [AWS]: it rejects calls that the policies do not allow, and records which permissions were
+// used. It knows the parts of IAM that this project uses, and rejects a policy with any other.
 type Guard struct {
 	aws *AWS
 
@@ -154,7 +154,8 @@ func (g *Guard) admit(w http.ResponseWriter, r *http.Request) bool {
 // credential is who has signed a request, and for which region.
 //
 // Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html.
-var credential = regexp.MustCompile(`^AWS4-HMAC-SHA256 Credential=([^/, ]+)/[0-9]{8}/([^/, ]+)/(dynamodb|s3)/aws4_request,`)
+var credential = regexp.MustCompile(
+	`^AWS4-HMAC-SHA256 Credential=([^/, ]+)/[0-9]{8}/([^/, ]+)/(dynamodb|s3)/aws4_request,`)
 
 func signer(r *http.Request) (key, region string, err error) {
 	found := credential.FindStringSubmatch(r.Header.Get("Authorization"))
@@ -183,11 +184,16 @@ func usesOf(operation, region string, r *http.Request) ([]use, error) {
 		tables, err := tablesOf(r)
 		var uses []use
 		for _, table := range tables {
-			uses = append(uses, use{action: "dynamodb:" + name, resource: "arn:aws:dynamodb:" + region + ":" + Account + ":table/" + table})
+			uses = append(uses, use{
+				action: "dynamodb:" + name, resource: "arn:aws:dynamodb:" + region + ":" + Account + ":table/" + table,
+			})
 		}
 		return uses, err
 	case "S3":
-		u := use{action: cmp.Or(s3Actions[name], "s3:"+name), resource: "arn:aws:s3:::" + strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, "/"), "/")}
+		u := use{
+			action:   cmp.Or(s3Actions[name], "s3:"+name),
+			resource: "arn:aws:s3:::" + strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, "/"), "/"),
+		}
 		if q := r.URL.Query(); q.Has("prefix") {
 			u.prefix = aws.String(q.Get("prefix"))
 		}
@@ -237,7 +243,8 @@ func (g *Guard) allow(key string, u use, count bool) bool {
 }
 
 func (g *grant) allows(u use) bool {
-	if !like(g.action, u.action) || !slices.ContainsFunc(g.Resource, func(resource string) bool { return like(resource, u.resource) }) {
+	covers := func(resource string) bool { return like(resource, u.resource) }
+	if !like(g.action, u.action) || !slices.ContainsFunc(g.Resource, covers) {
 		return false
 	}
 	for _, conditions := range g.Condition {

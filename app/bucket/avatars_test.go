@@ -71,7 +71,9 @@ func TestPutIsChecked(t *testing.T) {
 		r.Body = io.NopCloser(bytes.NewReader(data))
 		next.ServeHTTP(w, r)
 	})
-	require.NoError(t, avatars.Put(t.Context(), "user", "image", &user.Image{ContentType: "image/png", Data: []byte("content")}))
+	require.NoError(t, avatars.Put(t.Context(), "user", "image", &user.Image{
+		ContentType: "image/png", Data: []byte("content"),
+	}))
 	assert.NotZero(t, calls.Load())
 }
 
@@ -88,7 +90,9 @@ func TestPutByTLS(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	a.SDK.HTTPClient, a.Config.Endpoint = server.Client(), server.URL
-	require.NoError(t, bucket.New(a.SDK, a.Config).Put(t.Context(), "user", "image", &user.Image{ContentType: "image/png", Data: []byte("content")}))
+	require.NoError(t, bucket.New(a.SDK, a.Config).Put(t.Context(), "user", "image", &user.Image{
+		ContentType: "image/png", Data: []byte("content"),
+	}))
 	assert.Equal(t, "content", string(sent))
 	assert.Empty(t, header.Get("Content-Encoding"))
 	assert.Equal(t, "7", header.Get("Content-Length"))
@@ -112,7 +116,9 @@ func TestPutAgain(t *testing.T) {
 	t.Parallel()
 	a, avatars := start(t)
 	a.HangUp("S3.PutObject", 1)
-	require.NoError(t, avatars.Put(t.Context(), "user", "image", &user.Image{ContentType: "image/png", Data: []byte("data")}))
+	require.NoError(t, avatars.Put(t.Context(), "user", "image", &user.Image{
+		ContentType: "image/png", Data: []byte("data"),
+	}))
 	stored, err := avatars.Get(t.Context(), "user", "image")
 	require.NoError(t, err)
 	got, err := io.ReadAll(stored)
@@ -159,7 +165,9 @@ func TestFaults(t *testing.T) {
 func TestGetEndsWithContext(t *testing.T) {
 	t.Parallel()
 	_, avatars := start(t)
-	require.NoError(t, avatars.Put(t.Context(), "user", "image", &user.Image{ContentType: "image/png", Data: make([]byte, 8<<20)}))
+	require.NoError(t, avatars.Put(t.Context(), "user", "image", &user.Image{
+		ContentType: "image/png", Data: make([]byte, 8<<20),
+	}))
 	ctx, cancel := context.WithCancel(t.Context())
 	stored, err := avatars.Get(ctx, "user", "image")
 	require.NoError(t, err)

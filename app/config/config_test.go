@@ -74,7 +74,10 @@ func environ(c config.Config) []string {
 // and what is allowed.
 func TestLoadNamesEveryFault(t *testing.T) {
 	t.Parallel()
-	_, _, err := config.Load([]string{"PORT=70000", "LOG_LEVEL=loud", "AWS_ENDPOINT_URL=localstack:4566", "DRAIN_TIME=5", "S3_BUCKET=Faces", "DYNAMODB_TABLE=users"})
+	_, _, err := config.Load([]string{
+		"PORT=70000", "LOG_LEVEL=loud", "AWS_ENDPOINT_URL=localstack:4566", "DRAIN_TIME=5", "S3_BUCKET=Faces",
+		"DYNAMODB_TABLE=users",
+	})
 
 	var faults *contract.Error
 	require.ErrorAs(t, err, &faults)
@@ -95,27 +98,39 @@ func TestLoadRefuses(t *testing.T) {
 	t.Parallel()
 	digest := strings.Repeat("0f", 32)
 	for variable, values := range map[string][]string{
-		"PORT":             {"-1", "65536", "5000.0", "0x10", " 5000", "five", "99999999999999999999"},
-		"ADMIN_ADDRESS":    {"localhost", "127.0.0.1:9464", "[::1]", "fe80::1%eth0", "127.1", "127.0.0.256", "1:2", " 127.0.0.1", "*", "127.0.0.1,::1"},
-		"AWS_REGION":       {"us east 1", "US-EAST-1", "us-east", "-1"},
-		"AWS_ENDPOINT_URL": {"ftp://a", "http://", "http://a?b", "http://a#", "http://a#b", "//a", "http://u:p@a", "http://a:0", "http://a:99999", "http://a b", "http://a:"},
-		"DYNAMODB_TABLE":   {"ab", "a b c", strings.Repeat("a", 256), "users/"},
-		"S3_BUCKET":        {"ab", "-abc", "abc-", "a_b", strings.Repeat("a", 64)},
-		"PUBLIC_BASE_URL":  {"api.example.com", "https://api.example.com/?x"},
+		"PORT": {"-1", "65536", "5000.0", "0x10", " 5000", "five", "99999999999999999999"},
+		"ADMIN_ADDRESS": {
+			"localhost", "127.0.0.1:9464", "[::1]", "fe80::1%eth0", "127.1", "127.0.0.256", "1:2", " 127.0.0.1", "*",
+			"127.0.0.1,::1",
+		},
+		"AWS_REGION": {"us east 1", "US-EAST-1", "us-east", "-1"},
+		"AWS_ENDPOINT_URL": {
+			"ftp://a", "http://", "http://a?b", "http://a#", "http://a#b", "//a", "http://u:p@a", "http://a:0",
+			"http://a:99999", "http://a b", "http://a:",
+		},
+		"DYNAMODB_TABLE":  {"ab", "a b c", strings.Repeat("a", 256), "users/"},
+		"S3_BUCKET":       {"ab", "-abc", "abc-", "a_b", strings.Repeat("a", 64)},
+		"PUBLIC_BASE_URL": {"api.example.com", "https://api.example.com/?x"},
 		"ALLOWED_HOSTS": {
-			"*", "*.", "*a.example.com", "a.*.example.com", "*.*.example.com", "a.example.com:443", "https://a.example.com", "a.example.com/", "a b", "a..b", ".a", ".", "a,", ",a", ",", " ",
+			"*", "*.", "*a.example.com", "a.*.example.com", "*.*.example.com", "a.example.com:443", "https://a.example.com",
+			"a.example.com/", "a b", "a..b", ".a", ".", "a,", ",a", ",", " ",
 			"127.0.0.1", "[::1]", "::1", "127.1", "a.0x7f", "a.1.", "*.1", "bücher.example", "a@b", strings.Repeat("a", 64),
 		},
 		"CORS_ALLOWED_ORIGINS": {
-			"example.com", "https://a.example.com/path", "https://a/", "*,https://a", "https://a,*", "https://a,", ",", " ", "https://*.a", "null", "ftp://a", "https://u:p@a", "https://a?b", "https://a#",
-			"https://a:", "https://a:0", "https://a:65536", "https://bücher.example", "https://b%C3%BCcher.example", "https://a..b", "https://.a", "https://a;b", "https://" + strings.Repeat("a", 64),
-			"http://127.1", "http://0x7f.0.0.1", "http://2130706433", "http://127.0.0.1.", "http://[::1", "http://[1]", "http://[fe80::1%25en0]", "http://[::ffff:7f00:1]",
+			"example.com", "https://a.example.com/path", "https://a/", "*,https://a", "https://a,*", "https://a,", ",", " ",
+			"https://*.a", "null", "ftp://a", "https://u:p@a", "https://a?b", "https://a#",
+			"https://a:", "https://a:0", "https://a:65536", "https://bücher.example", "https://b%C3%BCcher.example",
+			"https://a..b", "https://.a", "https://a;b", "https://" + strings.Repeat("a", 64),
+			"http://127.1", "http://0x7f.0.0.1", "http://2130706433", "http://127.0.0.1.", "http://[::1", "http://[1]",
+			"http://[fe80::1%25en0]", "http://[::ffff:7f00:1]",
 		},
 		"LOG_LEVEL":        {"INFO", "trace"},
 		"MAX_AVATAR_BYTES": {"0", "-1", "5MB", "65MiB", "9223372036854775807MiB", "1023", "MiB"},
 		"ACCESS_TOKENS": {
-			config.NewToken(), "ci", "ci:read", "ci:read:" + strings.Repeat("0", 63), "ci:read:" + strings.Repeat("0F", 32), "ci:admin:" + digest,
-			":read:" + digest, "CI:read:" + digest, "ci:read:" + digest + ",", "ci:read:" + digest + ",ops:write:" + digest, "ci::" + digest, "ci:read:" + digest + ":",
+			config.NewToken(), "ci", "ci:read", "ci:read:" + digest[1:], "ci:read:" + strings.ToUpper(digest),
+			"ci:admin:" + digest,
+			":read:" + digest, "CI:read:" + digest, "ci:read:" + digest + ",", "ci:read:" + digest + ",ops:write:" + digest,
+			"ci::" + digest, "ci:read:" + digest + ":",
 		},
 		"MAX_CONNECTIONS": {"0", "15"},
 		"PAGES":           {"yes", "1", "on"},
@@ -161,7 +176,9 @@ func TestNewToken(t *testing.T) {
 	token := config.NewToken()
 	assert.True(t, config.IsToken(token), token)
 	assert.NotEqual(t, token, config.NewToken())
-	for _, made := range []string{"", "hunter2", token[1:], token + "a", token + "\n", strings.Replace(token, "prima_", "prima-", 1)} {
+	for _, made := range []string{
+		"", "hunter2", token[1:], token + "a", token + "\n", strings.Replace(token, "prima_", "prima-", 1),
+	} {
 		assert.False(t, config.IsToken(made), made)
 	}
 }
@@ -183,7 +200,10 @@ func TestAccessToken(t *testing.T) {
 // Ensure an empty variable is the same as none, and that a slash at the end of a URL does not matter.
 func TestLoadNormalises(t *testing.T) {
 	t.Parallel()
-	c, _, err := config.Load([]string{"PORT=", "LOG_LEVEL=", "PUBLIC_BASE_URL=https://API.example.com/v1/", "ADMIN_ADDRESS=2001:DB8:0::1", "CORS_ALLOWED_ORIGINS=https://A.example.com, http://b.example.com"})
+	c, _, err := config.Load([]string{
+		"PORT=", "LOG_LEVEL=", "PUBLIC_BASE_URL=https://API.example.com/v1/", "ADMIN_ADDRESS=2001:DB8:0::1",
+		"CORS_ALLOWED_ORIGINS=https://A.example.com, http://b.example.com",
+	})
 	require.NoError(t, err)
 	assert.Equal(t, 5000, c.Port)
 	assert.Equal(t, "info", c.LogLevel)
@@ -221,7 +241,9 @@ func TestOriginsAsBrowsersWriteThem(t *testing.T) {
 // Ensure the variables of the earlier chart still work, are reported, and give way to today's.
 func TestLoadAcceptsFormerVariables(t *testing.T) {
 	t.Parallel()
-	c, warnings, err := config.Load([]string{"LOCALSTACK_URL=http://localstack:4566", "DYNAMODB_ENDPOINT=http://dynamodb:8000"})
+	c, warnings, err := config.Load([]string{
+		"LOCALSTACK_URL=http://localstack:4566", "DYNAMODB_ENDPOINT=http://dynamodb:8000",
+	})
 	require.NoError(t, err)
 	assert.Equal(t, "http://localstack:4566", c.S3())
 	assert.Equal(t, "http://dynamodb:8000", c.DynamoDB())
@@ -346,7 +368,8 @@ func document() string {
 		}
 		wrap(&b, text)
 	}
-	b.WriteString("\n## Read by libraries\n\nThe API depends on these variables too, which its own code does not read.\n\n")
+	b.WriteString("\n## Read by libraries\n\nThe API depends on these variables too, " +
+		"which its own code does not read.\n\n")
 	for _, r := range config.RuntimeVariables() {
 		wrap(&b, "- `"+r.Variable+"` ("+r.Reader+"): "+r.Meaning+".")
 	}

@@ -33,15 +33,25 @@ func TestHostAllowed(t *testing.T) {
 	for list, hosts := range map[string]struct{ allowed, refused []string }{
 		"": {allowed: []string{"rebound.example", "api.example.com", "127.0.0.1", "", "a b"}},
 		"localhost": {
-			allowed: []string{"localhost", "LOCALHOST.", "a.localhost", "a.b.LocalHost.", "127.0.0.1", "127.0.0.1.", "192.0.2.7", "0.0.0.0", "::1", "2001:DB8::7", "::ffff:127.0.0.1", "fe80::1%eth0"},
+			allowed: []string{
+				"localhost", "LOCALHOST.", "a.localhost", "a.b.LocalHost.", "127.0.0.1", "127.0.0.1.", "192.0.2.7", "0.0.0.0",
+				"::1", "2001:DB8::7", "::ffff:127.0.0.1", "fe80::1%eth0",
+			},
 			refused: []string{
-				"rebound.example", "localhost.rebound.example", "notlocalhost", ".localhost", "localhost..", "", ".", "127.0.0.1.rebound.example", "127.1", "2130706433", "0x7f.0.0.1",
+				"rebound.example", "localhost.rebound.example", "notlocalhost", ".localhost", "localhost..", "", ".",
+				"127.0.0.1.rebound.example", "127.1", "2130706433", "0x7f.0.0.1",
 				"localhost:5000", "[::1]", "127.0.0.1:5000", "localhost@rebound.example", " localhost", "localhost,rebound.example",
 			},
 		},
 		"api.example.com,*.Internal": {
-			allowed: []string{"api.example.com", "API.EXAMPLE.COM", "api.example.com.", "a.internal", "a.b.internal.", "A.INTERNAL", "localhost", "192.0.2.7"},
-			refused: []string{"example.com", "a.api.example.com", "xapi.example.com", "api.example.com..", "internal", ".internal", "ainternal", "a.internal.rebound.example", "*", "*.example.com"},
+			allowed: []string{
+				"api.example.com", "API.EXAMPLE.COM", "api.example.com.", "a.internal", "a.b.internal.", "A.INTERNAL",
+				"localhost", "192.0.2.7",
+			},
+			refused: []string{
+				"example.com", "a.api.example.com", "xapi.example.com", "api.example.com..", "internal", ".internal", "ainternal",
+				"a.internal.rebound.example", "*", "*.example.com",
+			},
 		},
 	} {
 		c, _, err := config.Load([]string{"ALLOWED_HOSTS=" + list})
@@ -58,7 +68,9 @@ func TestHostAllowed(t *testing.T) {
 // Ensure an entry is allowed in the form in which it was written, whatever its case.
 func TestHostAllowedAsWritten(t *testing.T) {
 	t.Parallel()
-	for _, host := range []string{"prima-api", "prima-api.local", "prima-api.prima.svc.cluster.local", "API.Example.com", "a.example.com."} {
+	for _, host := range []string{
+		"prima-api", "prima-api.local", "prima-api.prima.svc.cluster.local", "API.Example.com", "a.example.com.",
+	} {
 		c, _, err := config.Load([]string{"ALLOWED_HOSTS=" + host})
 		require.NoError(t, err)
 		assert.True(t, c.HostAllowed(host))

@@ -87,7 +87,8 @@ func tokens(field *[]AccessToken) contract.Row {
 		"entries `name:scope:hash` separated by commas, with a scope of read, write or "+
 			"read+write and the SHA-256 of a token in hex, as `prima-api token` prints them",
 		ParseAccessToken, AccessToken.String,
-	).Like("ci:read:" + strings.Repeat("0f", sha256.Size) + ",ops:read+write:" + strings.Repeat("1e", sha256.Size)).Hidden()
+	).Hidden().Like("ci:read:" + strings.Repeat("0f", sha256.Size) +
+		",ops:read+write:" + strings.Repeat("1e", sha256.Size))
 	parse := r.Parse
 	r.Parse = func(s string) bool {
 		ok, seen := parse(s), map[any]bool{}

@@ -61,7 +61,8 @@ func Check[C any](rows func(*C) []Row) error {
 
 func (r Resource) check(must func(ok bool, format string, args ...any)) {
 	must(idForm.MatchString(r.ID), "the id %q of the resource must be letters and digits", r.ID)
-	must((r.Key != "") == (r.Kind == TableKind), "a %s with the key %q: each table has one, and nothing else", r.Kind, r.Key)
+	must((r.Key != "") == (r.Kind == TableKind),
+		"a %s with the key %q: each table has one, and nothing else", r.Kind, r.Key)
 	must(len(r.permissions) > 0, "no role may do anything with it")
 	service := map[Kind]string{TableKind: "dynamodb:", BucketKind: "s3:"}[r.Kind]
 	for _, p := range r.permissions {

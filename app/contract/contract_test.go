@@ -69,27 +69,28 @@ func TestTextHasNoControlCharacters(t *testing.T) {
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	type pair struct{ A, B string }
+	type row = contract.Row
 	text := func(field *string) contract.Row { return contract.Text(field, `^[a-z]+$`, "letters").Like("x") }
-	a := func(c *pair) contract.Row { return text(&c.A).Of("A", "a", "a letter") }
-	b := func(c *pair) contract.Row { return text(&c.B).Of("B", "b", "a letter") }
-	table := func(c *pair) contract.Row { return contract.Table(&c.B, "bees", "id").Of("B", "bees", "bees") }
-	for want, second := range map[string]func(*pair) contract.Row{
-		"row 2: the variable must be capitals":         func(c *pair) contract.Row { return text(&c.B) },
-		"b: the variable must be capitals":             func(c *pair) contract.Row { return text(&c.B).Of("b", "b", "a letter") },
-		"B: no meaning":                                func(c *pair) contract.Row { return text(&c.B).Of("B", "b", "") },
-		"B: another row has the same field":            func(c *pair) contract.Row { return text(&c.A).Of("B", "b", "a letter") },
-		"the field B has no row":                       func(c *pair) contract.Row { return text(&c.A).Of("B", "b", "a letter") },
-		"A: another row has A too":                     func(c *pair) contract.Row { return text(&c.B).Of("A", "b", "a letter") },
-		"B: another row has A too":                     func(c *pair) contract.Row { return b(c).Former("A") },
-		`B: "9" must be letters`:                       func(c *pair) contract.Row { return text(&c.B).Of("B", "9", "a letter") },
-		`B: "8" must be letters`:                       func(c *pair) contract.Row { return b(c).Like("8") },
-		"B: no example but the default":                func(c *pair) contract.Row { return text(&c.B).Of("B", "x", "a letter") },
-		`B: the default "http://b/" must be written "`: func(c *pair) contract.Row { return contract.URL(&c.B).Of("B", "http://b/", "a URL") },
+	a := func(c *pair) row { return text(&c.A).Of("A", "a", "a letter") }
+	b := func(c *pair) row { return text(&c.B).Of("B", "b", "a letter") }
+	table := func(c *pair) row { return contract.Table(&c.B, "bees", "id").Of("B", "bees", "bees") }
+	for want, second := range map[string]func(*pair) row{
+		"row 2: the variable must be capitals":         func(c *pair) row { return text(&c.B) },
+		"b: the variable must be capitals":             func(c *pair) row { return text(&c.B).Of("b", "b", "a letter") },
+		"B: no meaning":                                func(c *pair) row { return text(&c.B).Of("B", "b", "") },
+		"B: another row has the same field":            func(c *pair) row { return text(&c.A).Of("B", "b", "a letter") },
+		"the field B has no row":                       func(c *pair) row { return text(&c.A).Of("B", "b", "a letter") },
+		"A: another row has A too":                     func(c *pair) row { return text(&c.B).Of("A", "b", "a letter") },
+		"B: another row has A too":                     func(c *pair) row { return b(c).Former("A") },
+		`B: "9" must be letters`:                       func(c *pair) row { return text(&c.B).Of("B", "9", "a letter") },
+		`B: "8" must be letters`:                       func(c *pair) row { return b(c).Like("8") },
+		"B: no example but the default":                func(c *pair) row { return text(&c.B).Of("B", "x", "a letter") },
+		`B: the default "http://b/" must be written "`: func(c *pair) row { return contract.URL(&c.B).Of("B", "http://b/", "b") },
 		"B: no role may do anything with it":           table,
-		`B: the id "" of the resource must be`:         func(c *pair) contract.Row { return contract.Table(&c.B, "", "id").Of("B", "bees", "bees") },
-		`B: a table with the key ""`:                   func(c *pair) contract.Row { return contract.Table(&c.B, "bees", "").Of("B", "bees", "bees") },
-		"B: a permission without a role":               func(c *pair) contract.Row { return table(c).Allow("", "dynamodb:Scan") },
-		`B: the action "s3:Scan" must begin`:           func(c *pair) contract.Row { return table(c).Allow(clerk, "s3:Scan") },
+		`B: the id "" of the resource must be`:         func(c *pair) row { return contract.Table(&c.B, "", "id").Of("B", "bees", "b") },
+		`B: a table with the key ""`:                   func(c *pair) row { return contract.Table(&c.B, "bees", "").Of("B", "bees", "b") },
+		"B: a permission without a role":               func(c *pair) row { return table(c).Allow("", "dynamodb:Scan") },
+		`B: the action "s3:Scan" must begin`:           func(c *pair) row { return table(c).Allow(clerk, "s3:Scan") },
 	} {
 		err := contract.Check(func(c *pair) []contract.Row { return []contract.Row{a(c), second(c)} })
 		assert.ErrorContains(t, err, want)

@@ -50,8 +50,8 @@ func origin(s string) (string, bool) {
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"
 	}
-	// A port may have zeros in front.
-	if port := strings.TrimLeft(u.Port(), "0"); port != "" && port != map[string]string{"http": "80", "https": "443"}[u.Scheme] {
+	usual := map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	if port := strings.TrimLeft(u.Port(), "0"); port != "" && port != usual { // a port may have zeros in front
 		host += ":" + port
 	}
 	return u.Scheme + "://" + host, true

@@ -37,7 +37,10 @@ type canned struct {
 }
 
 func (c canned) Do(*http.Request) (*http.Response, error) {
-	return &http.Response{StatusCode: http.StatusOK, ContentLength: int64(len(c.body)), Header: c.header, Body: io.NopCloser(bytes.NewReader(c.body))}, nil
+	return &http.Response{
+		StatusCode: http.StatusOK, ContentLength: int64(len(c.body)), Header: c.header,
+		Body: io.NopCloser(bytes.NewReader(c.body)),
+	}, nil
 }
 
 func cannedPage(users int) canned {
@@ -47,7 +50,8 @@ func cannedPage(users int) canned {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		fmt.Fprintf(&b, `{"email":{"S":"user%d@example.com"},"avatar_id":{"S":"10000000-0000-4000-8000-%012d"},"id":{"S":"00000000-0000-4000-8000-%012d"},"name":{"S":"%s"}}`,
+		fmt.Fprintf(&b, `{"email":{"S":"user%d@example.com"},"avatar_id":{"S":"10000000-0000-4000-8000-%012d"},`+
+			`"id":{"S":"00000000-0000-4000-8000-%012d"},"name":{"S":"%s"}}`,
 			i, i, i, strings.Repeat("n", 120))
 	}
 	fmt.Fprintf(&b, `],"ScannedCount":%d}`, users)
@@ -74,7 +78,8 @@ func ours(t testing.TB, answer canned) *dynamo.Users {
 // idiomatic returns a function that reads a page and writes its JSON as the SDK's documentation has it.
 func idiomatic(t testing.TB, answer canned) func() ([]byte, error) {
 	t.Helper()
-	cfg, err := config.LoadDefaultConfig(t.Context(), config.WithRegion("us-east-1"), config.WithCredentialsProvider(staticCredentials))
+	cfg, err := config.LoadDefaultConfig(t.Context(),
+		config.WithRegion("us-east-1"), config.WithCredentialsProvider(staticCredentials))
 	require.NoError(t, err)
 	cfg.HTTPClient = answer
 	client := dynamodb.NewFromConfig(cfg)

@@ -91,21 +91,30 @@ func TestIncomplete(t *testing.T) {
 		responses responses
 		uncertain bool
 	}{
-		"get without an id":          {get, responses{"GetItem": {`{"Item":{"name":{"S":"ada"}}}`}}, false},
-		"get another user":           {get, responses{"GetItem": {`{"Item":{"id":{"S":"other"}}}`}}, false},
-		"update without attributes":  {update, responses{"UpdateItem": {`{}`}}, true},
-		"update without a body":      {update, responses{"UpdateItem": {``}}, true},
-		"update without an id":       {update, responses{"UpdateItem": {`{"Attributes":{"name":{"S":"ada"}}}`}}, true},
-		"avatar without attributes":  {setAvatar, responses{"UpdateItem": {`{}`}}, true},
-		"delete without attributes":  {remove, responses{"DeleteItem": {`{}`}}, true},
-		"check without a table":      {check, responses{"DescribeTable": {`{}`}}, false},
-		"check without a body":       {check, responses{"DescribeTable": {``}}, false},
-		"check without a status":     {check, responses{"DescribeTable": {`{"Table":{}}`}}, false},
-		"batch without a table":      {avatarIDs, responses{"BatchGetItem": {`{}`}}, false},
-		"batch, nothing processed":   {avatarIDs, responses{"BatchGetItem": {`{"Responses":{"users":[]},"UnprocessedKeys":{"users":{"Keys":[{"id":{"S":"id"}},{"id":{"S":"other"}}]}}}`}}, false},
-		"batch of another table":     {avatarIDs, responses{"BatchGetItem": {`{"Responses":{"other":[]}}`}}, false},
-		"batch without an id":        {avatarIDs, responses{"BatchGetItem": {`{"Responses":{"users":[{"avatar_id":{"S":"x"}}]}}`}}, false},
-		"some unprocessed, no table": {avatarIDs, responses{"BatchGetItem": {`{"UnprocessedKeys":{"users":{"Keys":[{"id":{"S":"id"}}]}}}`}}, false},
+		"get without an id":         {get, responses{"GetItem": {`{"Item":{"name":{"S":"ada"}}}`}}, false},
+		"get another user":          {get, responses{"GetItem": {`{"Item":{"id":{"S":"other"}}}`}}, false},
+		"update without attributes": {update, responses{"UpdateItem": {`{}`}}, true},
+		"update without a body":     {update, responses{"UpdateItem": {``}}, true},
+		"update without an id":      {update, responses{"UpdateItem": {`{"Attributes":{"name":{"S":"ada"}}}`}}, true},
+		"avatar without attributes": {setAvatar, responses{"UpdateItem": {`{}`}}, true},
+		"delete without attributes": {remove, responses{"DeleteItem": {`{}`}}, true},
+		"check without a table":     {check, responses{"DescribeTable": {`{}`}}, false},
+		"check without a body":      {check, responses{"DescribeTable": {``}}, false},
+		"check without a status":    {check, responses{"DescribeTable": {`{"Table":{}}`}}, false},
+		"batch without a table":     {avatarIDs, responses{"BatchGetItem": {`{}`}}, false},
+		"batch, nothing processed": {
+			avatarIDs,
+			responses{"BatchGetItem": {`{"Responses":{"users":[]},` +
+				`"UnprocessedKeys":{"users":{"Keys":[{"id":{"S":"id"}},{"id":{"S":"other"}}]}}}`}},
+			false,
+		},
+		"batch of another table": {avatarIDs, responses{"BatchGetItem": {`{"Responses":{"other":[]}}`}}, false},
+		"batch without an id": {
+			avatarIDs, responses{"BatchGetItem": {`{"Responses":{"users":[{"avatar_id":{"S":"x"}}]}}`}}, false,
+		},
+		"some unprocessed, no table": {
+			avatarIDs, responses{"BatchGetItem": {`{"UnprocessedKeys":{"users":{"Keys":[{"id":{"S":"id"}}]}}}`}}, false,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -170,7 +179,8 @@ func TestCreateTakenByWhom(t *testing.T) {
 func TestAvatarIDsUnprocessed(t *testing.T) {
 	t.Parallel()
 	users := cannedUsers(t, map[string][]response{"BatchGetItem": {
-		`{"Responses":{"users":[{"id":{"S":"id"},"avatar_id":{"S":"x"}}]},"UnprocessedKeys":{"users":{"Keys":[{"id":{"S":"other"}}]}}}`,
+		`{"Responses":{"users":[{"id":{"S":"id"},"avatar_id":{"S":"x"}}]},` +
+			`"UnprocessedKeys":{"users":{"Keys":[{"id":{"S":"other"}}]}}}`,
 		`{"Responses":{"users":[]},"UnprocessedKeys":{}}`,
 	}})
 	avatars, err := users.AvatarIDs(t.Context(), []string{"id", "other"})

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -57,7 +58,9 @@ func TestPageOfForeignItems(t *testing.T) {
 		"both":            {"avatar_url": s("http://old/ada.png"), "avatar_id": s("image")},
 		"odd": {
 			"email": &types.AttributeValueMemberN{Value: "5"}, "avatar_id": &types.AttributeValueMemberNULL{Value: true},
-			"extra": &types.AttributeValueMemberM{Value: map[string]types.AttributeValue{"id": s("not me"), "name": s("nor me")}},
+			"extra": &types.AttributeValueMemberM{
+				Value: map[string]types.AttributeValue{"id": s("not me"), "name": s("nor me")},
+			},
 		},
 		"\"quoted\" \\ <b>日本</b>\n": {"email": s("é@example.com")},
 	} {
@@ -166,7 +169,8 @@ func TestPageFallsBack(t *testing.T) {
 	t.Parallel()
 	a, users := start(t)
 	a.Intercede("DynamoDB.Scan", func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
-		_, _ = w.Write([]byte(`{"Items":[],"Items":[{"id":{"S":"1"},"name":{"S":"Ada"}},{"id":{"S":"2"}},{"id":{"S":"3"}}],"LastEvaluatedKey":{"id":{"S":"3"}}}`))
+		_, _ = io.WriteString(w, `{"Items":[],"Items":[{"id":{"S":"1"},"name":{"S":"Ada"}},{"id":{"S":"2"}},`+
+			`{"id":{"S":"3"}}],"LastEvaluatedKey":{"id":{"S":"3"}}}`)
 	})
 	list, p := page(t, users, user.PageQuery{})
 	assert.Equal(t, []listed{{ID: "1", Name: "Ada"}, {ID: "2"}, {ID: "3"}}, list)
@@ -185,7 +189,9 @@ func TestPageOfNoDynamoDB(t *testing.T) {
 		`{}`, `{"Count":0}`, `{"Items":null}`, `{"Items":[],"LastEvaluatedKey":{"id":{"N":"1"}}}`,
 		`{"Items":[],"LastEvaluatedKey":{"key":{"S":"1"}}}`, `{"Items":[],"LastEvaluatedKey":{"id":{"S":""}}}`, ``, `<html>`,
 	} {
-		a.Intercede("DynamoDB.Scan", func(w http.ResponseWriter, _ *http.Request, _ http.Handler) { _, _ = w.Write([]byte(body)) })
+		a.Intercede("DynamoDB.Scan", func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+			_, _ = w.Write([]byte(body))
+		})
 		for _, limit := range []int{0, 10} {
 			_, err := users.Page(t.Context(), nil, usersURL, user.PageQuery{Limit: limit})
 			assert.Equal(t, user.Unavailable, user.CodeOf(err), "%s: %v", body, err)
@@ -212,8 +218,7 @@ func TestResponseTooLarge(t *testing.T) {
 	}
 }
 
-// Ensure an answer that was changed on its way is not taken, neither of a read nor of a write, and that the call is made
-// again.
+// Ensure a response that was changed on its way, to a read or a write, is discarded and the call repeated.
 func TestCorruptAnswers(t *testing.T) {
 	t.Parallel()
 	for _, operation := range []string{"Scan", "GetItem", "PutItem", "DescribeTable"} {

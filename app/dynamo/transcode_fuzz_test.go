@@ -12,11 +12,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// FuzzTranscode compares both ways of reading an answer. Whatever the bytes are, nothing is read that is not JSON, and what is
-// written is JSON. Where the answer is one that DynamoDB can give, what is written is what the SDK's reading gives.
+// FuzzTranscode compares both ways of reading a response. Whatever the bytes are, the transcoder accepts only JSON and
+// writes only JSON. For a response that DynamoDB can send, it writes what the SDK's reading gives.
 //
-// Elsewhere the two may differ: the SDK (seen in service/dynamodb v1.73.1) takes a value of a type that it does not know, or
-// that is null, for the value before it.
+// For others the two may differ: the SDK (seen in service/dynamodb v1.73.1) takes a null, or a value of an unknown
+// type, for the value before it.
 func FuzzTranscode(f *testing.F) {
 	random := rand.New(rand.NewPCG(1, 2)) // the same corpus each time
 	for range 50 {
@@ -24,8 +24,10 @@ func FuzzTranscode(f *testing.F) {
 		f.Add(w.page(random.IntN(4)), random.IntN(5))
 	}
 	for _, body := range []string{
-		`{}`, `{"Items":[]}`, `{"Items":[{}]}`, `{"Items":[{"id":{"S":"a"},"id":{"S":"b"}}]}`, `{"Items":[{"id":{"S":"\ud83d"}}]}`, `{"Items":[{"id":{"S":"\udc69\ud83d"}}]}`,
-		"{\"Items\":[{\"id\":{\"S\":\"\xff\xc0\xaf\xed\xa0\x80\"},\"avatar_id\":{\"S\":\"\xe2\x82\"}}]}", "{\"Items\":[{\"id\":{\"S\":\"\\n\xff\"}}]}",
+		`{}`, `{"Items":[]}`, `{"Items":[{}]}`, `{"Items":[{"id":{"S":"a"},"id":{"S":"b"}}]}`,
+		`{"Items":[{"id":{"S":"\ud83d"}}]}`, `{"Items":[{"id":{"S":"\udc69\ud83d"}}]}`,
+		"{\"Items\":[{\"id\":{\"S\":\"\xff\xc0\xaf\xed\xa0\x80\"},\"avatar_id\":{\"S\":\"\xe2\x82\"}}]}",
+		"{\"Items\":[{\"id\":{\"S\":\"\\n\xff\"}}]}",
 	} {
 		f.Add([]byte(body), 0)
 	}

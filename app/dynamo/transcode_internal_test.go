@@ -36,7 +36,9 @@ func (c canned) Do(*http.Request) (*http.Response, error) {
 
 // theSDK returns the page that is made of a body by the SDK's own way of reading it, untouched by ours.
 func theSDK(body []byte, begin string, limit int) (user.Page, error) {
-	client := dynamodb.New(dynamodb.Options{Region: "us-east-1", HTTPClient: canned(body), Credentials: aws.AnonymousCredentials{}, Retryer: aws.NopRetryer{}})
+	client := dynamodb.New(dynamodb.Options{
+		Region: "us-east-1", HTTPClient: canned(body), Credentials: aws.AnonymousCredentials{}, Retryer: aws.NopRetryer{},
+	})
 	out, err := client.Scan(context.Background(), &dynamodb.ScanInput{TableName: aws.String("users")})
 	if err != nil {
 		return user.Page{}, err
@@ -135,7 +137,10 @@ func (w *writer) member(name string, value func()) func() {
 
 // someText is a text as users have it, and as nobody has it.
 func (w *writer) someText() string {
-	alphabets := []string{"abc xyz", "Zoë Grüße Ñandú", "日本語", "👩‍🚀🎉", "\"\\/\b\f\n\r\t", "\x00\x01\x1f\x7f", "{}[]:,", "\u2028\u2029\ufeff\ufffd"}
+	alphabets := []string{
+		"abc xyz", "Zoë Grüße Ñandú", "日本語", "👩‍🚀🎉", "\"\\/\b\f\n\r\t", "\x00\x01\x1f\x7f", "{}[]:,",
+		"\u2028\u2029\ufeff\ufffd",
+	}
 	var b strings.Builder
 	for range w.IntN(1 + [...]int{0, 3, 20, 200}[w.IntN(4)]) {
 		alphabet := []rune(alphabets[w.IntN(1+w.IntN(len(alphabets)))])
@@ -180,7 +185,9 @@ func (w *writer) value(depth int) {
 // item is an item of this service, of the earlier one, or of somebody's hand.
 func (w *writer) item() {
 	var members []func()
-	for _, attribute := range []string{"id", "name", "email", "avatar_id", "avatar_url", "idempotency_fingerprint", "extra", "Name", "", "id "} {
+	for _, attribute := range []string{
+		"id", "name", "email", "avatar_id", "avatar_url", "idempotency_fingerprint", "extra", "Name", "", "id ",
+	} {
 		switch w.IntN(4) {
 		case 0:
 		case 1:
@@ -241,17 +248,25 @@ func TestTranscode(t *testing.T) {
 func TestTranscodeDeclines(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{
-		``, ` `, `null`, `[]`, `"Items"`, `{`, `{"Items"`, `{"Items":`, `{"Items":[`, `{"Items":[{`, `{"Items":[{}`, `{"Items":[{}]`,
-		`{"Items":[]}x`, `{"Items":[]}{}`, `{"Items":[],}`, `{,"Items":[]}`, `{"Items":[,]}`, `{"Items":[{},]}`, `{"Items":[{}{}]}`, `{"Items":[{},,{}]}`,
-		`{"Items":null}`, `{"Items":{}}`, `{"Items":[null]}`, `{"Items":[[]]}`, `{"Items":[],"Items":[]}`, `{Items:[]}`, `{'Items':[]}`,
+		``, ` `, `null`, `[]`, `"Items"`, `{`, `{"Items"`, `{"Items":`, `{"Items":[`, `{"Items":[{`, `{"Items":[{}`,
+		`{"Items":[{}]`,
+		`{"Items":[]}x`, `{"Items":[]}{}`, `{"Items":[],}`, `{,"Items":[]}`, `{"Items":[,]}`, `{"Items":[{},]}`,
+		`{"Items":[{}{}]}`, `{"Items":[{},,{}]}`,
+		`{"Items":null}`, `{"Items":{}}`, `{"Items":[null]}`, `{"Items":[[]]}`, `{"Items":[],"Items":[]}`, `{Items:[]}`,
+		`{'Items':[]}`,
 		`{"Items":[{"id":"1"}]}`, `{"Items":[{"id":null}]}`, `{"Items":[{"id":{"S":1}}]}`,
-		`{"Items":[{"id":{"S":"1"},}]}`, `{"Items":[{"id" {"S":"1"}}]}`, `{"Items":[{"id":{"S" "1"}}]}`, `{"Items":[{"id":{"S":"1"}"name":{"S":"1"}}]}`,
-		`{"Items":[{"id":{"S":"` + "\n" + `"}}]}`, `{"Items":[{"id":{"S":"` + "\x00" + `"}}]}`, `{"Items":[{"id":{"S":"\x"}}]}`, `{"Items":[{"id":{"S":"\u12"}}]}`, `{"Items":[{"id":{"S":"\u12G4"}}]}`, `{"Items":[{"id":{"S":"abc}}]}`, `{"Items":[{"id":{"S":"abc\`,
+		`{"Items":[{"id":{"S":"1"},}]}`, `{"Items":[{"id" {"S":"1"}}]}`, `{"Items":[{"id":{"S" "1"}}]}`,
+		`{"Items":[{"id":{"S":"1"}"name":{"S":"1"}}]}`,
+		`{"Items":[{"id":{"S":"` + "\n" + `"}}]}`, `{"Items":[{"id":{"S":"` + "\x00" + `"}}]}`,
+		`{"Items":[{"id":{"S":"\x"}}]}`, `{"Items":[{"id":{"S":"\u12"}}]}`, `{"Items":[{"id":{"S":"\u12G4"}}]}`,
+		`{"Items":[{"id":{"S":"abc}}]}`, `{"Items":[{"id":{"S":"abc\`,
 		`{"Items":[{"x":{"NULL":nul`,
 		`{"Items":[{"x":{"L":[}}]}`,
 		`{"Items":[{"x":` + strings.Repeat(`{"M":{"a":`, 1_000_000),
-		`{"Count":"1"}`, `{"Count":1.5}`, `{"Count":-1}`, `{"Count":01}`, `{"Count":12345678901}`, `{"Count":null}`, `{"Count":}`,
-		`{"LastEvaluatedKey":null}`, `{"LastEvaluatedKey":[]}`, `{"LastEvaluatedKey":{"id":"1"}}`, `{"LastEvaluatedKey":{},"LastEvaluatedKey":{}}`,
+		`{"Count":"1"}`, `{"Count":1.5}`, `{"Count":-1}`, `{"Count":01}`, `{"Count":12345678901}`, `{"Count":null}`,
+		`{"Count":}`,
+		`{"LastEvaluatedKey":null}`, `{"LastEvaluatedKey":[]}`, `{"LastEvaluatedKey":{"id":"1"}}`,
+		`{"LastEvaluatedKey":{},"LastEvaluatedKey":{}}`,
 		`{"ConsumedCapacity":{"TableName":"users"}}`,
 	} {
 		s := newScan("[", 0)
@@ -261,21 +276,26 @@ func TestTranscodeDeclines(t *testing.T) {
 	}
 }
 
-// Ensure a value that is null, or of a type that is not known, is none: the SDK (seen in service/dynamodb v1.73.1) takes it for
-// the value before it, which may be another attribute's, or another user's.
+// Ensure a null, or a value of an unknown type, counts as no value. The SDK (seen in service/dynamodb v1.73.1) takes it
+// for the value before it, which may be another attribute's, or another user's.
 func TestTranscodeLeavesOut(t *testing.T) {
 	t.Parallel()
-	for _, value := range []string{`{"S":null}`, `{ "S" : null }`, `{"N":null}`, `{"NEW":"x"}`, `{"NEW":{"S":"x"}}`, `{}`} {
-		page, ok := transcoded([]byte(`{"Items":[{"id":{"S":"1"},"name":{"S":"Ada"},"email":`+value+`},{"id":{"S":"2"},"name":`+value+`}]}`), "", 0)
+	for _, value := range []string{
+		`{"S":null}`, `{ "S" : null }`, `{"N":null}`, `{"NEW":"x"}`, `{"NEW":{"S":"x"}}`, `{}`,
+	} {
+		items := `{"id":{"S":"1"},"name":{"S":"Ada"},"email":` + value + `},{"id":{"S":"2"},"name":` + value + `}`
+		page, ok := transcoded([]byte(`{"Items":[`+items+`]}`), "", 0)
 		require.True(t, ok, value)
-		assert.Equal(t, `{"id":"1","name":"Ada","email":"","avatar_url":""},{"id":"2","name":"","email":"","avatar_url":""}`, string(page.JSON), value)
+		want := `{"id":"1","name":"Ada","email":"","avatar_url":""},{"id":"2","name":"","email":"","avatar_url":""}`
+		assert.Equal(t, want, string(page.JSON), value)
 	}
 }
 
 // Ensure every cut of a good answer is seen.
 func TestTranscodeCutShort(t *testing.T) {
 	t.Parallel()
-	body := []byte(`{"Count":1,"Items":[{"id":{"S":"a\u00e9"},"x":{"L":[{"N":"1"},{"NULL":true}]}}],"LastEvaluatedKey":{"id":{"S":"a"}}}`)
+	body := []byte(`{"Count":1,"Items":[{"id":{"S":"a\u00e9"},"x":{"L":[{"N":"1"},{"NULL":true}]}}],` +
+		`"LastEvaluatedKey":{"id":{"S":"a"}}}`)
 	_, ok := transcoded(body, "", 0)
 	require.True(t, ok)
 	for n := range body {

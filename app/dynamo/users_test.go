@@ -96,11 +96,25 @@ func TestGetForeignItems(t *testing.T) {
 		attributes map[string]types.AttributeValue
 		want       user.User
 	}{
-		"with an avatar":     {map[string]types.AttributeValue{"name": s("Ada"), "email": s("a@b.c"), "avatar_url": s("http://old/ada.png")}, user.User{Name: "Ada", Email: "a@b.c", ForeignAvatarURL: "http://old/ada.png"}},
-		"without one":        {map[string]types.AttributeValue{"name": s("Ada"), "email": s("a@b.c"), "avatar_url": s("")}, user.User{Name: "Ada", Email: "a@b.c"}},
-		"null for an avatar": {map[string]types.AttributeValue{"name": s("Ada"), "email": s("a@b.c"), "avatar_url": &types.AttributeValueMemberNULL{Value: true}}, user.User{Name: "Ada", Email: "a@b.c"}},
-		"nothing but an id":  {map[string]types.AttributeValue{}, user.User{}},
-		"other types":        {map[string]types.AttributeValue{"name": &types.AttributeValueMemberN{Value: "5"}, "email": &types.AttributeValueMemberBOOL{Value: true}, "extra": s("x")}, user.User{}},
+		"with an avatar": {
+			map[string]types.AttributeValue{"name": s("Ada"), "email": s("a@b.c"), "avatar_url": s("http://old/ada.png")},
+			user.User{Name: "Ada", Email: "a@b.c", ForeignAvatarURL: "http://old/ada.png"},
+		},
+		"without one": {
+			map[string]types.AttributeValue{"name": s("Ada"), "email": s("a@b.c"), "avatar_url": s("")},
+			user.User{Name: "Ada", Email: "a@b.c"},
+		},
+		"null for an avatar": {
+			map[string]types.AttributeValue{
+				"name": s("Ada"), "email": s("a@b.c"), "avatar_url": &types.AttributeValueMemberNULL{Value: true},
+			},
+			user.User{Name: "Ada", Email: "a@b.c"},
+		},
+		"nothing but an id": {map[string]types.AttributeValue{}, user.User{}},
+		"other types": {map[string]types.AttributeValue{
+			"name": &types.AttributeValueMemberN{Value: "5"}, "email": &types.AttributeValueMemberBOOL{Value: true},
+			"extra": s("x"),
+		}, user.User{}},
 	} {
 		id := uuid.NewString()
 		put(t, a, id, c.attributes)
@@ -159,7 +173,9 @@ func TestSetAvatar(t *testing.T) {
 	t.Parallel()
 	a, users := start(t)
 	id := uuid.NewString()
-	put(t, a, id, map[string]types.AttributeValue{"name": s("Ada"), "email": s("a@b.c"), "avatar_url": s("http://old/ada.png")})
+	put(t, a, id, map[string]types.AttributeValue{
+		"name": s("Ada"), "email": s("a@b.c"), "avatar_url": s("http://old/ada.png"),
+	})
 
 	before, err := users.SetAvatar(t.Context(), id, "first", nil)
 	require.NoError(t, err)
@@ -223,14 +239,27 @@ func TestFaults(t *testing.T) {
 		missing   bool
 		calls     int
 	}{
-		"server error": {func(a *awstest.AWS) { a.Fail("DynamoDB.PutItem", awstest.Always, 500, "InternalServerError") }, user.Unavailable, true, false, 3},
+		"server error": {
+			func(a *awstest.AWS) { a.Fail("DynamoDB.PutItem", awstest.Always, 500, "InternalServerError") }, user.Unavailable,
+			true, false, 3,
+		},
 		"throttled": {func(a *awstest.AWS) {
 			a.Fail("DynamoDB.PutItem", awstest.Always, 400, "ProvisionedThroughputExceededException")
 		}, user.Unavailable, false, false, 3},
-		"refused":       {func(a *awstest.AWS) { a.Fail("DynamoDB.PutItem", awstest.Always, 400, "AccessDeniedException") }, user.Internal, false, false, 1},
-		"no table":      {func(a *awstest.AWS) { a.Fail("DynamoDB.PutItem", awstest.Always, 400, "ResourceNotFoundException") }, user.Unavailable, false, true, 1},
-		"hung up":       {func(a *awstest.AWS) { a.HangUp("DynamoDB.PutItem", awstest.Always) }, user.Unavailable, true, false, 3},
-		"lost, refused": {func(a *awstest.AWS) { a.Intercede("DynamoDB.PutItem", loseThenThrottle(a)) }, user.Unavailable, true, false, 3},
+		"refused": {
+			func(a *awstest.AWS) { a.Fail("DynamoDB.PutItem", awstest.Always, 400, "AccessDeniedException") }, user.Internal,
+			false, false, 1,
+		},
+		"no table": {
+			func(a *awstest.AWS) { a.Fail("DynamoDB.PutItem", awstest.Always, 400, "ResourceNotFoundException") },
+			user.Unavailable, false, true, 1,
+		},
+		"hung up": {
+			func(a *awstest.AWS) { a.HangUp("DynamoDB.PutItem", awstest.Always) }, user.Unavailable, true, false, 3,
+		},
+		"lost, refused": {
+			func(a *awstest.AWS) { a.Intercede("DynamoDB.PutItem", loseThenThrottle(a)) }, user.Unavailable, true, false, 3,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -298,7 +327,9 @@ func put(t *testing.T, a *awstest.AWS, id string, attributes map[string]types.At
 
 func item(t *testing.T, a *awstest.AWS, id string) map[string]types.AttributeValue {
 	t.Helper()
-	out, err := a.DynamoDB.GetItem(t.Context(), &dynamodb.GetItemInput{TableName: &a.Config.Table, Key: map[string]types.AttributeValue{"id": s(id)}, ConsistentRead: aws.Bool(true)})
+	out, err := a.DynamoDB.GetItem(t.Context(), &dynamodb.GetItemInput{
+		TableName: &a.Config.Table, Key: map[string]types.AttributeValue{"id": s(id)}, ConsistentRead: aws.Bool(true),
+	})
 	require.NoError(t, err)
 	return out.Item
 }

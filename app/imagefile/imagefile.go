@@ -45,6 +45,8 @@ func Clean(data []byte) (File, error) {
 // isHEIC reports whether data begins as HEIC, HEIF and AVIF files do (ISO/IEC 23008-12, annex B;
 // AV1 Image File Format, 6).
 func isHEIC(data []byte) bool {
-	brands := []string{"heic", "heix", "heim", "heis", "hevc", "hevx", "hevm", "hevs", "mif1", "mif2", "msf1", "avif", "avis"}
+	brands := []string{
+		"heic", "heix", "heim", "heis", "hevc", "hevx", "hevm", "hevs", "mif1", "mif2", "msf1", "avif", "avis",
+	}
 	return len(data) >= 12 && string(data[4:8]) == "ftyp" && slices.Contains(brands, string(data[8:12]))
 }

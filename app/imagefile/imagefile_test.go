@@ -107,7 +107,9 @@ func TestCleanRefuses(t *testing.T) {
 		"a WebP of a negative": {"RIFF\x00\x00\x00\x00WEBP", imagefile.ErrInvalid},
 		"a WebP's long chunk":  {"RIFF\x0c\x00\x00\x00WEBPVP8L\xff\xff\xff\xff", imagefile.ErrIncomplete},
 		"a WebP's half chunk":  {"RIFF\x08\x00\x00\x00WEBPVP8L", imagefile.ErrIncomplete},
-		"a WebP of a canvas":   {"RIFF\x16\x00\x00\x00WEBPVP8X\x0a\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", imagefile.ErrInvalid},
+		"a WebP of a canvas": {
+			"RIFF\x16\x00\x00\x00WEBPVP8X\x0a\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", imagefile.ErrInvalid,
+		},
 	} {
 		_, err := imagefile.Clean([]byte(c.data))
 		assert.Equal(t, c.want, err, name)

@@ -20,9 +20,11 @@ func TestValid(t *testing.T) {
 	t.Parallel()
 	document, err := openapi3.NewLoader().LoadFromData(openapi.JSON)
 	require.NoError(t, err)
-	require.NoError(t, document.Validate(t.Context(), openapi3.EnableExamplesValidation(), openapi3.EnableSchemaPatternValidation()))
+	require.NoError(t, document.Validate(
+		t.Context(), openapi3.EnableExamplesValidation(), openapi3.EnableSchemaPatternValidation()))
 	document.Components.Schemas["User"].Value.Properties["name"].Value.Type = &openapi3.Types{"integer"}
-	assert.Error(t, document.Validate(t.Context(), openapi3.EnableExamplesValidation()), "an example that is not of its schema is found")
+	assert.Error(t, document.Validate(t.Context(), openapi3.EnableExamplesValidation()),
+		"an example that is not of its schema is found")
 }
 
 // Ensure the linter has nothing to say, be it a hint, but for the rules that lint.yaml turns off.

@@ -22,7 +22,9 @@ type Limits struct {
 // TooLarge is the error for an image of more bytes than the limits allow, also where a reader
 // knows it before it has read them all.
 func (l Limits) TooLarge() error {
-	return &Error{Code: TooLarge, Message: "Avatar is too large", Detail: fmt.Sprintf("an avatar has at most %d bytes", l.Bytes)}
+	return &Error{
+		Code: TooLarge, Message: "Avatar is too large", Detail: fmt.Sprintf("an avatar has at most %d bytes", l.Bytes),
+	}
 }
 
 // IsImageType reports whether a content type is one that an [Image] can have.
@@ -45,8 +47,9 @@ func ParseImage(data []byte, limits Limits) (*Image, error) {
 	}
 	if int64(max(file.Width, file.Height)) > limits.Pixels || min(file.Width, file.Height) < 1 {
 		return nil, &Error{
-			Code: Invalid, Message: "Avatar has too many pixels", Detail: fmt.Sprintf("an avatar has 1 to %d pixels a side", limits.Pixels),
-			Err: fmt.Errorf("%d × %d pixels", file.Width, file.Height),
+			Code: Invalid, Message: "Avatar has too many pixels",
+			Detail: fmt.Sprintf("an avatar has 1 to %d pixels a side", limits.Pixels),
+			Err:    fmt.Errorf("%d × %d pixels", file.Width, file.Height),
 		}
 	}
 	return &Image{ContentType: file.ContentType, Data: file.Data}, nil

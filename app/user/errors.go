@@ -67,11 +67,17 @@ var (
 	ErrMissing  error = &Error{Code: Missing, Message: "Missing 'name' or 'email'"}
 	ErrNoUser   error = &Error{Code: NotFound, Message: "User not found"}
 	ErrNoAvatar error = &Error{Code: NotFound, Message: "Avatar not found"}
-	ErrChanged  error = &Error{Code: Changed, Message: "Precondition failed", Detail: "If-Match or If-None-Match asks for another version"}
+	ErrChanged  error = &Error{
+		Code: Changed, Message: "Precondition failed", Detail: "If-Match or If-None-Match asks for another version",
+	}
 )
 
 var (
-	errInvalidName  = &Error{Code: Invalid, Message: "Invalid 'name'", Detail: fmt.Sprintf("a name has 1 to %d characters besides the white space around it, begins with no combining mark, and has no control or invisible characters except those that change how their neighbors look", MaxNameRunes)}
-	errInvalidEmail = &Error{Code: Invalid, Message: "Invalid 'email'", Detail: fmt.Sprintf("an email is one bare address such as jane@example.com, at most %d bytes long and without invisible characters", MaxEmailBytes)}
-	errKeyReused    = &Error{Code: KeyReused, Message: "Idempotency-Key was used with other content"}
+	errInvalidName = &Error{Code: Invalid, Message: "Invalid 'name'", Detail: fmt.Sprintf(
+		"a name has 1 to %d characters besides the white space around it, begins with no combining mark, "+
+			"and has no control or invisible characters except those that change how their neighbors look", MaxNameRunes)}
+	errInvalidEmail = &Error{Code: Invalid, Message: "Invalid 'email'", Detail: fmt.Sprintf(
+		"an email is one bare address such as jane@example.com, at most %d bytes long "+
+			"and without invisible characters", MaxEmailBytes)}
+	errKeyReused = &Error{Code: KeyReused, Message: "Idempotency-Key was used with other content"}
 )

@@ -39,7 +39,8 @@ func ParseEmail(s string) (string, error) {
 	if s == "" {
 		return "", ErrMissing
 	}
-	if len(s) > MaxEmailBytes || !utf8.ValidString(s) || strings.ContainsFunc(s, hiddenInEmail) || !isASCII(s) && baseless.MatchString(s) {
+	if len(s) > MaxEmailBytes || !utf8.ValidString(s) || strings.ContainsFunc(s, hiddenInEmail) ||
+		!isASCII(s) && baseless.MatchString(s) {
 		return "", errInvalidEmail
 	}
 	address, err := mail.ParseAddress(s)

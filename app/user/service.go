@@ -298,6 +298,7 @@ func (s *Service) discard(ctx context.Context, userID, avatarID string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
 	if err := s.Avatars.Delete(ctx, userID, avatarID); err != nil {
-		s.Log.WarnContext(ctx, "an image that no user names stays in the bucket", "user", userID, "avatar", avatarID, "error", err)
+		s.Log.WarnContext(ctx, "an image that no user names stays in the bucket",
+			"user", userID, "avatar", avatarID, "error", err)
 	}
 }

@@ -29,7 +29,9 @@ import (
 func start(t *testing.T) (*awstest.AWS, *user.Service) {
 	t.Helper()
 	a := awstest.Start(t)
-	return a, &user.Service{Users: dynamo.New(a.SDK, a.Config), Avatars: bucket.New(a.SDK, a.Config), Log: slog.New(slog.DiscardHandler)}
+	return a, &user.Service{
+		Users: dynamo.New(a.SDK, a.Config), Avatars: bucket.New(a.SDK, a.Config), Log: slog.New(slog.DiscardHandler),
+	}
 }
 
 func face(t *testing.T) *user.Image {
@@ -97,9 +99,11 @@ func TestForeignAvatar(t *testing.T) {
 	t.Parallel()
 	a, d := start(t)
 	id := uuid.NewString()
-	_, err := a.DynamoDB.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: &a.Config.Table, Item: map[string]types.AttributeValue{
-		"id": &types.AttributeValueMemberS{Value: id}, "avatar_url": &types.AttributeValueMemberS{Value: "http://127.0.0.1:1/ada.png"},
-	}})
+	text := func(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
+	item := map[string]types.AttributeValue{
+		"id": text(id), "avatar_url": text("http://127.0.0.1:1/ada.png"),
+	}
+	_, err := a.DynamoDB.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: &a.Config.Table, Item: item})
 	require.NoError(t, err)
 
 	_, err = d.Avatar(t.Context(), id, false, func(string) bool { return true })

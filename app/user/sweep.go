@@ -102,7 +102,8 @@ func (s *Sweeper) Sweep(ctx context.Context, before time.Time, force bool) (Swep
 			return swept, err
 		}
 		swept.Removed++
-		s.Log.InfoContext(ctx, "removed an image that no user names", "user", image.UserID, "avatar", image.AvatarID, "stored", image.Stored)
+		s.Log.InfoContext(ctx, "removed an image that no user names",
+			"user", image.UserID, "avatar", image.AvatarID, "stored", image.Stored)
 	}
 	return swept, nil
 }

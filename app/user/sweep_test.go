@@ -25,7 +25,9 @@ import (
 const hour = time.Hour
 
 func sweeper(a *awstest.AWS) *user.Sweeper {
-	return &user.Sweeper{Users: dynamo.New(a.SDK, a.Config), Avatars: bucket.New(a.SDK, a.Config), Log: slog.New(slog.DiscardHandler)}
+	return &user.Sweeper{
+		Users: dynamo.New(a.SDK, a.Config), Avatars: bucket.New(a.SDK, a.Config), Log: slog.New(slog.DiscardHandler),
+	}
 }
 
 // Ensure a sweep removes exactly the images that no user names and that are old: of a create that
@@ -127,8 +129,13 @@ func TestSweepInParts(t *testing.T) {
 func TestSweepLeavesForeignObjects(t *testing.T) {
 	t.Parallel()
 	a, _ := start(t)
-	for _, key := range []string{"avatars/readme.txt", "avatars/x/notes", "avatars//" + uuid.NewString(), "avatars/x/y/" + uuid.NewString(), "backup/" + uuid.NewString() + "/" + uuid.NewString()} {
-		_, err := a.S3.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &a.Config.Bucket, Key: &key, Body: strings.NewReader("x")})
+	for _, key := range []string{
+		"avatars/readme.txt", "avatars/x/notes", "avatars//" + uuid.NewString(), "avatars/x/y/" + uuid.NewString(),
+		"backup/" + uuid.NewString() + "/" + uuid.NewString(),
+	} {
+		_, err := a.S3.PutObject(t.Context(), &s3.PutObjectInput{
+			Bucket: &a.Config.Bucket, Key: &key, Body: strings.NewReader("x"),
+		})
 		require.NoError(t, err)
 	}
 	a.Pass(2 * hour)
@@ -165,7 +172,9 @@ func TestSweepOfATableThatFails(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, d.Avatars.Put(t.Context(), uuid.NewString(), uuid.NewString(), face(t)))
 	a.Pass(2 * hour)
-	for _, code := range []string{"AccessDeniedException", "ResourceNotFoundException", "ProvisionedThroughputExceededException"} {
+	for _, code := range []string{
+		"AccessDeniedException", "ResourceNotFoundException", "ProvisionedThroughputExceededException",
+	} {
 		a.Fail("DynamoDB.BatchGetItem", awstest.Always, http.StatusBadRequest, code)
 		_, err := sweeper(a).Sweep(t.Context(), a.Now().Add(-hour), true)
 		assert.Error(t, err, code)

@@ -35,7 +35,8 @@ import (
 func main() {
 	log.SetFlags(0)
 	empty := flag.Bool("empty", false, "create neither table nor bucket, and listen on every address")
-	addr := flag.String("addr", os.Getenv("GATEWAY_LISTEN"), "`address` to listen on instead of port 4566; port 0 is any free port")
+	addr := flag.String("addr", os.Getenv("GATEWAY_LISTEN"),
+		"`address` to listen on instead of port 4566; port 0 is any free port")
 	flag.Parse()
 	host, made := "127.0.0.1", ", empty"
 	if *empty {
@@ -54,7 +55,7 @@ func main() {
 	status := command("http://"+l.Addr().String(), flag.Args())
 	_ = l.Close()
 	if os.Getenv("KUMO_DATA_DIR") != "" {
-		time.Sleep(3 * time.Second) // longer than kumo's timer and a write of its data take
+		time.Sleep(3 * time.Second) // many times KUMO_PERSIST_FLUSH_INTERVAL_MS, by default a second
 	}
 	os.Exit(status)
 }

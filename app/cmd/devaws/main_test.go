@@ -43,7 +43,8 @@ func TestMain(m *testing.M) {
 func devaws(t *testing.T, dir string, args ...string) *exec.Cmd {
 	t.Helper()
 	c := exec.CommandContext(t.Context(), os.Args[0], args...)
-	c.Env = append(os.Environ(), role+"=devaws", "GATEWAY_LISTEN=127.0.0.1:0", "KUMO_DATA_DIR="+dir)
+	c.Env = append(os.Environ(), role+"=devaws", "GATEWAY_LISTEN=127.0.0.1:0",
+		"KUMO_DATA_DIR="+dir, "KUMO_PERSIST_FLUSH_INTERVAL_MS=50")
 	return c
 }
 
@@ -67,7 +68,10 @@ func start(t *testing.T, dir string, args ...string) (line, endpoint string, sto
 }
 
 func clients(endpoint string) (*dynamodb.Client, *s3.Client) {
-	cfg := aws.Config{Region: "us-east-1", BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}
+	cfg := aws.Config{
+		Region: "us-east-1", BaseEndpoint: &endpoint,
+		Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
+	}
 	return dynamodb.NewFromConfig(cfg), s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = true })
 }
 
@@ -87,7 +91,9 @@ func TestServe(t *testing.T) {
 	key := map[string]types.AttributeValue{config.KeyAttribute: &types.AttributeValueMemberS{Value: "x"}}
 	_, err = db.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: &want.Table, Item: key})
 	require.NoError(t, err)
-	_, err = bucket.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &want.Bucket, Key: aws.String("a/b"), Body: strings.NewReader("face")})
+	_, err = bucket.PutObject(t.Context(), &s3.PutObjectInput{
+		Bucket: &want.Bucket, Key: aws.String("a/b"), Body: strings.NewReader("face"),
+	})
 	require.NoError(t, err)
 	assert.Zero(t, stop())
 
