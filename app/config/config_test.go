@@ -379,7 +379,7 @@ func document() string {
 // wrap writes an entry of a list in lines of at most 100 columns.
 func wrap(b *strings.Builder, text string) {
 	column := 0
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		switch {
 		case column == 0:
 		case column+1+utf8.RuneCountInString(word) > 100:
