@@ -418,6 +418,8 @@ type ClientInterface interface {
 
 	// GetDescription This description
 	//
+	// This document, as JSON.
+	//
 	// Corresponds with GET /openapi.json (the `GetDescription` operationId).
 	GetDescription(ctx context.Context, params *GetDescriptionParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
@@ -487,6 +489,8 @@ type ClientInterface interface {
 
 	// GetUser Get a user
 	//
+	// The user, or a 404.
+	//
 	// Corresponds with GET /users/{id} (the `GetUser` operationId).
 	GetUser(ctx context.Context, id UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
@@ -511,6 +515,8 @@ type ClientInterface interface {
 	UpdateUser(ctx context.Context, id UserID, body UpdateUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteAvatar Remove the avatar of a user
+	//
+	// The user stays. A user without an avatar is a 404.
 	//
 	// Corresponds with DELETE /users/{id}/avatar (the `DeleteAvatar` operationId).
 	DeleteAvatar(ctx context.Context, id UserID, params *DeleteAvatarParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -554,6 +560,8 @@ func (c *Client) GetHealth(ctx context.Context, reqEditors ...RequestEditorFn) (
 }
 
 // GetDescription This description
+//
+// This document, as JSON.
 //
 // Corresponds with GET /openapi.json (the `GetDescription` operationId).
 func (c *Client) GetDescription(ctx context.Context, params *GetDescriptionParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -704,6 +712,8 @@ func (c *Client) DeleteUser(ctx context.Context, id UserID, reqEditors ...Reques
 
 // GetUser Get a user
 //
+// The user, or a 404.
+//
 // Corresponds with GET /users/{id} (the `GetUser` operationId).
 func (c *Client) GetUser(ctx context.Context, id UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetUserRequest(c.Server, id)
@@ -758,6 +768,8 @@ func (c *Client) UpdateUser(ctx context.Context, id UserID, body UpdateUserJSONR
 }
 
 // DeleteAvatar Remove the avatar of a user
+//
+// The user stays. A user without an avatar is a 404.
 //
 // Corresponds with DELETE /users/{id}/avatar (the `DeleteAvatar` operationId).
 func (c *Client) DeleteAvatar(ctx context.Context, id UserID, params *DeleteAvatarParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1467,6 +1479,8 @@ type ClientWithResponsesInterface interface {
 
 	// GetDescriptionWithResponse This description
 	//
+	// This document, as JSON.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /openapi.json (the `GetDescription` operationId).
@@ -1544,6 +1558,8 @@ type ClientWithResponsesInterface interface {
 
 	// GetUserWithResponse Get a user
 	//
+	// The user, or a 404.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /users/{id} (the `GetUser` operationId).
@@ -1570,6 +1586,8 @@ type ClientWithResponsesInterface interface {
 	UpdateUserWithResponse(ctx context.Context, id UserID, body UpdateUserJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateUserResponse, error)
 
 	// DeleteAvatarWithResponse Remove the avatar of a user
+	//
+	// The user stays. A user without an avatar is a 404.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -2796,6 +2814,8 @@ func (c *ClientWithResponses) GetHealthWithResponse(ctx context.Context, reqEdit
 
 // GetDescriptionWithResponse This description
 //
+// This document, as JSON.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /openapi.json (the `GetDescription` operationId).
@@ -2921,6 +2941,8 @@ func (c *ClientWithResponses) DeleteUserWithResponse(ctx context.Context, id Use
 
 // GetUserWithResponse Get a user
 //
+// The user, or a 404.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /users/{id} (the `GetUser` operationId).
@@ -2965,6 +2987,8 @@ func (c *ClientWithResponses) UpdateUserWithResponse(ctx context.Context, id Use
 }
 
 // DeleteAvatarWithResponse Remove the avatar of a user
+//
+// The user stays. A user without an avatar is a 404.
 //
 // Returns a wrapper object for the known response body format(s).
 //
