@@ -25,7 +25,7 @@ const (
 
 // AvatarForm An avatar.
 type AvatarForm struct {
-	// Avatar A complete PNG, JPEG, GIF or WebP image, by default of at most 5 MiB and 8192 pixels a side. Its metadata is removed; its orientation is kept.
+	// Avatar A complete PNG, JPEG, GIF or WebP image, by default of at most 5 MiB and 8192 pixels a side.
 	Avatar Image `json:"avatar"`
 }
 
@@ -41,28 +41,28 @@ type CreatedUser struct {
 	Message string `json:"message"`
 }
 
-// Dependencies What the service needs.
+// Dependencies The dependencies of the service.
 type Dependencies struct {
-	// Dynamodb What is known of a dependency.
+	// Dynamodb The state of a dependency.
 	Dynamodb Dependency `json:"dynamodb"`
 
-	// S3 What is known of a dependency.
+	// S3 The state of a dependency.
 	S3 Dependency `json:"s3"`
 }
 
-// Dependency What is known of a dependency.
+// Dependency The state of a dependency.
 type Dependency struct {
-	// State - `pending`: has not answered since the start
-	// - `ok`: answered the last time it was asked
+	// State - `pending`: has not responded since the start
+	// - `ok`: responded to the last check
 	// - `missing`: is known not to exist
-	// - `unreachable`: answered once, but not the last time
+	// - `unreachable`: responded to an earlier check, but not to the last
 	State DependencyState `json:"state"`
 }
 
-// DependencyState - `pending`: has not answered since the start
-// - `ok`: answered the last time it was asked
+// DependencyState - `pending`: has not responded since the start
+// - `ok`: responded to the last check
 // - `missing`: is known not to exist
-// - `unreachable`: answered once, but not the last time
+// - `unreachable`: responded to an earlier check, but not to the last
 type DependencyState string
 
 // Description An OpenAPI document.
@@ -71,51 +71,51 @@ type Description = map[string]interface{}
 // ETag A strong entity tag (RFC 9110 §8.8.3).
 type ETag = string
 
-// Email One bare address (RFC 5322) of at most 254 bytes. It has no invisible character, and no combining mark without one to stand on.
+// Email One bare address (RFC 5322) of at most 254 bytes, without invisible characters or combining marks that stand alone.
 type Email = string
 
-// Health Nothing more is said.
+// Health The process runs.
 type Health struct {
 	// Status The process runs.
 	Status string `json:"status"`
 }
 
-// Image A complete PNG, JPEG, GIF or WebP image, by default of at most 5 MiB and 8192 pixels a side. Its metadata is removed; its orientation is kept.
+// Image A complete PNG, JPEG, GIF or WebP image, by default of at most 5 MiB and 8192 pixels a side.
 type Image = []byte
 
-// Name 1 to 200 characters; white space around them is removed. The first is not a combining mark. Control characters,
-// characters that turn the direction of text and invisible ones are refused, except joiners, variation selectors and tags
-// where they change how their neighbors look, as in emoji and in Persian or Indian names.
+// Name 1 to 200 characters after removing the white space around them. The first is not a combining mark. Control
+// characters, invisible ones and those that change the direction of text are rejected, except joiners, variation
+// selectors and tags that change how their neighbors look, as in emoji and in Persian or Indian names.
 type Name = string
 
-// NewUser A user to be.
+// NewUser A new user.
 type NewUser struct {
-	// Email One bare address (RFC 5322) of at most 254 bytes. It has no invisible character, and no combining mark without one to stand on.
+	// Email One bare address (RFC 5322) of at most 254 bytes, without invisible characters or combining marks that stand alone.
 	Email Email `json:"email"`
 
-	// Name 1 to 200 characters; white space around them is removed. The first is not a combining mark. Control characters,
-	// characters that turn the direction of text and invisible ones are refused, except joiners, variation selectors and tags
-	// where they change how their neighbors look, as in emoji and in Persian or Indian names.
+	// Name 1 to 200 characters after removing the white space around them. The first is not a combining mark. Control
+	// characters, invisible ones and those that change the direction of text are rejected, except joiners, variation
+	// selectors and tags that change how their neighbors look, as in emoji and in Persian or Indian names.
 	Name Name `json:"name"`
 }
 
-// NewUserForm A user to be, with an avatar or without.
+// NewUserForm A new user, with or without an avatar.
 type NewUserForm struct {
-	// Avatar A complete PNG, JPEG, GIF or WebP image, by default of at most 5 MiB and 8192 pixels a side. Its metadata is removed; its orientation is kept.
+	// Avatar A complete PNG, JPEG, GIF or WebP image, by default of at most 5 MiB and 8192 pixels a side.
 	Avatar Image `json:"avatar,omitempty"`
 
-	// Email One bare address (RFC 5322) of at most 254 bytes. It has no invisible character, and no combining mark without one to stand on.
+	// Email One bare address (RFC 5322) of at most 254 bytes, without invisible characters or combining marks that stand alone.
 	Email Email `json:"email"`
 
-	// Name 1 to 200 characters; white space around them is removed. The first is not a combining mark. Control characters,
-	// characters that turn the direction of text and invisible ones are refused, except joiners, variation selectors and tags
-	// where they change how their neighbors look, as in emoji and in Persian or Indian names.
+	// Name 1 to 200 characters after removing the white space around them. The first is not a combining mark. Control
+	// characters, invisible ones and those that change the direction of text are rejected, except joiners, variation
+	// selectors and tags that change how their neighbors look, as in emoji and in Persian or Indian names.
 	Name Name `json:"name"`
 }
 
 // NotReady A problem, and why the replica is not ready.
 type NotReady struct {
-	// Dependencies What the service needs.
+	// Dependencies The dependencies of the service.
 	Dependencies Dependencies `json:"dependencies"`
 
 	// Detail What would have been accepted.
@@ -130,7 +130,7 @@ type NotReady struct {
 	// Title The text of the status.
 	Title string `json:"title"`
 
-	// Type The status says it all.
+	// Type Always the same.
 	Type string `json:"type"`
 }
 
@@ -148,42 +148,42 @@ type Problem struct {
 	// Title The text of the status.
 	Title string `json:"title"`
 
-	// Type The status says it all.
+	// Type Always the same.
 	Type string `json:"type"`
 }
 
-// Readiness What a replica that is ready says.
+// Readiness A replica that is ready.
 type Readiness struct {
-	// Dependencies What the service needs.
+	// Dependencies The dependencies of the service.
 	Dependencies Dependencies `json:"dependencies"`
 
 	// Status The replica is ready.
 	Status string `json:"status"`
 }
 
-// User A user. Those of the earlier service are shown as it wrote them, and may lack a name or an address.
+// User A user. One that the earlier service wrote may lack a name or an email.
 type User struct {
-	// AvatarURL The absolute URL of the image, which changes with the image; empty where there is none.
+	// AvatarURL The absolute URL of the image, which changes with the image. Empty without an image.
 	AvatarURL string `json:"avatar_url"`
 
-	// Email The e-mail address.
+	// Email The email address.
 	Email string `json:"email"`
 
-	// ID A UUID that the service has chosen.
+	// ID A UUID that the service chose.
 	ID string `json:"id"`
 
-	// Name What the user is called.
+	// Name The name.
 	Name string `json:"name"`
 }
 
-// UserPatch What is to be changed.
+// UserPatch The members to change.
 type UserPatch struct {
-	// Email One bare address (RFC 5322) of at most 254 bytes. It has no invisible character, and no combining mark without one to stand on.
+	// Email One bare address (RFC 5322) of at most 254 bytes, without invisible characters or combining marks that stand alone.
 	Email *Email `json:"email,omitempty"`
 
-	// Name 1 to 200 characters; white space around them is removed. The first is not a combining mark. Control characters,
-	// characters that turn the direction of text and invisible ones are refused, except joiners, variation selectors and tags
-	// where they change how their neighbors look, as in emoji and in Persian or Indian names.
+	// Name 1 to 200 characters after removing the white space around them. The first is not a combining mark. Control
+	// characters, invisible ones and those that change the direction of text are rejected, except joiners, variation
+	// selectors and tags that change how their neighbors look, as in emoji and in Persian or Indian names.
 	Name *Name `json:"name,omitempty"`
 }
 
@@ -258,62 +258,60 @@ type Unsupported = Problem
 
 // GetDescriptionParams defines parameters for GetDescription.
 type GetDescriptionParams struct {
-	// IfNoneMatch The `ETag` of what you have, or several. If one of them is still right, the answer is a 304 without a body.
+	// IfNoneMatch The `ETag` of your copy, or several. If one is current, the response is a 304 without a body.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // PostUserParams defines parameters for PostUser.
 type PostUserParams struct {
-	// IdempotencyKey A word of yours for this user. The same key with the same content gives the first answer again and makes one user, for as
-	// long as the user is there; with other content it is a 422. Where there are access tokens, each has keys of its own. Sent
-	// once.
+	// IdempotencyKey Makes the request safe to repeat. The same key with the same content returns the first response and creates one
+	// user, as long as that user exists. The same key with other content is a 422. Each access token has keys of its own.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // ListUsersParams defines parameters for ListUsers.
 type ListUsersParams struct {
-	// Limit The most users that the answer may have.
+	// Limit The most users that the response may have.
 	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor Where the page begins. It comes from the `Link` of the page before it and means nothing to a client.
+	// Cursor Where the page begins. It comes from the `Link` of the previous page.
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 
-	// IfNoneMatch The `ETag` of what you have, or several. If one of them is still right, the answer is a 304 without a body.
+	// IfNoneMatch The `ETag` of your copy, or several. If one is current, the response is a 304 without a body.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // CreateUserParams defines parameters for CreateUser.
 type CreateUserParams struct {
-	// IdempotencyKey A word of yours for this user. The same key with the same content gives the first answer again and makes one user, for as
-	// long as the user is there; with other content it is a 422. Where there are access tokens, each has keys of its own. Sent
-	// once.
+	// IdempotencyKey Makes the request safe to repeat. The same key with the same content returns the first response and creates one
+	// user, as long as that user exists. The same key with other content is a 422. Each access token has keys of its own.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // DeleteAvatarParams defines parameters for DeleteAvatar.
 type DeleteAvatarParams struct {
-	// IfMatch The `ETag` of the image that is there, or several, or `*` for any. If none of them is, the answer is a 412.
+	// IfMatch The `ETag` of the current image, or several, or `*` for any image. Otherwise the response is a 412.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
-	// IfNoneMatch `*`, so that no image is replaced, or the `ETag` of one that is not to be. If it is there, the answer is a 412.
+	// IfNoneMatch `*` to replace no image, or the `ETag` of an image not to replace. If it exists, the response is a 412.
 	IfNoneMatch *IfNone `json:"If-None-Match,omitempty"`
 }
 
 // GetAvatarParams defines parameters for GetAvatar.
 type GetAvatarParams struct {
-	// V The image that is expected, as `avatar_url` has it.
+	// V The id of the expected image, from `avatar_url`.
 	V *string `form:"v,omitempty" json:"v,omitempty"`
 
-	// IfNoneMatch The `ETag` of what you have, or several. If one of them is still right, the answer is a 304 without a body.
+	// IfNoneMatch The `ETag` of your copy, or several. If one is current, the response is a 304 without a body.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // PutAvatarParams defines parameters for PutAvatar.
 type PutAvatarParams struct {
-	// IfMatch The `ETag` of the image that is there, or several, or `*` for any. If none of them is, the answer is a 412.
+	// IfMatch The `ETag` of the current image, or several, or `*` for any image. Otherwise the response is a 412.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
-	// IfNoneMatch `*`, so that no image is replaced, or the `ETag` of one that is not to be. If it is there, the answer is a 412.
+	// IfNoneMatch `*` to replace no image, or the `ETag` of an image not to replace. If it exists, the response is a 412.
 	IfNoneMatch *IfNone `json:"If-None-Match,omitempty"`
 }
 
@@ -409,24 +407,24 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
-	// GetHealth Whether the process runs
+	// GetHealth Check whether the process runs
 	//
-	// For a liveness probe. It says nothing of DynamoDB and S3, since a restart would mend neither.
+	// For a liveness probe. It does not check DynamoDB and S3, because a restart would repair neither.
 	//
 	// Corresponds with GET /health (the `GetHealth` operationId).
 	GetHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetDescription This description
+	// GetDescription Get this description
 	//
 	// This document, as JSON.
 	//
 	// Corresponds with GET /openapi.json (the `GetDescription` operationId).
 	GetDescription(ctx context.Context, params *GetDescriptionParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetReadiness Whether this replica should get requests
+	// GetReadiness Check whether this replica should get requests
 	//
-	// For a readiness probe: 200 once the table and the bucket have answered; 503 before that, while the replica is being
-	// stopped, and when one of them is known not to exist. One that is slow or away later changes nothing.
+	// For a readiness probe: 200 once the table and the bucket have responded. 503 before that, during shutdown, and if
+	// one of them is known not to exist. A dependency that fails later does not make the replica unready.
 	//
 	// Corresponds with GET /readyz (the `GetReadiness` operationId).
 	GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -451,19 +449,19 @@ type ClientInterface interface {
 
 	// ListUsers List users
 	//
-	// Without parameters, every user, in no order. A list of more than about a megabyte is sent while it is read, without an
-	// `ETag`; if reading fails half-way, the connection is closed before the body has ended.
+	// Without parameters, returns every user, in no order. A list of more than about a megabyte is sent while it is
+	// read, without an `ETag`. If reading fails half-way, the connection closes before the body ends.
 	//
-	// With `limit` or `cursor`, a page. Follow the `Link` with `rel="next"` until there is none; a user who is deleted
-	// meanwhile does no harm. A cursor without a limit means pages of 100.
+	// With `limit` or `cursor`, returns a page. Follow the `Link` with `rel="next"` until a response has none. A cursor
+	// without a limit means pages of 100.
 	//
 	// Corresponds with GET /users (the `ListUsers` operationId).
 	ListUsers(ctx context.Context, params *ListUsersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateUserWithBody Create a user
 	//
-	// From JSON, a multipart form, which may bring an avatar, or an urlencoded form. Members, fields and parts that are not
-	// described are ignored; a form has at most 32 parts.
+	// Takes JSON, a urlencoded form, or a multipart form with an optional avatar. Members, fields and parts that are
+	// not described are ignored. A form has at most 32 parts.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -472,8 +470,8 @@ type ClientInterface interface {
 
 	// CreateUser Create a user
 	//
-	// From JSON, a multipart form, which may bring an avatar, or an urlencoded form. Members, fields and parts that are not
-	// described are ignored; a form has at most 32 parts.
+	// Takes JSON, a urlencoded form, or a multipart form with an optional avatar. Members, fields and parts that are
+	// not described are ignored. A form has at most 32 parts.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -482,22 +480,22 @@ type ClientInterface interface {
 
 	// DeleteUser Delete a user
 	//
-	// The avatar goes too.
+	// The avatar is deleted too.
 	//
 	// Corresponds with DELETE /users/{id} (the `DeleteUser` operationId).
 	DeleteUser(ctx context.Context, id UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetUser Get a user
 	//
-	// The user, or a 404.
+	// Returns the user, or a 404.
 	//
 	// Corresponds with GET /users/{id} (the `GetUser` operationId).
 	GetUser(ctx context.Context, id UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// UpdateUserWithBody Change a user
 	//
-	// A JSON merge patch (RFC 7396): what it names is changed, what it does not name is not. Neither the name nor the address
-	// can be removed. Members that are not described are ignored.
+	// Takes a JSON merge patch (RFC 7396) and changes the members in it. Neither the name nor the email can be removed.
+	// Members that are not described are ignored.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -506,8 +504,8 @@ type ClientInterface interface {
 
 	// UpdateUser Change a user
 	//
-	// A JSON merge patch (RFC 7396): what it names is changed, what it does not name is not. Neither the name nor the address
-	// can be removed. Members that are not described are ignored.
+	// Takes a JSON merge patch (RFC 7396) and changes the members in it. Neither the name nor the email can be removed.
+	// Members that are not described are ignored.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -523,18 +521,17 @@ type ClientInterface interface {
 
 	// GetAvatar Get the avatar of a user
 	//
-	// Under the `avatar_url` of a user, which changes with the image, a copy may be kept for ever, and no token is asked for.
-	// Without `v`, or with that of an earlier image, the answer is the present image, and a copy is asked about before it is
-	// used.
+	// The `avatar_url` of a user changes with the image. A cache may keep its response for ever, and it needs no token.
+	// Without `v`, or with that of an earlier image, the response is the current image, and a cache must revalidate it.
 	//
 	// Corresponds with GET /users/{id}/avatar (the `GetAvatar` operationId).
 	GetAvatar(ctx context.Context, id UserID, params *GetAvatarParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PutAvatarWithBody Set the avatar of a user
 	//
-	// To the body, or to the file `avatar` of a form; the image before it goes. What kind of image it is, is told by its content
-	// alone. The file must be complete. Its metadata, such as the place in EXIF, is removed; its orientation is kept. HEIC photos
-	// are not accepted: they must be saved as JPEG first.
+	// The image is the body, or the file `avatar` of a form. It replaces the previous one. The service recognizes its
+	// type by its content. The file must be complete. Metadata such as the place of a photo is removed; the orientation
+	// is kept. HEIC photos are rejected: save them as JPEG first.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -542,9 +539,9 @@ type ClientInterface interface {
 	PutAvatarWithBody(ctx context.Context, id UserID, params *PutAvatarParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
-// GetHealth Whether the process runs
+// GetHealth Check whether the process runs
 //
-// For a liveness probe. It says nothing of DynamoDB and S3, since a restart would mend neither.
+// For a liveness probe. It does not check DynamoDB and S3, because a restart would repair neither.
 //
 // Corresponds with GET /health (the `GetHealth` operationId).
 func (c *Client) GetHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -559,7 +556,7 @@ func (c *Client) GetHealth(ctx context.Context, reqEditors ...RequestEditorFn) (
 	return c.Client.Do(req)
 }
 
-// GetDescription This description
+// GetDescription Get this description
 //
 // This document, as JSON.
 //
@@ -576,10 +573,10 @@ func (c *Client) GetDescription(ctx context.Context, params *GetDescriptionParam
 	return c.Client.Do(req)
 }
 
-// GetReadiness Whether this replica should get requests
+// GetReadiness Check whether this replica should get requests
 //
-// For a readiness probe: 200 once the table and the bucket have answered; 503 before that, while the replica is being
-// stopped, and when one of them is known not to exist. One that is slow or away later changes nothing.
+// For a readiness probe: 200 once the table and the bucket have responded. 503 before that, during shutdown, and if
+// one of them is known not to exist. A dependency that fails later does not make the replica unready.
 //
 // Corresponds with GET /readyz (the `GetReadiness` operationId).
 func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -634,11 +631,11 @@ func (c *Client) PostUser(ctx context.Context, params *PostUserParams, body Post
 
 // ListUsers List users
 //
-// Without parameters, every user, in no order. A list of more than about a megabyte is sent while it is read, without an
-// `ETag`; if reading fails half-way, the connection is closed before the body has ended.
+// Without parameters, returns every user, in no order. A list of more than about a megabyte is sent while it is
+// read, without an `ETag`. If reading fails half-way, the connection closes before the body ends.
 //
-// With `limit` or `cursor`, a page. Follow the `Link` with `rel="next"` until there is none; a user who is deleted
-// meanwhile does no harm. A cursor without a limit means pages of 100.
+// With `limit` or `cursor`, returns a page. Follow the `Link` with `rel="next"` until a response has none. A cursor
+// without a limit means pages of 100.
 //
 // Corresponds with GET /users (the `ListUsers` operationId).
 func (c *Client) ListUsers(ctx context.Context, params *ListUsersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -655,8 +652,8 @@ func (c *Client) ListUsers(ctx context.Context, params *ListUsersParams, reqEdit
 
 // CreateUserWithBody Create a user
 //
-// From JSON, a multipart form, which may bring an avatar, or an urlencoded form. Members, fields and parts that are not
-// described are ignored; a form has at most 32 parts.
+// Takes JSON, a urlencoded form, or a multipart form with an optional avatar. Members, fields and parts that are
+// not described are ignored. A form has at most 32 parts.
 //
 // Takes any type of body and a specified content type.
 //
@@ -675,8 +672,8 @@ func (c *Client) CreateUserWithBody(ctx context.Context, params *CreateUserParam
 
 // CreateUser Create a user
 //
-// From JSON, a multipart form, which may bring an avatar, or an urlencoded form. Members, fields and parts that are not
-// described are ignored; a form has at most 32 parts.
+// Takes JSON, a urlencoded form, or a multipart form with an optional avatar. Members, fields and parts that are
+// not described are ignored. A form has at most 32 parts.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -695,7 +692,7 @@ func (c *Client) CreateUser(ctx context.Context, params *CreateUserParams, body 
 
 // DeleteUser Delete a user
 //
-// The avatar goes too.
+// The avatar is deleted too.
 //
 // Corresponds with DELETE /users/{id} (the `DeleteUser` operationId).
 func (c *Client) DeleteUser(ctx context.Context, id UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -712,7 +709,7 @@ func (c *Client) DeleteUser(ctx context.Context, id UserID, reqEditors ...Reques
 
 // GetUser Get a user
 //
-// The user, or a 404.
+// Returns the user, or a 404.
 //
 // Corresponds with GET /users/{id} (the `GetUser` operationId).
 func (c *Client) GetUser(ctx context.Context, id UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -729,8 +726,8 @@ func (c *Client) GetUser(ctx context.Context, id UserID, reqEditors ...RequestEd
 
 // UpdateUserWithBody Change a user
 //
-// A JSON merge patch (RFC 7396): what it names is changed, what it does not name is not. Neither the name nor the address
-// can be removed. Members that are not described are ignored.
+// Takes a JSON merge patch (RFC 7396) and changes the members in it. Neither the name nor the email can be removed.
+// Members that are not described are ignored.
 //
 // Takes any type of body and a specified content type.
 //
@@ -749,8 +746,8 @@ func (c *Client) UpdateUserWithBody(ctx context.Context, id UserID, contentType 
 
 // UpdateUser Change a user
 //
-// A JSON merge patch (RFC 7396): what it names is changed, what it does not name is not. Neither the name nor the address
-// can be removed. Members that are not described are ignored.
+// Takes a JSON merge patch (RFC 7396) and changes the members in it. Neither the name nor the email can be removed.
+// Members that are not described are ignored.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -786,9 +783,8 @@ func (c *Client) DeleteAvatar(ctx context.Context, id UserID, params *DeleteAvat
 
 // GetAvatar Get the avatar of a user
 //
-// Under the `avatar_url` of a user, which changes with the image, a copy may be kept for ever, and no token is asked for.
-// Without `v`, or with that of an earlier image, the answer is the present image, and a copy is asked about before it is
-// used.
+// The `avatar_url` of a user changes with the image. A cache may keep its response for ever, and it needs no token.
+// Without `v`, or with that of an earlier image, the response is the current image, and a cache must revalidate it.
 //
 // Corresponds with GET /users/{id}/avatar (the `GetAvatar` operationId).
 func (c *Client) GetAvatar(ctx context.Context, id UserID, params *GetAvatarParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -805,9 +801,9 @@ func (c *Client) GetAvatar(ctx context.Context, id UserID, params *GetAvatarPara
 
 // PutAvatarWithBody Set the avatar of a user
 //
-// To the body, or to the file `avatar` of a form; the image before it goes. What kind of image it is, is told by its content
-// alone. The file must be complete. Its metadata, such as the place in EXIF, is removed; its orientation is kept. HEIC photos
-// are not accepted: they must be saved as JPEG first.
+// The image is the body, or the file `avatar` of a form. It replaces the previous one. The service recognizes its
+// type by its content. The file must be complete. Metadata such as the place of a photo is removed; the orientation
+// is kept. HEIC photos are rejected: save them as JPEG first.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1468,16 +1464,16 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
-	// GetHealthWithResponse Whether the process runs
+	// GetHealthWithResponse Check whether the process runs
 	//
-	// For a liveness probe. It says nothing of DynamoDB and S3, since a restart would mend neither.
+	// For a liveness probe. It does not check DynamoDB and S3, because a restart would repair neither.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /health (the `GetHealth` operationId).
 	GetHealthWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetHealthResponse, error)
 
-	// GetDescriptionWithResponse This description
+	// GetDescriptionWithResponse Get this description
 	//
 	// This document, as JSON.
 	//
@@ -1486,10 +1482,10 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /openapi.json (the `GetDescription` operationId).
 	GetDescriptionWithResponse(ctx context.Context, params *GetDescriptionParams, reqEditors ...RequestEditorFn) (*GetDescriptionResponse, error)
 
-	// GetReadinessWithResponse Whether this replica should get requests
+	// GetReadinessWithResponse Check whether this replica should get requests
 	//
-	// For a readiness probe: 200 once the table and the bucket have answered; 503 before that, while the replica is being
-	// stopped, and when one of them is known not to exist. One that is slow or away later changes nothing.
+	// For a readiness probe: 200 once the table and the bucket have responded. 503 before that, during shutdown, and if
+	// one of them is known not to exist. A dependency that fails later does not make the replica unready.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1516,11 +1512,11 @@ type ClientWithResponsesInterface interface {
 
 	// ListUsersWithResponse List users
 	//
-	// Without parameters, every user, in no order. A list of more than about a megabyte is sent while it is read, without an
-	// `ETag`; if reading fails half-way, the connection is closed before the body has ended.
+	// Without parameters, returns every user, in no order. A list of more than about a megabyte is sent while it is
+	// read, without an `ETag`. If reading fails half-way, the connection closes before the body ends.
 	//
-	// With `limit` or `cursor`, a page. Follow the `Link` with `rel="next"` until there is none; a user who is deleted
-	// meanwhile does no harm. A cursor without a limit means pages of 100.
+	// With `limit` or `cursor`, returns a page. Follow the `Link` with `rel="next"` until a response has none. A cursor
+	// without a limit means pages of 100.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1529,8 +1525,8 @@ type ClientWithResponsesInterface interface {
 
 	// CreateUserWithBodyWithResponse Create a user
 	//
-	// From JSON, a multipart form, which may bring an avatar, or an urlencoded form. Members, fields and parts that are not
-	// described are ignored; a form has at most 32 parts.
+	// Takes JSON, a urlencoded form, or a multipart form with an optional avatar. Members, fields and parts that are
+	// not described are ignored. A form has at most 32 parts.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1539,8 +1535,8 @@ type ClientWithResponsesInterface interface {
 
 	// CreateUserWithResponse Create a user
 	//
-	// From JSON, a multipart form, which may bring an avatar, or an urlencoded form. Members, fields and parts that are not
-	// described are ignored; a form has at most 32 parts.
+	// Takes JSON, a urlencoded form, or a multipart form with an optional avatar. Members, fields and parts that are
+	// not described are ignored. A form has at most 32 parts.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1549,7 +1545,7 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteUserWithResponse Delete a user
 	//
-	// The avatar goes too.
+	// The avatar is deleted too.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1558,7 +1554,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetUserWithResponse Get a user
 	//
-	// The user, or a 404.
+	// Returns the user, or a 404.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1567,8 +1563,8 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateUserWithBodyWithResponse Change a user
 	//
-	// A JSON merge patch (RFC 7396): what it names is changed, what it does not name is not. Neither the name nor the address
-	// can be removed. Members that are not described are ignored.
+	// Takes a JSON merge patch (RFC 7396) and changes the members in it. Neither the name nor the email can be removed.
+	// Members that are not described are ignored.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1577,8 +1573,8 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateUserWithResponse Change a user
 	//
-	// A JSON merge patch (RFC 7396): what it names is changed, what it does not name is not. Neither the name nor the address
-	// can be removed. Members that are not described are ignored.
+	// Takes a JSON merge patch (RFC 7396) and changes the members in it. Neither the name nor the email can be removed.
+	// Members that are not described are ignored.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1596,9 +1592,8 @@ type ClientWithResponsesInterface interface {
 
 	// GetAvatarWithResponse Get the avatar of a user
 	//
-	// Under the `avatar_url` of a user, which changes with the image, a copy may be kept for ever, and no token is asked for.
-	// Without `v`, or with that of an earlier image, the answer is the present image, and a copy is asked about before it is
-	// used.
+	// The `avatar_url` of a user changes with the image. A cache may keep its response for ever, and it needs no token.
+	// Without `v`, or with that of an earlier image, the response is the current image, and a cache must revalidate it.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1607,9 +1602,9 @@ type ClientWithResponsesInterface interface {
 
 	// PutAvatarWithBodyWithResponse Set the avatar of a user
 	//
-	// To the body, or to the file `avatar` of a form; the image before it goes. What kind of image it is, is told by its content
-	// alone. The file must be complete. Its metadata, such as the place in EXIF, is removed; its orientation is kept. HEIC photos
-	// are not accepted: they must be saved as JPEG first.
+	// The image is the body, or the file `avatar` of a form. It replaces the previous one. The service recognizes its
+	// type by its content. The file must be complete. Metadata such as the place of a photo is removed; the orientation
+	// is kept. HEIC photos are rejected: save them as JPEG first.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2797,9 +2792,9 @@ func (r PutAvatarResponse) StatusCode() int {
 	return 0
 }
 
-// GetHealthWithResponse Whether the process runs
+// GetHealthWithResponse Check whether the process runs
 //
-// For a liveness probe. It says nothing of DynamoDB and S3, since a restart would mend neither.
+// For a liveness probe. It does not check DynamoDB and S3, because a restart would repair neither.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -2812,7 +2807,7 @@ func (c *ClientWithResponses) GetHealthWithResponse(ctx context.Context, reqEdit
 	return ParseGetHealthResponse(rsp)
 }
 
-// GetDescriptionWithResponse This description
+// GetDescriptionWithResponse Get this description
 //
 // This document, as JSON.
 //
@@ -2827,10 +2822,10 @@ func (c *ClientWithResponses) GetDescriptionWithResponse(ctx context.Context, pa
 	return ParseGetDescriptionResponse(rsp)
 }
 
-// GetReadinessWithResponse Whether this replica should get requests
+// GetReadinessWithResponse Check whether this replica should get requests
 //
-// For a readiness probe: 200 once the table and the bucket have answered; 503 before that, while the replica is being
-// stopped, and when one of them is known not to exist. One that is slow or away later changes nothing.
+// For a readiness probe: 200 once the table and the bucket have responded. 503 before that, during shutdown, and if
+// one of them is known not to exist. A dependency that fails later does not make the replica unready.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -2875,11 +2870,11 @@ func (c *ClientWithResponses) PostUserWithResponse(ctx context.Context, params *
 
 // ListUsersWithResponse List users
 //
-// Without parameters, every user, in no order. A list of more than about a megabyte is sent while it is read, without an
-// `ETag`; if reading fails half-way, the connection is closed before the body has ended.
+// Without parameters, returns every user, in no order. A list of more than about a megabyte is sent while it is
+// read, without an `ETag`. If reading fails half-way, the connection closes before the body ends.
 //
-// With `limit` or `cursor`, a page. Follow the `Link` with `rel="next"` until there is none; a user who is deleted
-// meanwhile does no harm. A cursor without a limit means pages of 100.
+// With `limit` or `cursor`, returns a page. Follow the `Link` with `rel="next"` until a response has none. A cursor
+// without a limit means pages of 100.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -2894,8 +2889,8 @@ func (c *ClientWithResponses) ListUsersWithResponse(ctx context.Context, params 
 
 // CreateUserWithBodyWithResponse Create a user
 //
-// From JSON, a multipart form, which may bring an avatar, or an urlencoded form. Members, fields and parts that are not
-// described are ignored; a form has at most 32 parts.
+// Takes JSON, a urlencoded form, or a multipart form with an optional avatar. Members, fields and parts that are
+// not described are ignored. A form has at most 32 parts.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -2910,8 +2905,8 @@ func (c *ClientWithResponses) CreateUserWithBodyWithResponse(ctx context.Context
 
 // CreateUserWithResponse Create a user
 //
-// From JSON, a multipart form, which may bring an avatar, or an urlencoded form. Members, fields and parts that are not
-// described are ignored; a form has at most 32 parts.
+// Takes JSON, a urlencoded form, or a multipart form with an optional avatar. Members, fields and parts that are
+// not described are ignored. A form has at most 32 parts.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -2926,7 +2921,7 @@ func (c *ClientWithResponses) CreateUserWithResponse(ctx context.Context, params
 
 // DeleteUserWithResponse Delete a user
 //
-// The avatar goes too.
+// The avatar is deleted too.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -2941,7 +2936,7 @@ func (c *ClientWithResponses) DeleteUserWithResponse(ctx context.Context, id Use
 
 // GetUserWithResponse Get a user
 //
-// The user, or a 404.
+// Returns the user, or a 404.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -2956,8 +2951,8 @@ func (c *ClientWithResponses) GetUserWithResponse(ctx context.Context, id UserID
 
 // UpdateUserWithBodyWithResponse Change a user
 //
-// A JSON merge patch (RFC 7396): what it names is changed, what it does not name is not. Neither the name nor the address
-// can be removed. Members that are not described are ignored.
+// Takes a JSON merge patch (RFC 7396) and changes the members in it. Neither the name nor the email can be removed.
+// Members that are not described are ignored.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -2972,8 +2967,8 @@ func (c *ClientWithResponses) UpdateUserWithBodyWithResponse(ctx context.Context
 
 // UpdateUserWithResponse Change a user
 //
-// A JSON merge patch (RFC 7396): what it names is changed, what it does not name is not. Neither the name nor the address
-// can be removed. Members that are not described are ignored.
+// Takes a JSON merge patch (RFC 7396) and changes the members in it. Neither the name nor the email can be removed.
+// Members that are not described are ignored.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -3003,9 +2998,8 @@ func (c *ClientWithResponses) DeleteAvatarWithResponse(ctx context.Context, id U
 
 // GetAvatarWithResponse Get the avatar of a user
 //
-// Under the `avatar_url` of a user, which changes with the image, a copy may be kept for ever, and no token is asked for.
-// Without `v`, or with that of an earlier image, the answer is the present image, and a copy is asked about before it is
-// used.
+// The `avatar_url` of a user changes with the image. A cache may keep its response for ever, and it needs no token.
+// Without `v`, or with that of an earlier image, the response is the current image, and a cache must revalidate it.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -3020,9 +3014,9 @@ func (c *ClientWithResponses) GetAvatarWithResponse(ctx context.Context, id User
 
 // PutAvatarWithBodyWithResponse Set the avatar of a user
 //
-// To the body, or to the file `avatar` of a form; the image before it goes. What kind of image it is, is told by its content
-// alone. The file must be complete. Its metadata, such as the place in EXIF, is removed; its orientation is kept. HEIC photos
-// are not accepted: they must be saved as JPEG first.
+// The image is the body, or the file `avatar` of a form. It replaces the previous one. The service recognizes its
+// type by its content. The file must be complete. Metadata such as the place of a photo is removed; the orientation
+// is kept. HEIC photos are rejected: save them as JPEG first.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
