@@ -138,23 +138,39 @@ func TestGeneratedPermissions(t *testing.T) {
 	for _, r := range resources {
 		*r.Name = r.Variable
 	}
-	table := "| service account | on | actions |\n|---|---|---|\n"
+	list := ""
 	for _, is := range config.Roles() {
 		in := contract.Location{Partition: "aws", Region: "REGION", Account: "ACCOUNT"}
 		for _, s := range contract.PolicyOf(is, resources, in).Statement {
-			on := "`" + strings.Join(s.Resource, "`, `") + "`"
+			item := "- `" + serviceAccount(is) + "` on `" + strings.Join(s.Resource, "`, `") + "`"
 			for _, key := range slices.Sorted(maps.Keys(s.Condition["StringEquals"])) {
-				on += ", where `" + key + "` is `" + s.Condition["StringEquals"][key] + "`"
+				item += ", if `" + key + "` is `" + s.Condition["StringEquals"][key] + "`"
 			}
-			table += "| `" + serviceAccount(is) + "` | " + on + " | `" + strings.Join(s.Action, "`, `") + "` |\n"
+			list += wrap(item+": `"+strings.Join(s.Action, "`, `")+"`") + "\n"
 		}
 	}
-	want := before + begin + table + end + after
+	want := before + begin + list + end + after
 	if *update {
 		require.NoError(t, os.WriteFile(file, []byte(want), 0o644))
 		return
 	}
 	assert.Equal(t, want, string(text), "%s is stale; run: task generate", file)
+}
+
+// wrap breaks an item of a list in Markdown into lines of at most 100 characters, if its words allow it.
+func wrap(item string) string {
+	text, length := "", 0
+	for word := range strings.FieldsSeq(item) {
+		switch {
+		case text == "":
+		case length+1+len(word) > 100:
+			text, length = text+"\n  ", 2
+		default:
+			text, length = text+" ", length+1
+		}
+		text, length = text+word, length+len(word)
+	}
+	return text
 }
 
 // Ensure each role may do what the contract says, on this table and this bucket, and is for the pods of one service account of
