@@ -19,8 +19,7 @@ type Limits struct {
 	Pixels int64 // a side
 }
 
-// TooLarge is the error for an image of more bytes than the limits allow, also where a reader
-// knows it before it has read them all.
+// TooLarge returns the error for an image of too many bytes.
 func (l Limits) TooLarge() error {
 	return &Error{
 		Code: TooLarge, Message: "Avatar is too large", Detail: fmt.Sprintf("an avatar has at most %d bytes", l.Bytes),
@@ -32,11 +31,11 @@ func IsImageType(contentType string) bool {
 	return slices.Contains([]string{"image/png", "image/jpeg", "image/gif", "image/webp"}, contentType)
 }
 
-// ParseImage checks data by its content and removes its metadata, as [imagefile.Clean] does in
-// place. It decodes no pixels.
+// ParseImage checks an image by its content and removes its metadata in place. It decodes no
+// pixels, and the Image shares data.
 //
 // It returns NotAnImage unless data is a complete PNG, JPEG, GIF or WebP, TooLarge above the limit
-// of bytes and Invalid if a side is longer than the limit of pixels. The Image shares data.
+// of bytes, and Invalid if a side is longer than the limit of pixels.
 func ParseImage(data []byte, limits Limits) (*Image, error) {
 	if int64(len(data)) > limits.Bytes {
 		return nil, limits.TooLarge()

@@ -5,19 +5,19 @@ import (
 	"fmt"
 )
 
-// A Code says what kind of failure an [Error] is, for a machine.
+// A Code is the kind of an [Error].
 type Code string
 
-// The codes. What HTTP makes of them stands in package api.
+// The codes. Package api maps them to statuses.
 const (
-	Missing     Code = "missing"     // a required field is not there
+	Missing     Code = "missing"     // a required field is missing
 	Invalid     Code = "invalid"     // a field breaks its rule
 	NotFound    Code = "not_found"   // no such user, or no such image
-	KeyReused   Code = "key_reused"  // an idempotency key came back with other content
+	KeyReused   Code = "key_reused"  // an idempotency key was used with other content
 	Changed     Code = "changed"     // the image is not the one that a [Condition] asks for
 	TooLarge    Code = "too_large"   // the image has too many bytes
 	NotAnImage  Code = "not_image"   // the image is none of the accepted formats
-	Unavailable Code = "unavailable" // a dependency did not do its part; the same call may succeed later
+	Unavailable Code = "unavailable" // a dependency failed; a retry may succeed
 	Internal    Code = "internal"    // everything else
 )
 
@@ -61,8 +61,7 @@ func uncertain(err error) bool {
 	return errors.As(err, &e) && e.Uncertain
 }
 
-// Errors that others than this package return. The texts of all of them are fixed; clients of the
-// earlier service look for that of ErrMissing.
+// Errors that other packages return too. Their texts are fixed, because clients compare them.
 var (
 	ErrMissing  error = &Error{Code: Missing, Message: "Missing 'name' or 'email'"}
 	ErrNoUser   error = &Error{Code: NotFound, Message: "User not found"}

@@ -8,45 +8,43 @@ import (
 	"github.com/google/uuid"
 )
 
-// cleanupTimeout bounds what follows a write whose result is not known, and the removal of an image.
-// Both run on a context of their own, since the request's may have ended. A [Sweeper] finds what
-// could not be removed in time.
+// cleanupTimeout bounds the read after a write with an unknown result, and the deletion of an
+// image. Both have a context of their own, because the request's may have ended.
 const cleanupTimeout = time.Second
 
-// A Service keeps users and their avatars. It is safe for concurrent use, also by several
-// processes on the same stores.
+// A Service creates, reads, changes and deletes users and their avatars. It is safe for concurrent
+// use, also by several processes on the same stores.
 //
-// An image is stored before the item that names it and removed after, so that a crash in between
-// leaves an image that nobody can see, never a user without the image it names. An image is also
-// left if the write that names it may still take effect.
+// It stores an image before the item that refers to it, and deletes it after the item. A crash in
+// between leaves an image that nobody can see, never a user without an image. It also keeps an
+// image if the write that refers to it may still take effect. The [Sweeper] deletes what is left.
 type Service struct {
 	Users   Store
 	Avatars Avatars
-	Log     *slog.Logger // for what could not be undone
+	Log     *slog.Logger // of images that it could not delete
 }
 
-// A Draft is a user to be created. Name and Email are what ParseName and ParseEmail returned.
+// A Draft is a new user. Name and Email are the results of ParseName and ParseEmail.
 type Draft struct {
 	Name   string
 	Email  string
 	Avatar *Image // nil: none
-	// IdempotencyKey, unless empty, makes the same draft with the same key one user. Keys of
-	// different callers are different keys.
+	// IdempotencyKey makes equal drafts with the same key and caller one user; empty: none.
 	IdempotencyKey, Caller string
 }
 
-// A Condition decides from the id of the user's image, "" if there is none, whether a request may
-// be carried out. If it is nil, the request may.
+// A Condition reports whether a request may proceed, given the id of the user's image, "" if there
+// is none. A nil Condition allows every request.
 type Condition func(avatarID string) bool
 
-// A Patch changes what is not nil.
+// A Patch changes the fields that are not nil.
 type Patch struct {
 	Name  *string
 	Email *string
 }
 
-// Create adds a user and returns it. A draft whose idempotency key made a user before returns
-// that user as it was created, and stores nothing; KeyReused if the content differs.
+// Create adds a user and returns it. If the draft's idempotency key has created a user already,
+// Create stores nothing and returns that user as created, or KeyReused if the content differs.
 func (s *Service) Create(ctx context.Context, draft Draft) (User, error) {
 	record := Record{User: User{Name: draft.Name, Email: draft.Email}}
 	if draft.IdempotencyKey == "" {
@@ -86,11 +84,11 @@ func (s *Service) Create(ctx context.Context, draft Draft) (User, error) {
 		}
 		return User{}, err
 	case existing == nil || *existing == record || draft.IdempotencyKey == "":
-		// If it exists, it is the write of an earlier attempt whose response was lost: without a
-		// key nobody else has the id.
+		// An existing record is that of an earlier attempt whose response was lost: without a key
+		// nobody else has the id.
 		return record.User, nil
 	default:
-		// Another request with the same key was faster.
+		// Another request with the same key came first.
 		s.discard(ctx, record.ID, record.AvatarID)
 		return replay(existing, record)
 	}
@@ -109,7 +107,7 @@ func (s *Service) resolve(ctx context.Context, record Record, cause error) (*Rec
 		return nil, cause
 	}
 	if existing == nil {
-		// The write may still be on its way, and its user must then find the image.
+		// The write may still arrive, and its user then needs the image.
 		return nil, cause
 	}
 	return existing, nil
@@ -142,7 +140,7 @@ func (s *Service) Page(ctx context.Context, dst []byte, usersURL string, q PageQ
 	return s.Users.Page(ctx, dst, usersURL, q)
 }
 
-// Update changes a user and returns it as it then is. NotFound.
+// Update changes a user and returns the new state. NotFound.
 func (s *Service) Update(ctx context.Context, id string, p Patch) (User, error) {
 	if p == (Patch{}) {
 		return s.Get(ctx, id)
@@ -152,7 +150,7 @@ func (s *Service) Update(ctx context.Context, id string, p Patch) (User, error) 
 
 // Delete removes a user and the avatar. NotFound.
 func (s *Service) Delete(ctx context.Context, id string) error {
-	// This tells which image to remove if the response to the delete is lost.
+	// The image to delete if the response to the deletion is lost.
 	seen, err := s.Get(ctx, id)
 	if err != nil {
 		return err
@@ -171,7 +169,7 @@ func (s *Service) Delete(ctx context.Context, id string) error {
 // SetAvatar replaces the user's image and returns the user. NotFound; Changed also if the image
 // changes meanwhile.
 func (s *Service) SetAvatar(ctx context.Context, id string, image *Image, may Condition) (User, error) {
-	// Nothing is stored for a user who does not exist.
+	// Store nothing for a user who does not exist.
 	seen, expected, err := s.expect(ctx, id, may)
 	if err != nil {
 		return User{}, err
@@ -199,8 +197,8 @@ func (s *Service) SetAvatar(ctx context.Context, id string, image *Image, may Co
 	return before, nil
 }
 
-// expect returns the user, and the image that the user must still have when it is changed; nil if
-// any will do. NotFound, Changed.
+// expect returns the user, and the id of the image that the user must still have at the write; nil
+// for any. NotFound, Changed.
 func (s *Service) expect(ctx context.Context, id string, may Condition) (seen User, avatarID *string, err error) {
 	seen, err = s.Get(ctx, id)
 	if err != nil || may == nil {
@@ -251,8 +249,8 @@ func (s *Service) RemoveAvatar(ctx context.Context, id string, may Condition) er
 	return nil
 }
 
-// Avatar opens the user's image, which the caller closes. With head it has no content. If may
-// returns false, as for a client that has the image, nil is returned. NotFound.
+// Avatar opens the user's image, which the caller closes. With head it has no content. It returns
+// nil if may is false, as for a client that has the image. NotFound.
 func (s *Service) Avatar(ctx context.Context, id string, head bool, may Condition) (*StoredImage, error) {
 	open, missing := s.Avatars.Get, ""
 	if head {

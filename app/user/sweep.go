@@ -8,20 +8,19 @@ import (
 	"time"
 )
 
-// A Sweeper removes images that no user names: what a crash between an image and its user leaves.
+// A Sweeper deletes images that no user refers to, which a crash during a write leaves behind.
 type Sweeper struct {
 	Users interface {
-		// AvatarIDs returns, by the ids of users, the ids of the images that they name, as the last
-		// finished writes left them. Users without an image and ids of nobody are not in it.
+		// AvatarIDs maps the ids of users to those of their images, strongly consistent. Users
+		// without an image and unknown ids are missing from it.
 		AvatarIDs(ctx context.Context, users []string) (map[string]string, error)
 	}
 	Avatars interface {
-		// List calls each with the images in the bucket, a part at a time, in the order of their users.
+		// List calls each with batches of the images in the bucket, ordered by user.
 		List(ctx context.Context, each func([]ListedImage) error) error
 		Delete(ctx context.Context, userID, avatarID string) error
 	}
-	// Log is told of every image that is removed. It must not be nil.
-	Log *slog.Logger
+	Log *slog.Logger // gets a line for each deleted image
 }
 
 // A ListedImage is an image in the bucket.
@@ -30,29 +29,29 @@ type ListedImage struct {
 	Stored           time.Time
 }
 
-// SweepMargin returns how old an image must at least be before a sweep may look at it, where
-// requests take at most requestTimeout: younger ones may be of a request that has not come to its user.
-// The clocks of S3 and of the sweep may differ by half of it.
+// SweepMargin returns the least age of the images that a sweep may delete, if requests take at most
+// requestTimeout. A younger image may belong to a request that still runs. The clocks of S3 and of
+// the sweep may differ by half of it.
 func SweepMargin(requestTimeout time.Duration) time.Duration {
 	return 2 * (requestTimeout + cleanupTimeout)
 }
 
-// A Swept is what a sweep found, in numbers of images.
+// Swept counts the images of a sweep.
 type Swept struct {
 	Seen    int // in the bucket
-	Young   int // of them, stored too late to be judged
-	Orphans int // of them, named by no user
-	Removed int
+	Young   int // of them, too young
+	Orphans int // of them, without a user
+	Removed int // deleted
 }
 
-// Of more orphans than this, more than half of all judged is taken for a mistake.
+// fewOrphans is the most orphans that are deleted even if they are most of the images.
 const fewOrphans = 10
 
-// ErrTooManyOrphans is in the chain of the error of a sweep that has removed nothing, because it would
-// have removed most of the images: the table is more likely not the one that they belong to.
+// ErrTooManyOrphans is the error of a sweep that would have deleted most of the images, and so
+// deleted none: more likely the table is not the one that they belong to.
 var ErrTooManyOrphans = errors.New("most images are named by no user")
 
-// Find returns the images that were stored before a time and that no user names.
+// Find returns the images that were stored before a time and that no user refers to.
 func (s *Sweeper) Find(ctx context.Context, before time.Time) ([]ListedImage, Swept, error) {
 	var (
 		orphans []ListedImage
@@ -87,8 +86,8 @@ func (s *Sweeper) Find(ctx context.Context, before time.Time) ([]ListedImage, Sw
 	return orphans, swept, err
 }
 
-// Sweep removes the images that were stored before a time and that no user names. Unless forced, it
-// removes nothing where that would be most of them: ErrTooManyOrphans.
+// Sweep deletes the images that Find returns. Unless forced, it deletes none if they are most of the
+// images: ErrTooManyOrphans.
 func (s *Sweeper) Sweep(ctx context.Context, before time.Time, force bool) (Swept, error) {
 	orphans, swept, err := s.Find(ctx, before)
 	if err != nil {

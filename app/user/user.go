@@ -1,5 +1,6 @@
-// Package user is the domain: what a user is, the rules that a user keeps to, and the [Service]
-// that keeps them. It knows neither HTTP nor AWS; it says what it needs of a store and others provide it.
+// Package user is the domain: the [User], the rules for its fields, and the [Service] that handlers
+// call. It imports neither HTTP nor AWS. Packages dynamo and bucket implement its [Store] and
+// [Avatars].
 package user
 
 import (
@@ -11,30 +12,28 @@ type User struct {
 	ID    string // a UUID
 	Name  string
 	Email string
-	// AvatarID names the current image of the user, anew with each image; empty if there is none.
+	// AvatarID is the id of the current image, random and new with each image; empty if there is none.
 	AvatarID string
-	// ForeignAvatarURL is an image that the earlier service linked to. It is passed on as it is and
-	// never fetched. Empty where AvatarID is set.
+	// ForeignAvatarURL is an image that the earlier service linked to. The API returns it and never
+	// fetches it. It is empty if AvatarID is set.
 	ForeignAvatarURL string
 }
 
 // HasAvatar reports whether there is an image or a foreign link to remove.
 func (u User) HasAvatar() bool { return u.AvatarID != "" || u.ForeignAvatarURL != "" }
 
-// AvatarURL returns the absolute URL of the user's image, or "" if there is none. The id of the
-// image in its query makes the URL change with the image, so that caches never show an old one,
-// and makes it one that nobody can guess. usersURL is the absolute URL of the users' collection.
+// AvatarURL returns the absolute URL of the user's image, or "" if there is none. It contains the
+// id of the image, so caches never show an old one, and nobody can guess it. usersURL is the
+// absolute URL of the users' collection.
 func (u User) AvatarURL(usersURL string) string {
-	switch {
-	case u.AvatarID != "":
-		return usersURL + "/" + u.ID + "/avatar?v=" + u.AvatarID
-	default:
+	if u.AvatarID == "" {
 		return u.ForeignAvatarURL
 	}
+	return usersURL + "/" + u.ID + "/avatar?v=" + u.AvatarID
 }
 
 // AppendJSON appends the user as clients see it: {"id":…,"name":…,"email":…,"avatar_url":…}, all
-// strings, avatar_url "" where there is none.
+// strings. avatar_url is "" without an avatar.
 func (u User) AppendJSON(dst []byte, usersURL string) []byte {
 	dst = append(dst, `{"id":`...)
 	dst = AppendString(dst, u.ID)
@@ -47,7 +46,7 @@ func (u User) AppendJSON(dst []byte, usersURL string) []byte {
 	return append(dst, '}')
 }
 
-// AppendString appends s as a JSON string (RFC 8259 §7). Bytes that are no UTF-8 become U+FFFD.
+// AppendString appends s as a JSON string (RFC 8259 §7). Bytes that are not UTF-8 become U+FFFD.
 func AppendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	start := 0
@@ -68,7 +67,7 @@ func AppendString(dst []byte, s string) []byte {
 	return append(dst, '"')
 }
 
-// AppendRune appends a character as it stands in what AppendString appends, between the quotes.
+// AppendRune appends a character as AppendString does, without quotes.
 func AppendRune(dst []byte, r rune) []byte {
 	const hex = "0123456789abcdef"
 	switch {
