@@ -299,14 +299,14 @@ func (a *AWS) set(operation string, times int, act func(http.ResponseWriter, *ht
 	a.faults[operation] = &fault{times: times, act: act}
 }
 
-// Fail has an operation answered with an error of the API and nothing done, so many times.
+// Fail rejects an operation with an error of its API, so many times.
 func (a *AWS) Fail(operation string, times, status int, code string) {
 	a.set(operation, times, func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 		writeError(w, operation, status, code)
 	})
 }
 
-// LoseReply has an operation carried out and its answer lost, so many times.
+// LoseReply carries out an operation and loses the response, so many times.
 func (a *AWS) LoseReply(operation string, times int) {
 	a.set(operation, times, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		next.ServeHTTP(httptest.NewRecorder(), r)
@@ -314,12 +314,12 @@ func (a *AWS) LoseReply(operation string, times int) {
 	})
 }
 
-// HangUp has the connection closed before an operation is carried out, so many times.
+// HangUp closes the connection before an operation is carried out, so many times.
 func (a *AWS) HangUp(operation string, times int) {
 	a.set(operation, times, func(w http.ResponseWriter, _ *http.Request, _ http.Handler) { hangUp(w) })
 }
 
-// Intercede has f decide what becomes of an operation.
+// Intercede lets f handle an operation.
 func (a *AWS) Intercede(operation string, f func(w http.ResponseWriter, r *http.Request, next http.Handler)) {
 	a.set(operation, Always, f)
 }

@@ -121,7 +121,7 @@ type use struct {
 	prefix           *string // s3:prefix, where the request has one
 }
 
-// admit answers a call that no policy allows, and reports whether it may go on.
+// admit rejects a call that no policy allows, and reports whether the call may proceed.
 func (g *Guard) admit(w http.ResponseWriter, r *http.Request) bool {
 	operation := operationOf(r)
 	key, region, err := signer(r)

@@ -28,7 +28,7 @@ import (
 // bucketMissing is S3's code for a bucket that does not exist. HeadBucket's is NotFound.
 const bucketMissing = "NoSuchBucket"
 
-// Prefix starts the key of every avatar. The roles of AWS allow nothing else.
+// Prefix starts the key of every avatar. The roles in AWS allow no other key.
 const Prefix = config.AvatarPrefix
 
 // Avatars is a [user.Avatars] in an S3 bucket. It is safe for concurrent use.
@@ -51,9 +51,9 @@ func New(cfg aws.Config, c config.Config) *Avatars {
 
 func key(userID, avatarID string) *string { return aws.String(Prefix + userID + "/" + avatarID) }
 
-// Put implements [user.Avatars]. The request has a CRC-32 in a signed header and an unsigned
-// payload. The SDK would hash the payload over http, a third of the CPU time of an upload, and send
-// the checksum behind it over https, in a coding that not every S3 server knows.
+// Put implements [user.Avatars]. It sends a CRC-32 in a signed header and an unsigned payload. By
+// default the SDK would hash the payload over http, which is a third of an upload's CPU time, and
+// send the checksum in a trailer over https, which not every S3 server supports.
 func (a *Avatars) Put(ctx context.Context, userID, avatarID string, image *user.Image) error {
 	ctx, call := awsclient.Track(ctx)
 	checksum := binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE(image.Data))
@@ -140,8 +140,7 @@ func (a *Avatars) List(ctx context.Context, each func([]user.ListedImage) error)
 	return nil
 }
 
-// Check asks whether every bucket of the contract may be used. user.ErrResourceMissing if one does not
-// exist.
+// Check calls HeadBucket for every bucket of the contract. user.ErrResourceMissing if one is missing.
 func (a *Avatars) Check(ctx context.Context) error {
 	for _, name := range a.buckets {
 		ctx, call := awsclient.Track(ctx)

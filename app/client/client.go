@@ -14,9 +14,9 @@ import (
 	"slices"
 )
 
-// New returns a client of the API at a URL, such as http://localhost:5000. Where the API answers with a status of 400 or more,
-// its calls return an [Error], so that the JSON of the success is there whenever the error is nil; but for a 304, which comes
-// to those who asked for it. [NewClientWithResponses] makes a client that leaves the statuses to its caller.
+// New returns a client of the API at a URL, such as http://localhost:5000. A call returns an [Error]
+// for a status of 400 or more, so the JSON of the success is there if the error is nil and the
+// request was not conditional (304). [NewClientWithResponses] leaves statuses to the caller.
 func New(base string, options ...ClientOption) (*ClientWithResponses, error) {
 	return NewClientWithResponses(base, append(slices.Clip(options), refusals)...)
 }
@@ -29,9 +29,11 @@ func WithToken(token string) ClientOption {
 	})
 }
 
-// Users returns the users, page by page of at most size, from 1 to 1000. The first error ends them. A user who is created or
-// deleted meanwhile may be among them or not; every other is there once.
-func (c *ClientWithResponses) Users(ctx context.Context, size int32, editors ...RequestEditorFn) iter.Seq2[User, error] {
+// Users returns all users. It reads pages of at most size users, from 1 to 1000. The first error ends
+// the sequence. A user who is created or deleted meanwhile may or may not be part of it.
+func (c *ClientWithResponses) Users(
+	ctx context.Context, size int32, editors ...RequestEditorFn,
+) iter.Seq2[User, error] {
 	return func(yield func(User, error) bool) {
 		for params := (&ListUsersParams{Limit: &size}); ; {
 			page, err := c.ListUsersWithResponse(ctx, params, editors...)
@@ -51,7 +53,7 @@ func (c *ClientWithResponses) Users(ctx context.Context, size int32, editors ...
 			if link == nil {
 				return
 			}
-			// Of the link only the cursor is taken: the token goes nowhere else than to the client's own server.
+			// Only the cursor is taken from the link, so that the token is sent to no other server.
 			cursor, err := cursorOf(*link)
 			if err != nil {
 				yield(User{}, err)
@@ -64,7 +66,7 @@ func (c *ClientWithResponses) Users(ctx context.Context, size int32, editors ...
 
 var nextLink = regexp.MustCompile(`^<([^<>]+)>; rel="next"$`)
 
-// cursorOf returns where the page begins that a Link leads to.
+// cursorOf returns the cursor in a Link to the next page.
 func cursorOf(link string) (string, error) {
 	parts := nextLink.FindStringSubmatch(link)
 	if parts == nil {
@@ -82,12 +84,14 @@ func cursorOf(link string) (string, error) {
 }
 
 // CreateUserFormWithResponse creates a user from a form, with its avatar unless that is empty.
-func (c *ClientWithResponses) CreateUserFormWithResponse(ctx context.Context, params *CreateUserParams, form NewUserForm, editors ...RequestEditorFn) (*CreateUserResponse, error) {
+func (c *ClientWithResponses) CreateUserFormWithResponse(
+	ctx context.Context, params *CreateUserParams, form NewUserForm, editors ...RequestEditorFn,
+) (*CreateUserResponse, error) {
 	contentType, body, err := form.encode()
 	if err != nil {
 		return nil, err
 	}
-	// Of a known length, and to be sent again: see http.NewRequest.
+	// A bytes.Reader has a known length and can be sent again: see http.NewRequest.
 	return c.CreateUserWithBodyWithResponse(ctx, params, contentType, bytes.NewReader(body), editors...)
 }
 

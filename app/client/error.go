@@ -12,15 +12,15 @@ import (
 	"time"
 )
 
-// An Error is an answer that is not what was asked for. Its Problem is what the API said, or, where something in between has answered
-// in another form, has the Status and its Title alone.
+// An Error is a response with a status of 400 or more. Its Problem is from the API. If a proxy
+// responded in another form, only the Status and its Title are set.
 type Error struct {
 	Problem
 
 	Method, URL string        // of the request
-	RequestID   string        // by which the API's log knows the request; may be empty
-	RetryAfter  time.Duration // when to come again, in whole seconds; 0 where the answer does not say
-	Body        []byte        // the first 64 KiB of the answer: of /readyz it is a [NotReady]
+	RequestID   string        // in the API's log; may be empty
+	RetryAfter  time.Duration // in whole seconds; 0 if the response has no Retry-After
+	Body        []byte        // the first 64 KiB of the response: a [NotReady] from /readyz
 }
 
 // Error implements error.
@@ -38,10 +38,10 @@ func (e *Error) Error() string {
 	return text.String()
 }
 
-// maxErrorBytes are read of an answer that is not a success. Those of the API are much shorter.
+// maxErrorBytes bounds the body of an error that is read. The API's are much shorter.
 const maxErrorBytes = 64 << 10
 
-// newError makes an error of an answer whose body is, or begins with, body.
+// newError returns the error for a response with a body, which may be cut off.
 func newError(r *http.Response, body []byte) *Error {
 	e := &Error{RequestID: r.Header.Get("X-Request-Id"), Body: body}
 	contentType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
@@ -59,7 +59,7 @@ func newError(r *http.Response, body []byte) *Error {
 	return e
 }
 
-// refusals is the option that makes errors of answers. It is the last, around whatever does the requests.
+// refusals is the option that turns responses into errors. It is the last, around the other doer.
 func refusals(c *Client) error {
 	next := c.Client
 	if next == nil {
@@ -78,7 +78,7 @@ func (d refusing) Do(r *http.Request) (*http.Response, error) {
 		return response, err
 	}
 	defer func() { _ = response.Body.Close() }()
-	// An answer that breaks off is one all the same: its status says what became of the request.
+	// The status counts even if the body breaks off.
 	body, _ := io.ReadAll(io.LimitReader(response.Body, maxErrorBytes))
 	return nil, newError(response, body)
 }

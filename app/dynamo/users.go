@@ -59,7 +59,7 @@ func (u *Users) Create(ctx context.Context, r user.Record) (*user.Record, error)
 	if _, taken := errors.AsType[*types.ConditionalCheckFailedException](err); !taken {
 		return nil, call.Fault(err, tableMissing)
 	}
-	// If the item is gone by now, it may have been that of an earlier attempt of this call: Fault
+	// An item that is gone by now may have been written by an earlier attempt of this call. Fault
 	// knows whether there was one.
 	existing, err := u.Get(ctx, r.ID)
 	if err == nil && existing == nil {
@@ -226,8 +226,7 @@ func (u *Users) AvatarIDs(ctx context.Context, users []string) (map[string]strin
 	return avatars, nil
 }
 
-// Check asks whether every table of the contract can be used. user.ErrResourceMissing if one does not
-// exist.
+// Check calls DescribeTable for every table of the contract. user.ErrResourceMissing if one is missing.
 func (u *Users) Check(ctx context.Context) error {
 	for _, table := range u.tables {
 		if err := u.checkTable(ctx, table); err != nil {
