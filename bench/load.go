@@ -1,275 +1,168 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"slices"
+	"math"
+	"net/http"
+	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/valyala/fasthttp"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/google/uuid"
+	vegeta "github.com/tsenart/vegeta/v12/lib"
+	"golang.org/x/sync/errgroup"
 )
 
-// requestTimeout bounds the first request of a load, and how long an answer to another may be late when the load should be over.
-const requestTimeout = time.Minute
-
-// A load is one request, sent over and over: each of its connections sends the next when it has read the answer whole.
+// A load is one request that is sent over and over. Each connection sends the next one when it has
+// read the response.
 type load struct {
-	method, url string
-	header      map[string]string
-	body        []byte
-	status      int // that every answer must have
-	connections int
-	duration    time.Duration
-	// check judges the first answer. Every other must be as long as that.
-	check func(body []byte) error
+	Target      vegeta.Target // without a URL, the load calls DynamoDB instead of a server
+	Status      int           // of every response
+	Users       int           // in the list of every response
+	Connections uint64
+	Duration    time.Duration // if it is 0, there is one request
 }
 
-// request returns the request, which the caller may change.
-func (l load) request() *fasthttp.Request {
-	request := new(fasthttp.Request)
-	request.Header.SetMethod(l.method)
-	request.SetRequestURI(l.url)
-	for name, value := range l.header {
-		request.Header.Set(name, value)
-	}
-	request.SetBodyRaw(l.body)
-	return request
+// Pace implements [vegeta.Pacer]: there is no pause between requests.
+func (l load) Pace(_ time.Duration, sent uint64) (time.Duration, bool) {
+	return 0, l.Duration == 0 && sent == 1
 }
 
-// first sends the request once and returns its answer.
-func (l load) first() (*fasthttp.Response, error) {
-	response := new(fasthttp.Response)
-	client := &fasthttp.Client{MaxIdemponentCallAttempts: 1} // a failure is one
-	defer client.CloseIdleConnections()
-	if err := client.DoTimeout(l.request(), response, requestTimeout); err != nil {
-		return nil, l.failed(err)
+// Rate implements [vegeta.Pacer]. Attacks do not call it.
+func (l load) Rate(time.Duration) float64 { return math.Inf(1) }
+
+// child runs a load, which is JSON, and writes what it measured.
+func child(ctx context.Context, encoded string) error {
+	var l load
+	if err := json.Unmarshal([]byte(encoded), &l); err != nil {
+		return err
 	}
-	if status := response.StatusCode(); status != l.status {
-		return nil, l.failed(fmt.Errorf("the answer is %d: %.200q", status, response.Body()))
+	run := attack
+	if l.Target.URL == "" {
+		run = loop
 	}
-	if l.check != nil {
-		if err := l.check(response.Body()); err != nil {
-			return nil, l.failed(err)
+	figures, err := run(ctx, l)
+	return errors.Join(err, json.NewEncoder(os.Stdout).Encode(figures))
+}
+
+// attack sends a load. It checks the first response whole. It fails if another one has a different
+// status or length.
+func attack(_ context.Context, l load) (map[string]float64, error) {
+	e := &expect{load: l}
+	e.first.Grow(1024 + 512*l.Users) // as much as it reads
+	attacker := vegeta.NewAttacker(vegeta.Workers(l.Connections), vegeta.MaxWorkers(l.Connections),
+		vegeta.Client(&http.Client{Transport: e}))
+	var m vegeta.Metrics
+	var failed error
+	for r := range attacker.Attack(vegeta.NewStaticTargeter(l.Target), l, l.Duration, "") {
+		if r.Error != "" {
+			failed = cmp.Or(failed, errors.New(r.Error))
+			attacker.Stop()
 		}
+		m.Add(r)
 	}
+	m.Close()
+	return map[string]float64{
+		requestCount: float64(m.Requests), requestRate: m.Throughput, firstByte: milliseconds(e.firstByte),
+		latencyP50: milliseconds(m.Latencies.P50), latencyP99: milliseconds(m.Latencies.P99),
+	}, cmp.Or(failed, e.check())
+}
+
+// client sends all requests. It does not ask for compression, which not every side has.
+var client = &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 256, ReadBufferSize: 64 << 10}
+
+// expect is a client that fails if a response has not the right status and the length of the first
+// one. It keeps only the first one, because keeping others would take time from the backend's core.
+type expect struct {
+	load
+
+	once      sync.Once
+	first     bytes.Buffer
+	firstByte time.Duration // of the first response
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (e *expect) RoundTrip(r *http.Request) (*http.Response, error) {
+	begun := time.Now()
+	response, err := client.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	length := int64(-1)
+	e.once.Do(func() {
+		e.firstByte = time.Since(begun)
+		length, err = e.first.ReadFrom(response.Body)
+	})
+	if length < 0 {
+		length, err = io.Copy(io.Discard, response.Body)
+	}
+	_ = response.Body.Close()
+	if err == nil && (response.StatusCode != e.Status || length != int64(e.first.Len())) {
+		err = fmt.Errorf("status %d and %d bytes, must be %d and %d", response.StatusCode, length, e.Status, e.first.Len())
+	}
+	if err != nil {
+		return nil, err
+	}
+	response.Body = http.NoBody
 	return response, nil
 }
 
-func (l load) failed(err error) error { return fmt.Errorf("%s %s: %w", l.method, l.url, err) }
-
-// prepare sends the request once and returns how it is to be sent from then on.
-func (l load) prepare() (plan, error) {
-	response, err := l.first()
-	if err != nil {
-		return plan{}, err
+// check fails unless the first response is the list of the users, or names the user it created.
+func (e *expect) check() error {
+	var list []user
+	var created struct{ ID uuid.UUID }
+	var body any = &list
+	if e.Status == http.StatusCreated {
+		body = &created
 	}
-	request := l.request()
-	var out bytes.Buffer
-	w := bufio.NewWriter(&out)
-	if err := errors.Join(request.Write(w), w.Flush()); err != nil {
-		return plan{}, l.failed(err)
+	err := json.Unmarshal(e.first.Bytes(), body)
+	if err != nil || len(list) != e.Users || e.Status == http.StatusCreated && created.ID == uuid.Nil {
+		return errors.Join(err, fmt.Errorf("the first response has %d users, must have %d: %.200q",
+			len(list), e.Users, e.first.String()))
 	}
-	return plan{
-		Address: string(request.URI().Host()), Request: out.Bytes(),
-		Status: l.status, Length: len(response.Body()), Connections: l.connections, Duration: l.duration,
-	}, nil
-}
-
-// run sends the load. The first answer that is not as it must be ends it with an error.
-func (l load) run(ctx context.Context, s *suite) (loadResult, error) {
-	p, err := l.prepare()
-	if err != nil {
-		return loadResult{}, err
-	}
-	result, err := s.send(ctx, p)
-	if err != nil {
-		return loadResult{}, l.failed(err)
-	}
-	return result, nil
-}
-
-// A plan is a load as the process is told that sends it.
-type plan struct {
-	Address     string // host and port
-	Request     []byte // as it is sent
-	Status      int    // that every answer must have
-	Length      int    // and the bytes of its body
-	Connections int
-	Duration    time.Duration
-}
-
-// A loadResult is what a load, or a loop, came to. No request failed, or there is none.
-type loadResult struct {
-	Answers  int
-	Elapsed  time.Duration
-	P50, P99 time.Duration // latencies that half of the answers, and all but a hundredth, did not exceed
-}
-
-func (r loadResult) rate() float64 { return float64(r.Answers) / r.Elapsed.Seconds() }
-
-// send sends a load from a process of its own, which has nothing else to do.
-func (s *suite) send(ctx context.Context, p plan) (r loadResult, err error) {
-	cmd, err := s.role(ctx, "load")
-	if err != nil {
-		return r, err
-	}
-	encoded, err := json.Marshal(p)
-	if err != nil {
-		return r, err
-	}
-	var out, failure bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(encoded), &out, &failure
-	if err = cmd.Start(); err == nil {
-		err = cmd.Wait()
-	}
-	if err != nil {
-		return r, errors.Join(context.Cause(ctx), fmt.Errorf("%w: %s", err, bytes.TrimSpace(failure.Bytes())))
-	}
-	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
-		return r, fmt.Errorf("read what the load came to: %w", err)
-	}
-	return r, nil
-}
-
-// runLoad is the process that sends a load: it reads the plan and writes what it came to.
-func runLoad(ctx context.Context, in io.Reader, out io.Writer) error {
-	var p plan
-	if err := json.NewDecoder(in).Decode(&p); err != nil {
-		return fmt.Errorf("read what to send: %w", err)
-	}
-	result, err := p.send(ctx)
-	if err != nil {
-		return err
-	}
-	return json.NewEncoder(out).Encode(result)
-}
-
-func (p plan) send(ctx context.Context) (loadResult, error) {
-	connections := make([]connection, p.Connections)
-	for i := range connections {
-		connections[i].plan = p
-		defer connections[i].close()
-	}
-	return repeat(ctx, p.Connections, p.Duration, func(ctx context.Context, i int) error { return connections[i].send(ctx) })
-}
-
-// repeat does something over and over for a time, n times at once, and tells each which of them it is. The first error ends it.
-func repeat(ctx context.Context, n int, duration time.Duration, do func(ctx context.Context, i int) error) (loadResult, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	results := make([][]time.Duration, n)
-	start := time.Now()
-	var all sync.WaitGroup
-	for i := range results {
-		all.Go(func() {
-			for ctx.Err() == nil {
-				sent := time.Now()
-				if sent.Sub(start) >= duration {
-					return
-				}
-				if err := do(ctx, i); err != nil {
-					cancel(err)
-					return
-				}
-				results[i] = append(results[i], time.Since(sent))
-			}
-		})
-	}
-	all.Wait()
-	elapsed := time.Since(start)
-	if err := context.Cause(ctx); err != nil {
-		return loadResult{}, err
-	}
-	latencies := slices.Concat(results...)
-	if len(latencies) == 0 {
-		return loadResult{}, fmt.Errorf("not once in %v", duration)
-	}
-	slices.Sort(latencies)
-	return loadResult{Answers: len(latencies), Elapsed: elapsed, P50: percentile(latencies, 0.5), P99: percentile(latencies, 0.99)}, nil
-}
-
-// percentile returns the latency that a share p of some in ascending order, from 0 to 1, did not exceed.
-func percentile(latencies []time.Duration, p float64) time.Duration {
-	return latencies[min(int(p*float64(len(latencies))), len(latencies)-1)]
-}
-
-// A connection sends the request of a plan, on one connection for as long as the server keeps that. It does as little as can be,
-// as what it takes of a core is taken from the backend, and what it takes of time from every server: the quicker one is,
-// the more of it.
-type connection struct {
-	plan
-
-	conn     net.Conn // nil where there is none
-	in       *bufio.Reader
-	response fasthttp.Response
-}
-
-// readBuffer holds, in bytes, a list of 100 users whole.
-const readBuffer = 64 << 10
-
-// send sends the request and reads its answer.
-func (c *connection) send(ctx context.Context) error {
-	if c.conn == nil {
-		if err := c.dial(ctx); err != nil {
-			return err
+	for i, u := range list {
+		if want := userNumber(i); u != want {
+			return fmt.Errorf("user %d is %+v, must be %+v", i, u, want)
 		}
-	}
-	if _, err := c.conn.Write(c.Request); err != nil {
-		return fmt.Errorf("send the request: %w", err)
-	}
-	header := &c.response.Header
-	if err := header.Read(c.in); err != nil {
-		return fmt.Errorf("read the header of an answer: %w", err)
-	}
-	length, err := c.body()
-	if err != nil {
-		return fmt.Errorf("read the body of an answer: %w", err)
-	}
-	if status := header.StatusCode(); status != c.Status || length != c.Length {
-		return fmt.Errorf("an answer of %d with %d bytes, and the first was %d with %d", status, length, c.Status, c.Length)
-	}
-	if header.ConnectionClose() {
-		c.close()
 	}
 	return nil
 }
 
-// body reads the body of the answer and returns its length.
-func (c *connection) body() (int, error) {
-	switch length := c.response.Header.ContentLength(); {
-	case c.response.StatusCode() == fasthttp.StatusNotModified, c.response.StatusCode() == fasthttp.StatusNoContent:
-		return 0, nil
-	case length >= 0:
-		return c.in.Discard(length) // where it has arrived: a copy would cost as much as all the rest
-	default:
-		err := c.response.ReadBody(c.in, 0)
-		return len(c.response.Body()), err
+// loop calls PutItem as often as it can by the SDK with its defaults, without a server.
+func loop(ctx context.Context, l load) (map[string]float64, error) {
+	cfg, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		return nil, err
 	}
+	db := dynamodb.NewFromConfig(cfg)
+	item, _ := attributevalue.MarshalMap(user{ID: uuid.NewString(), Name: "Ada", Email: "ada@example.com"}) // no error
+	ctx, cancel := context.WithTimeout(ctx, l.Duration)
+	defer cancel()
+	callers, each := errgroup.WithContext(ctx)
+	var calls atomic.Int64
+	for range l.Connections {
+		callers.Go(func() error {
+			for {
+				if _, err := db.PutItem(each, &dynamodb.PutItemInput{TableName: aws.String("users"), Item: item}); err != nil {
+					return err
+				}
+				calls.Add(1)
+			}
+		})
+	}
+	if err := callers.Wait(); ctx.Err() == nil {
+		return nil, err
+	}
+	return map[string]float64{requestRate: float64(calls.Load()) / l.Duration.Seconds()}, nil
 }
-
-func (c *connection) dial(ctx context.Context) (err error) {
-	if c.conn, err = new(net.Dialer).DialContext(ctx, "tcp", c.Address); err != nil {
-		return err
-	}
-	if c.in == nil {
-		c.in = bufio.NewReaderSize(c.conn, readBuffer)
-	}
-	c.in.Reset(c.conn)
-	return c.conn.SetDeadline(time.Now().Add(c.Duration + requestTimeout))
-}
-
-func (c *connection) close() {
-	if c.conn != nil {
-		_ = c.conn.Close()
-		c.conn = nil
-	}
-}
-
-var errShort = errors.New("the list is not whole")

@@ -1,12 +1,12 @@
 package main
 
 import (
-	"bytes"
+	"encoding/json"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"strings"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,131 +15,104 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Ensure a load counts every answer of a server that answers as it must, each once, however the server ends its answers.
-func TestLoad(t *testing.T) {
+// Ensure a load counts each right response, and fails at the first one that is not right.
+func TestAttack(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct {
-		status int
-		answer func(http.ResponseWriter)
-		check  func([]byte) error
-	}{
-		"with a length": {http.StatusOK, func(w http.ResponseWriter) { _, _ = w.Write([]byte("[]")) }, isList(0)},
-		"in chunks": {http.StatusOK, func(w http.ResponseWriter) {
-			_, _ = w.Write([]byte("["))
-			assert.NoError(t, http.NewResponseController(w).Flush())
-			_, _ = w.Write([]byte("]"))
-		}, isList(0)},
-		"and the connection": {http.StatusOK, func(w http.ResponseWriter) {
-			w.Header().Set("Connection", "close")
-			_, _ = w.Write([]byte("[]"))
-		}, isList(0)},
-		"longer than a buffer": {http.StatusCreated, func(w http.ResponseWriter) {
-			w.WriteHeader(http.StatusCreated)
-			_, _ = w.Write(bytes.Repeat([]byte(" "), 3*readBuffer))
-		}, nil},
-		"without a body": {http.StatusNotModified, func(w http.ResponseWriter) { w.WriteHeader(http.StatusNotModified) }, nil},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var served, connections atomic.Int64
-			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				served.Add(1)
-				body, err := io.ReadAll(r.Body)
-				assert.NoError(t, err)
-				assert.Equal(t, "yes Ada", r.Header.Get("X-Test")+" "+string(body))
-				c.answer(w)
-			}))
-			server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-				if state == http.StateNew {
-					connections.Add(1)
-				}
-			}
-			server.Start()
-			defer server.Close()
-			l := load{
-				method: http.MethodPost, url: server.URL, header: map[string]string{"X-Test": "yes"}, body: []byte("Ada"),
-				status: c.status, connections: 4, duration: 50 * time.Millisecond, check: c.check,
-			}
-			result, err := l.run(t.Context(), new(suite))
-			require.NoError(t, err)
-			assert.EqualValues(t, served.Load(), result.Answers+1, "and the first")
-			assert.Positive(t, result.rate())
-			assert.Positive(t, result.P50)
-			assert.LessOrEqual(t, result.P50, result.P99)
-			if name == "and the connection" {
-				assert.Equal(t, served.Load(), connections.Load())
-			} else {
-				assert.LessOrEqual(t, connections.Load(), int64(5), "one each, and that of the first")
-			}
-		})
+	write := func(status int, users ...user) http.HandlerFunc {
+		body, err := json.Marshal(users)
+		require.NoError(t, err)
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(status)
+			_, _ = w.Write(body)
+		}
 	}
-}
-
-// Ensure a load that fails, at its first request or later, is an error and no result.
-func TestLoadFails(t *testing.T) {
-	t.Parallel()
-	fine := func(w http.ResponseWriter) { _, _ = w.Write([]byte("[1]")) }
-	for name, fail := range map[string]func(http.ResponseWriter){
-		"status": func(w http.ResponseWriter) {
-			w.WriteHeader(http.StatusServiceUnavailable)
-			_, _ = w.Write([]byte("[1]")) // as long as one that is as it must be
-		},
-		"length":     func(w http.ResponseWriter) { _, _ = w.Write([]byte("[]")) },
-		"connection": func(http.ResponseWriter) { panic(http.ErrAbortHandler) },
-		"cut off": func(w http.ResponseWriter) {
-			w.Header().Set("Content-Length", "3")
-			_, _ = w.Write([]byte("["))
-		},
+	right := write(http.StatusOK, userNumber(0), userNumber(1))
+	for name, c := range map[string]struct {
+		fail  http.HandlerFunc
+		first string // error, if the first response fails
+		later string // error, if another one does
+	}{
+		"status":       {write(http.StatusAccepted, userNumber(0), userNumber(1)), "status 202", "status 202"},
+		"length":       {write(http.StatusOK, userNumber(0)), "has 1 users, must have 2", "must be 200 and"},
+		"another user": {write(http.StatusOK, userNumber(0), userNumber(2)), "user 1 is", "must be 200 and"},
+		"twice":        {write(http.StatusOK, userNumber(0), userNumber(0)), "user 1 is", "must be 200 and"},
+		"no list":      {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") }, "has 0 users", "must be 200 and"},
+		"hang-up":      {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "EOF", "EOF"},
+		"right":        {right, "", ""},
 	} {
-		for _, after := range []int64{0, 20} {
+		for after, want := range map[int64]string{0: c.first, 20: c.later} {
 			var served atomic.Int64
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if served.Add(1) > after {
-					fail(w)
-					return
+					c.fail(w, r)
+				} else {
+					right(w, r)
 				}
-				fine(w)
 			}))
-			l := load{method: http.MethodGet, url: server.URL, status: http.StatusOK, connections: 2, duration: time.Minute, check: func(body []byte) error {
-				if string(body) != "[1]" {
-					return errShort
-				}
-				return nil
-			}}
-			_, err := l.run(t.Context(), new(suite))
-			assert.Error(t, err, "%s after %d", name, after)
+			l := works(time.Minute)[0].load
+			l.Users, l.Target.URL = 2, server.URL
+			if after == 0 {
+				l.Connections, l.Duration = 1, 0
+			} else if want == "" {
+				l.Duration = 10 * time.Millisecond
+			}
+			figures, err := attack(t.Context(), l)
 			server.Close()
+			if want == "" {
+				require.NoError(t, err, name)
+				assert.InDelta(t, served.Load(), figures[requestCount], 0, name)
+			} else {
+				assert.ErrorContains(t, err, want, "%s after %d", name, after)
+			}
 		}
 	}
 }
 
-// Ensure a list is told from one that is short, has a user twice or is none.
-func TestIsList(t *testing.T) {
+// Ensure a user that was created has an id.
+func TestCreated(t *testing.T) {
 	t.Parallel()
-	user := func(id string) string {
-		return `{"id":"` + id + `","name":"Ada","email":"ada@example.com","avatar_url":""}`
+	for body, right := range map[string]bool{
+		`{"id":"00000000-0000-4000-8000-000000000001"}`: true,
+		`{"id":""}`: false,
+		`{}`:        false,
+		`[]`:        false,
+		``:          false,
+	} {
+		e := expect{load: load{Status: http.StatusCreated}}
+		e.first.WriteString(body)
+		assert.Equal(t, right, e.check() == nil, body)
 	}
-	list := func(users ...string) []byte { return []byte("[" + strings.Join(users, ",") + "]") }
-	assert.NoError(t, isList(2)(list(user("a"), user("b"))))
-	assert.ErrorIs(t, isList(2)(list(user("a"))), errShort)
-	assert.ErrorIs(t, isList(2)(list(user("a"), user("a"))), errShort)
-	assert.Error(t, isList(1)(list(`{"id":"a"}`)))
-	assert.Error(t, isList(0)([]byte("[")))
 }
 
-// Ensure a list that is fetched once is counted, and that a short one is an error.
-func TestFetch(t *testing.T) {
+// Ensure the report has the medians, keeps the text around the table, and changes nothing if the
+// document has no place for it.
+func TestReport(t *testing.T) {
 	t.Parallel()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = w.Write([]byte("[{},"))
-		assert.NoError(t, http.NewResponseController(w).Flush())
-		time.Sleep(20 * time.Millisecond)
-		_, _ = w.Write([]byte("{}]"))
-	}))
-	defer server.Close()
-	first, last, err := fetch(t.Context(), server.URL, 2)
+	b := &bench{sides: []side{{name: primaAPI}, {name: bareLoop}}, measured: map[key][]float64{}}
+	for _, w := range works(0) {
+		for _, figure := range append(w.figures, latencyP50, peakMemory) {
+			b.measured[key{w.name, primaAPI, figure}] = []float64{12345, 7.0625, 30}
+		}
+	}
+	folder := t.TempDir()
+	file := filepath.Join(folder, "performance.md")
+	require.NoError(t, os.WriteFile(file, []byte("before\n"+begin+"old\n"+end+"after\n"), 0o600))
+	require.NoError(t, b.report(folder))
+	text, err := os.ReadFile(file)
 	require.NoError(t, err)
-	assert.GreaterOrEqual(t, last-first, 10*time.Millisecond)
-	_, _, err = fetch(t.Context(), server.URL, 3)
-	assert.ErrorIs(t, err, errShort)
+	assert.Regexp(t, `^before\n<!--[^-]+-->\n\|  \| prima-api \| bare SDK loop \|\n`, string(text))
+	assert.Contains(t, string(text), "| `GET /users`: requests/s | 30 (7.06–12300) |  |\n")
+	assert.Regexp(t, `go1[^\n]+\.\n<!-- end -->\nafter\n$`, string(text))
+	chart, err := os.ReadFile(filepath.Join(folder, "performance.svg"))
+	require.NoError(t, err)
+	assert.Contains(t, string(chart), "</svg>")
+
+	require.NoError(t, os.WriteFile(file, []byte("without"), 0o600))
+	require.ErrorContains(t, b.report(folder), "has not the lines")
+	text, err = os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Equal(t, "without", string(text))
+	left, err := filepath.Glob(filepath.Join(folder, "*.partial"))
+	require.NoError(t, err)
+	assert.Empty(t, left)
 }

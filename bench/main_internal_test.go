@@ -1,115 +1,184 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
-	"path/filepath"
-	"runtime"
-	"strconv"
+	"os/exec"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/prometheus/procfs"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
-// The roles are played by the executable that runs, which is that of the tests here.
+// TestMain makes the executable of the tests the processes of a benchmark, by its first argument.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == roleArgument {
-		if err := run(context.Background(), os.Args[1:], os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
+	switch role := os.Args[min(1, len(os.Args)-1)]; {
+	case strings.HasPrefix(role, "{"):
+		main()
+	case role == "bench":
+		os.Exit(execute(benchmark))
+	case role == "server":
+		serve(os.Args[2])
+	default:
+		os.Exit(m.Run())
 	}
-	status := m.Run()
-	if left := children(); len(left) > 0 {
-		fmt.Fprintln(os.Stderr, "processes are left behind:", left)
-		status = 1
-	}
-	os.Exit(status)
 }
 
-// Ensure a short run of prima-api and the idiomatic service measures all that needs nothing but Go, and writes the document,
-// the chart and the results where it was told to.
-func TestQuick(t *testing.T) { //nolint:paralleltest // it moves this process
-	dir := filepath.Join(t.TempDir(), "new")
-	var out bytes.Buffer
-	err := run(t.Context(), []string{"-quick", "-sides", "^(prima-api.*|idiomatic Go)$", "-out", dir}, &out)
-	require.NoError(t, err, out.String())
+// serve is a side. It lists the users right unless it is told to fail.
+func serve(mode string) {
+	if mode == "fails" {
+		fmt.Fprintln(os.Stderr, "no module named flask")
+		os.Exit(3)
+	}
+	users := []user{}
+	for i := range 100 {
+		users = append(users, userNumber(i))
+	}
+	if mode == "lies" {
+		users[99].Name = "Ada"
+	}
+	http.HandleFunc("/readyz", func(http.ResponseWriter, *http.Request) {})
+	http.HandleFunc("/users", func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(users) })
+	fmt.Fprintln(os.Stderr, http.ListenAndServe("127.0.0.1:"+os.Getenv("PORT"), nil))
+}
 
-	measured, err := loadResults(filepath.Join(dir, "results.json"))
+// benchmark is a benchmark that takes long, in the folder that the second argument names.
+func benchmark(ctx context.Context) error {
+	b := &bench{dir: os.Args[2], rounds: 1, duration: time.Hour, measured: map[key][]float64{}}
+	b.sides = []side{{"right", []string{os.Args[0], "server", "right"}}}
+	if err := b.pin(ctx); err != nil {
+		return err
+	}
+	if err := b.measure(ctx, works(b.duration)[0]); err != nil {
+		return err
+	}
+	return b.report(b.dir)
+}
+
+// newBench returns a benchmark of short loads whose sides are test servers.
+func newBench(t *testing.T, modes ...string) *bench {
+	t.Helper()
+	_, self, err := usage(os.Getpid())
 	require.NoError(t, err)
-	for _, name := range []string{taskList, taskListMany, taskListOne, taskListFar, taskListTogether, taskListPage, taskCreate, taskAvatar} {
-		for _, side := range []string{primaAPI, idiomatic} {
-			assert.Len(t, measured.figure(name, side, 0, requestRate), 1, "%s of %s", name, side)
-			assert.Positive(t, measured.figure(name, side, 0, requestRate)[0])
-		}
+	core := fmt.Sprint(self.CpusAllowedList[0])
+	b := &bench{
+		dir: t.TempDir(), rounds: 1, duration: 30 * time.Millisecond, measured: map[key][]float64{},
+		serverCore: core, restCore: core,
 	}
-	assert.Positive(t, measured.figure(taskCreate, bareLoop, 0, requestRate)[0])
-	assert.Positive(t, measured.figure(taskAvatar, unhashed, 0, requestRate)[0])
-	assert.InDelta(t, 1, measured.figure(taskList, idiomatic, 0, callsEach)[0], 0.001, "each list is one Scan")
-	assert.InDelta(t, 2, measured.figure(taskAvatar, primaAPI, 0, callsEach)[0], 0.001, "an avatar and its user")
-	for task, figure := range map[string]string{taskListWait: firstByte, taskStart: readyTime} {
-		assert.Positive(t, measured.figure(task, primaAPI, 0, figure)[0], task)
+	for _, mode := range modes {
+		b.sides = append(b.sides, side{mode, []string{os.Args[0], "server", mode}})
 	}
-	environment := measured[taskList].Environment
-	assert.NotEmpty(t, environment.CPU)
-	if environment.Cores > 1 && runtime.GOOS == "linux" {
-		assert.Equal(t, environment.Cores, environment.ServerCores+environment.RestCores)
-	}
-	assert.Zero(t, measured[taskListTogether].Environment.ServerCores)
-
-	document, err := os.ReadFile(filepath.Join(dir, documentName))
-	require.NoError(t, err)
-	assert.Contains(t, string(document), chartName)
-	chart, err := os.ReadFile(filepath.Join(dir, chartName))
-	require.NoError(t, err)
-	assert.Contains(t, string(chart), "<svg")
+	return b
 }
 
-// Ensure a run that is interrupted under load is an error and leaves no process behind.
-func TestInterrupted(t *testing.T) { //nolint:paralleltest // it moves this process
-	ctx, cancel := context.WithCancelCause(t.Context())
-	interrupted := errors.New("interrupted")
-	watch := writerFunc(func(p []byte) (int, error) {
-		if bytes.Contains(p, []byte(requestRate)) { // the first round is over, and the next under way
-			cancel(interrupted)
-		}
-		return len(p), nil
-	})
-	dir := t.TempDir()
-	assert.ErrorIs(t, run(ctx, []string{"-only", taskList, "-sides", idiomatic, "-duration", "100ms", "-rounds", "1000", "-out", dir}, watch), interrupted)
-	assert.NoFileExists(t, filepath.Join(dir, documentName))
-}
-
-type writerFunc func([]byte) (int, error)
-
-func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
-
-// children returns the names of the processes that these tests have started and that have not ended.
-func children() []string {
-	stats, _ := filepath.Glob("/proc/[0-9]*/stat") // none where there is no such thing
-	var found []string
-	for _, file := range stats {
-		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file))) // by the pattern, a number
-		fields, err := stat(pid)
-		if err == nil && fields[1] == strconv.Itoa(os.Getpid()) && fields[0] != "Z" {
-			name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)) // gone meanwhile
-			found = append(found, strings.TrimSpace(string(name)))
-		}
-	}
-	return found
-}
-
-// Ensure arguments that mean nothing are refused.
-func TestArguments(t *testing.T) {
+// Ensure a side is measured while it responds right, and named when it does not or cannot start.
+func TestMeasure(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{"-rounds", "0"}, {"-duration", "0s"}, {"-only", "("}, {"-sides", "Flask"}, {"all"}, {roleArgument, "none"}} {
-		var out bytes.Buffer
-		assert.Error(t, run(t.Context(), args, &out), "%v", args)
+	list := works(30 * time.Millisecond)[0]
+	b := newBench(t, "right")
+	require.NoError(t, b.measure(t.Context(), list))
+	for _, figure := range []string{requestRate, latencyP50, latencyP99, readyTime, restMemory, peakMemory} {
+		require.Len(t, b.measured[key{list.name, "right", figure}], 1, figure)
+		assert.Positive(t, b.measured[key{list.name, "right", figure}][0], figure)
 	}
+	assert.Zero(t, b.measured[key{list.name, "right", callsEach}][0])
+
+	err := newBench(t, "right", "lies").measure(t.Context(), list)
+	assert.ErrorContains(t, err, "lies: load: exit status 1: bench: user 99 is")
+	err = newBench(t, "fails").measure(t.Context(), list)
+	assert.ErrorContains(t, err, "fails: it did not get ready: exit status 3: no module named flask")
+	b.sides[0].command = []string{"/missing"}
+	assert.ErrorContains(t, b.measure(t.Context(), list), "/missing")
+}
+
+// Ensure prima-api, the idiomatic service and the loop get what they need from the backend, after
+// its delay.
+func TestSides(t *testing.T) {
+	t.Chdir("..")
+	b := newBench(t)
+	require.NoError(t, b.build(t.Context()))
+	b.sides = slices.DeleteFunc(b.sides, func(s side) bool { return s.name == flask }) // which is slow
+	const create, far = "`POST /user`", "DynamoDB takes 5 ms"
+	for _, w := range works(b.duration) {
+		if w.name == create || w.name == far || w.name == lengthName(20_000) {
+			require.NoError(t, b.measure(t.Context(), w))
+		}
+	}
+	for _, side := range []string{primaAPI, idiomaticGo} {
+		assert.Equal(t, []float64{1}, b.measured[key{create, side, callsEach}], side)
+		assert.Equal(t, []float64{7}, b.measured[key{lengthName(20_000), side, callsEach}], side)
+		assert.GreaterOrEqual(t, b.measured[key{far, side, latencyP50}][0], 5., side)
+	}
+	assert.Positive(t, b.measured[key{create, bareLoop, requestRate}][0])
+}
+
+// Ensure a benchmark keeps the server and the rest on cores of their own, and that an interrupted one
+// ends its processes, says so and writes nothing.
+func TestInterrupt(t *testing.T) {
+	t.Parallel()
+	_, self, err := usage(os.Getpid())
+	require.NoError(t, err)
+	if len(self.CpusAllowedList) < 2 {
+		t.Skip("there is one core")
+	}
+	var stderr strings.Builder
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "bench", t.TempDir())
+	cmd.Stderr = &stderr
+	require.NoError(t, cmd.Start())
+	var children map[string]procfs.Proc // by their kind
+	for len(children) < 2 {
+		require.Nil(t, cmd.ProcessState)
+		children = childrenOf(t, cmd.Process.Pid)
+	}
+	for kind, child := range children {
+		_, status, err := usage(child.PID)
+		require.NoError(t, err)
+		core := 0
+		if kind == "load" {
+			core = len(self.CpusAllowedList) - 1
+		}
+		assert.Equal(t, self.CpusAllowedList[core:core+1], status.CpusAllowedList, kind)
+	}
+	_, parent, err := usage(cmd.Process.Pid)
+	require.NoError(t, err)
+	assert.Equal(t, self.CpusAllowedList[len(self.CpusAllowedList)-1:], parent.CpusAllowedList)
+
+	require.NoError(t, cmd.Process.Signal(os.Interrupt))
+	assert.Error(t, cmd.Wait())
+	assert.Equal(t, "bench: interrupt signal received\n", stderr.String())
+	for kind, child := range children {
+		_, _, err := usage(child.PID)
+		assert.Error(t, err, "%s is still there", kind)
+	}
+	files, err := os.ReadDir(cmd.Args[2])
+	require.NoError(t, err)
+	assert.Empty(t, files)
+}
+
+// childrenOf returns the server and the load that a benchmark has started.
+func childrenOf(t *testing.T, pid int) map[string]procfs.Proc {
+	t.Helper()
+	all, err := procfs.AllProcs()
+	require.NoError(t, err)
+	children := map[string]procfs.Proc{}
+	for _, p := range all {
+		stat, err := p.Stat()
+		args, _ := p.CmdLine() // it may have ended
+		if err != nil || stat.PPID != pid || len(args) < 2 || args[0] != os.Args[0] {
+			continue
+		}
+		kind := args[1]
+		if strings.HasPrefix(kind, "{") {
+			kind = "load"
+		}
+		children[kind] = p
+	}
+	return children
 }

@@ -3,202 +3,136 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"slices"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/prometheus/procfs"
 )
 
-// A process is a child in a group of its own, which end ends as a whole.
-type process struct {
-	cmd    *exec.Cmd
-	log    string // path of what it wrote to standard error
-	exited chan struct{}
+// A side is a program that serves the API on the port that PORT names. The bare loop has no command.
+type side struct {
+	name    string
+	command []string
 }
 
-// startProcess starts a command whose standard error goes to a file in dir. Whoever starts it ends it; when ctx is
-// done it is killed at once, so that what waits for it goes on.
-func startProcess(ctx context.Context, dir string, cmd *exec.Cmd) (*process, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	log, err := os.CreateTemp(dir, filepath.Base(cmd.Path)+"-*.log")
-	if err != nil {
-		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
-	}
-	defer func() { _ = log.Close() }()
-	cmd.Stderr = log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+// A server is a side that runs.
+type server struct {
+	url   string
+	pid   int
+	ready time.Duration // that its start took
+	end   func()        // and waits for its end
+}
+
+// start starts a side and waits until it is ready. The caller ends the server.
+func (b *bench) start(ctx context.Context, s side) (*server, error) {
+	free := httptest.NewServer(nil) // on a port that is free when it has closed
+	free.Close()
+	ctx, cancel := context.WithCancelCause(ctx)
+	cmd := b.command(ctx, b.serverCore, s.command...)
+	cmd.Env = append(cmd.Env, "PORT="+free.URL[strings.LastIndexByte(free.URL, ':')+1:])
+	begun := time.Now()
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
+		cancel(err)
+		return nil, err
 	}
-	p := &process{cmd: cmd, log: log.Name(), exited: make(chan struct{})}
+	exited := make(chan struct{})
 	go func() {
-		_ = cmd.Wait() // why it ended is in its log
-		close(p.exited)
+		_ = cmd.Wait()
+		cancel(errors.New(cmd.ProcessState.String()))
+		close(exited)
 	}()
-	context.AfterFunc(ctx, p.kill)
-	return p, nil
+	v := &server{url: free.URL, pid: cmd.Process.Pid, end: func() {
+		cancel(nil)
+		<-exited
+	}}
+	if err := await(ctx, v.url+"/readyz"); err != nil {
+		v.end()
+		return nil, fmt.Errorf("it did not get ready: %w: %s", err, cmd.Stderr)
+	}
+	v.ready = time.Since(begun)
+	return v, nil
 }
 
-func (p *process) pid() int { return p.cmd.Process.Pid }
-
-// kill ends the group. Servers here hold nothing that a gentle stop would save.
-func (p *process) kill() {
-	select {
-	case <-p.exited:
-		// The number may be another's by now.
-	default:
-		_ = syscall.Kill(-p.pid(), syscall.SIGKILL)
-	}
-}
-
-// end ends the group and waits for it.
-func (p *process) end() {
-	p.kill()
-	<-p.exited
-}
-
-// tree returns the process and its descendants.
-func (p *process) tree() ([]int, error) {
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil {
-		return nil, err
-	}
-	parents := map[int]int{}
-	for _, file := range stats {
-		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
-		if err != nil {
-			return nil, err
-		}
-		if fields, err := stat(pid); err == nil { // one that has ended meanwhile is no longer there
-			parents[pid], _ = strconv.Atoi(fields[1])
-		}
-	}
-	tree := []int{p.pid()}
-	for i := 0; i < len(tree); i++ {
-		for pid, parent := range parents {
-			if parent == tree[i] && !slices.Contains(tree, pid) {
-				tree = append(tree, pid)
-			}
-		}
-	}
-	return tree, nil
-}
-
-// stat returns what stands in /proc/PID/stat behind the name: the state, the parent and so on.
-//
-// Source: proc_pid_stat(5).
-func stat(pid int) ([]string, error) {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return nil, err
-	}
-	fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
-	if len(fields) < 13 {
-		return nil, fmt.Errorf("/proc/%d/stat has %d fields", pid, len(fields))
-	}
-	return fields, nil
-}
-
-// userHZ is the unit of the times in /proc, which Linux has the same on every architecture that Go runs on.
-const userHZ = 100
-
-// cpu returns the CPU time that the process and its descendants have taken, in user and system mode.
-func (p *process) cpu() (time.Duration, error) {
-	tree, err := p.tree()
-	if err != nil {
-		return 0, err
-	}
-	var ticks int64
-	for _, pid := range tree {
-		fields, err := stat(pid)
-		if err != nil {
-			return 0, fmt.Errorf("read the CPU time: %w", err)
-		}
-		for _, field := range fields[11:13] {
-			n, err := strconv.ParseInt(field, 10, 64)
-			if err != nil {
-				return 0, fmt.Errorf("read the CPU time: %w", err)
-			}
-			ticks += n
-		}
-	}
-	return time.Duration(ticks) * time.Second / userHZ, nil
-}
-
-// memory returns a field of /proc/PID/status, such as VmHWM or VmRSS, in bytes.
-func (p *process) memory(field string) (int64, error) {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid()))
-	if err != nil {
-		return 0, fmt.Errorf("read the memory: %w", err)
-	}
-	for line := range strings.Lines(string(data)) {
-		if value, ok := strings.CutPrefix(line, field+":"); ok {
-			n, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
-			return n << 10, err
-		}
-	}
-	return 0, fmt.Errorf("/proc/%d/status has no %s", p.pid(), field)
-}
-
-const (
-	startTimeout = 30 * time.Second
-	pollInterval = 200 * time.Microsecond
-)
-
-// awaitOK returns once url is answered 200.
-func (p *process) awaitOK(ctx context.Context, url string) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+// await returns once a request for the URL returns 200.
+func await(ctx context.Context, url string) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	transport := &http.Transport{DisableKeepAlives: true}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
 	}
-	for {
-		response, err := transport.RoundTrip(request)
-		if err == nil {
-			_, err = io.Copy(io.Discard, response.Body)
+	r.Close = true
+	for ctx.Err() == nil {
+		if response, err := client.RoundTrip(r); err == nil {
 			_ = response.Body.Close()
-			if err == nil && response.StatusCode == http.StatusOK {
+			if response.StatusCode == http.StatusOK {
 				return nil
 			}
 		}
-		select {
-		case <-p.exited:
-			return fmt.Errorf("%s ended before it answered: %s", p.cmd.Path, p.tail())
-		case <-ctx.Done():
-			return fmt.Errorf("%s did not answer %s: %w: %s", p.cmd.Path, url, errors.Join(err, ctx.Err()), p.tail())
-		case <-time.After(pollInterval):
-		}
+		time.Sleep(time.Millisecond / 2)
 	}
+	return context.Cause(ctx)
 }
 
-// tail returns the end of what the process wrote to standard error.
-func (p *process) tail() string {
-	data, err := os.ReadFile(p.log)
+// child runs a load in a process of its own on a core.
+func (b *bench) child(ctx context.Context, core string, l load) (figures map[string]float64, err error) {
+	encoded, _ := json.Marshal(l) // has nothing that JSON lacks
+	cmd := b.command(ctx, core, os.Args[0], string(encoded))
+	out, err := cmd.Output()
 	if err != nil {
-		return err.Error()
+		return nil, fmt.Errorf("load: %w: %s", err, cmd.Stderr)
 	}
-	return string(bytes.TrimSpace(data[max(0, len(data)-2000):]))
+	return figures, json.Unmarshal(out, &figures)
 }
 
-// freePort returns a port that nobody listens on at the moment.
-func freePort(ctx context.Context) (int, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+// command returns a command on a core, with nothing in its environment but what a server needs. Its
+// process group is killed when ctx ends.
+func (b *bench) command(ctx context.Context, core string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "taskset", append([]string{"-c", core}, args...)...) //nolint:gosec // our programs
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.Stderr = new(bytes.Buffer)
+	cmd.Env = []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + b.dir, "AWS_ENDPOINT_URL=" + b.backend.URL, "AWS_REGION=us-east-1",
+		"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "DYNAMODB_TABLE=users", "ADMIN_PORT=0",
 	}
-	port := l.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // the address of a TCP listener
-	return port, l.Close()
+	return cmd
+}
+
+// pin moves this process, which has the backend, to the last of its cores, and leaves the first to
+// the servers.
+func (b *bench) pin(ctx context.Context) error {
+	_, self, err := usage(os.Getpid())
+	cores := self.CpusAllowedList
+	if err != nil || len(cores) < 2 {
+		return fmt.Errorf("the benchmark needs Linux and two cores, has the cores %v: %w", cores, err)
+	}
+	b.serverCore, b.restCore = strconv.FormatUint(cores[0], 10), strconv.FormatUint(cores[len(cores)-1], 10)
+	taskset := exec.CommandContext(ctx, "taskset", "-acp", b.restCore, strconv.Itoa(os.Getpid())) //nolint:gosec // numbers
+	if out, err := taskset.CombinedOutput(); err != nil {
+		return fmt.Errorf("taskset (util-linux): %w: %s", err, out)
+	}
+	runtime.GOMAXPROCS(1)
+	return nil
+}
+
+// usage returns the seconds of CPU time that a process has used, and its status.
+func usage(pid int) (cpu float64, status procfs.ProcStatus, err error) {
+	p, err := procfs.NewProc(pid)
+	if err != nil {
+		return 0, status, err
+	}
+	stat, statErr := p.Stat()
+	status, err = p.NewStatus()
+	return stat.CPUTime(), status, errors.Join(statErr, err)
 }

@@ -108,7 +108,7 @@ func idiomatic(t testing.TB, answer canned) func() ([]byte, error) {
 // BenchmarkPage reads a page of 3,000 users and makes it the JSON that clients see.
 func BenchmarkPage(b *testing.B) {
 	answer := cannedPage(perPage)
-	b.Run("ours", func(b *testing.B) {
+	b.Run("by=prima-api", func(b *testing.B) {
 		users := ours(b, answer)
 		buffer := make([]byte, 0, 1<<20)
 		measure(b, len(answer.body), func() {
@@ -118,7 +118,7 @@ func BenchmarkPage(b *testing.B) {
 			}
 		})
 	})
-	b.Run("idiomatic", func(b *testing.B) {
+	b.Run("by=SDK", func(b *testing.B) {
 		read := idiomatic(b, answer)
 		measure(b, len(answer.body), func() {
 			if list, err := read(); err != nil || len(list) == 0 {

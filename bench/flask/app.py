@@ -1,4 +1,4 @@
-"""The same API as a small Flask service is usually written. The benchmark compares prima-api with it."""
+"""The API as small Flask services are usually written. The benchmark compares prima-api with it."""
 
 import os
 import uuid
@@ -8,13 +8,11 @@ from flask import Flask, jsonify, request
 
 app = Flask(__name__)
 
-AWS = {
-    "endpoint_url": os.environ.get("AWS_ENDPOINT_URL"),
-    "region_name": os.environ.get("AWS_REGION", "us-east-1"),
-}
-table = boto3.resource("dynamodb", **AWS).Table(os.environ.get("DYNAMODB_TABLE", "users"))
-s3 = boto3.client("s3", **AWS)
-BUCKET = os.environ.get("S3_BUCKET", "prima-tech-challenge")
+table = boto3.resource(
+    "dynamodb",
+    endpoint_url=os.environ.get("AWS_ENDPOINT_URL"),
+    region_name=os.environ.get("AWS_REGION", "us-east-1"),
+).Table(os.environ.get("DYNAMODB_TABLE", "users"))
 
 
 def avatar_url(user_id, avatar_id):
@@ -23,8 +21,8 @@ def avatar_url(user_id, avatar_id):
     return f"{request.host_url}users/{user_id}/avatar?v={avatar_id}"
 
 
-@app.get("/health")
-def health():
+@app.get("/readyz")
+def ready():
     return jsonify(status="ok")
 
 
@@ -50,28 +48,15 @@ def list_users():
 
 @app.post("/user")
 def create_user():
-    data = request.get_json() if request.is_json else request.form
+    data = request.get_json()
     name, email = data.get("name"), data.get("email")
     if not name or not email:
         return jsonify(error="Missing 'name' or 'email'"), 400
 
     item = {"id": str(uuid.uuid4()), "name": name, "email": email}
-    avatar = request.files.get("avatar")
-    if avatar:
-        item["avatar_id"] = str(uuid.uuid4())
-        s3.put_object(
-            Bucket=BUCKET,
-            Key=f"avatars/{item['id']}/{item['avatar_id']}",
-            Body=avatar.stream,
-            ContentType=avatar.mimetype,
-        )
     table.put_item(Item=item)
     return (
-        jsonify(
-            message="User created successfully",
-            id=item["id"],
-            avatar_url=avatar_url(item["id"], item.get("avatar_id")),
-        ),
+        jsonify(message="User created successfully", id=item["id"], avatar_url=""),
         201,
     )
 
