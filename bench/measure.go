@@ -54,7 +54,7 @@ func works(duration time.Duration) []work {
 	single.Connections = 1
 	all := []work{
 		{"`GET /users`", list, 0, []string{requestRate, cpuPerRequest}},
-		{"`GET /users`, 1 connection", single, 0, []string{requestRate}},
+		{"`GET /users`, 1 connection", single, 0, []string{requestRate, cpuPerRequest}},
 		{"`POST /user`", create, 0, []string{requestRate, cpuPerRequest}},
 		{"DynamoDB takes 5 ms", list, 5 * time.Millisecond, []string{latencyP50, latencyP99, cpuPerRequest, callsEach}},
 	}
