@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -36,7 +35,7 @@ func TestAttack(t *testing.T) {
 		"length":       {write(http.StatusOK, userNumber(0)), "has 1 users, must have 2", "must be 200 and"},
 		"another user": {write(http.StatusOK, userNumber(0), userNumber(2)), "user 1 is", "must be 200 and"},
 		"twice":        {write(http.StatusOK, userNumber(0), userNumber(0)), "user 1 is", "must be 200 and"},
-		"no list":      {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") }, "has 0 users", "must be 200 and"},
+		"no users":     {write(http.StatusOK), "has 0 users, must have 2", "must be 200 and"},
 		"hang-up":      {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "EOF", "EOF"},
 		"right":        {right, "", ""},
 	} {

@@ -82,7 +82,7 @@ type bench struct {
 // A key says what a figure is.
 type key struct{ work, side, figure string }
 
-// measure lets the sides take turns at a work. Each round begins with another side.
+// measure lets the servers take turns at a work. Each round begins with another one.
 func (b *bench) measure(ctx context.Context, w work) error {
 	b.backend = startBackend(w.load.Users, w.delay)
 	defer b.backend.Close()
