@@ -13,16 +13,13 @@ import (
 	"prima.internal/infra/charts"
 )
 
-// API is the deployed API.
+// API is the deployed API. Its outputs are known once its pods are ready.
 type API struct {
 	pulumi.ResourceState
-	URL        pulumi.StringOutput // by the NodePort or, without one, by the way in from outside; empty without either
-	IngressURL pulumi.StringOutput // by the Ingress or the Gateway; empty without either
-	Namespace  pulumi.StringOutput
-	Version    pulumi.StringOutput // the image's tag
+	Outputs pulumi.Map
 }
 
-// NewAPI installs the chart of the API with what the other components have made. tag is that of the image.
+// NewAPI installs the chart of the API with what the other components have made and an image with the given tag.
 func NewAPI(
 	ctx *pulumi.Context, stack Stack, cluster *Cluster, storage *Storage, identity *Identity, tag string,
 ) (*API, error) {
@@ -34,16 +31,10 @@ func NewAPI(
 	for is, arn := range identity.Roles {
 		roles[string(is)] = arn
 	}
+	// charts.Map comes before the output, which would turn nil lists and maps, which leave the chart's default alone,
+	// into empty ones, which replace it.
 	values := pulumix.Apply2Err(storage.Names, roles, func(names, arns map[string]string) (map[string]any, error) {
-		settings := stack.Contract
-		for _, r := range settings.Resources() {
-			*r.Name = names[r.ID]
-		}
-		values := apiValues(stack, settings, tag)
-		for is, arn := range arns {
-			give(&values, stack.AWS.Identity, contract.Role(is), arn)
-		}
-		return charts.Map(values)
+		return charts.Map(apiValues(stack, names, arns, tag))
 	})
 	chart, err := cluster.chart(ctx, a, apiRelease, apiNamespace, charts.PrimaAPIChart,
 		pulumix.Cast[pulumi.MapOutput](values))
@@ -51,23 +42,27 @@ func NewAPI(
 		return nil, err
 	}
 
-	// Known once the chart is there, so that nobody calls what does not answer yet.
-	after := func(value string) pulumi.StringOutput {
-		return asString(chart.Resources.ApplyT(func([]any) string { return value }))
-	}
-	a.Namespace, a.Version = after(apiNamespace), after(cmp.Or(tag, stack.API.Digest))
-	a.IngressURL = after(stack.publicURL())
-	a.URL = a.IngressURL
+	ingressURL := stack.publicURL()
+	url := ingressURL
 	if service := stack.Values.Service; service.Type == "NodePort" {
-		a.URL = after(fmt.Sprintf("http://%s:%d", stack.Kubernetes.Host, service.NodePort))
+		url = fmt.Sprintf("http://%s:%d", stack.Kubernetes.Host, service.NodePort)
 	}
-	return a, ctx.RegisterResourceOutputs(a, pulumi.Map{
-		"url": a.URL, "ingressUrl": a.IngressURL, "namespace": a.Namespace, "version": a.Version,
-	})
+	a.Outputs = pulumi.Map{}
+	for name, value := range map[string]string{
+		"url": url, "ingressUrl": ingressURL, "namespace": apiNamespace, "version": cmp.Or(tag, stack.API.Digest),
+	} {
+		a.Outputs[name] = pulumix.Apply(chart.Resources, func([]any) string { return value })
+	}
+	return a, ctx.RegisterResourceOutputs(a, a.Outputs)
 }
 
-// apiValues returns the values of the chart for an API with the given configuration.
-func apiValues(stack Stack, settings config.Config, tag string) charts.PrimaAPI {
+// apiValues returns the values of the chart for an API with resources of the given names, by their ids, and the ARNs
+// of the given roles.
+func apiValues(stack Stack, names, arns map[string]string, tag string) charts.PrimaAPI {
+	settings := stack.Contract
+	for _, r := range settings.Resources() {
+		*r.Name = names[r.ID]
+	}
 	values := stack.Values
 	values.Image.Repository, values.Image.Tag, values.Image.Digest = stack.API.Image, tag, stack.API.Digest
 	values.Config = charts.ConfigValues(settings)
@@ -79,30 +74,26 @@ func apiValues(stack Stack, settings config.Config, tag string) charts.PrimaAPI 
 		// A pod without its role must not wait for, or take, that of the node.
 		values.Runtime = with(values.Runtime, "AWS_EC2_METADATA_DISABLED", "true")
 	}
+	for role, arn := range arns {
+		account := &values.ServiceAccount
+		if contract.Role(role) == config.RoleSweep {
+			account = &values.Sweep.ServiceAccount
+		} else {
+			// A pod keeps the role that it started with, so another role needs another pod.
+			values.PodAnnotations = with(values.PodAnnotations, "prima.internal/role", arn)
+		}
+		account.Name = serviceAccount(contract.Role(role))
+		if stack.AWS.Identity == irsa {
+			account.Annotations = with(account.Annotations, "eks.amazonaws.com/role-arn", arn)
+		}
+	}
 	return values
 }
 
 // with returns a copy of a map with one more entry.
 func with(m map[string]string, key, value string) map[string]string {
-	m = maps.Clone(m)
-	if m == nil {
-		m = map[string]string{}
-	}
-	m[key] = value
-	return m
-}
-
-// give lets the pods of a service account assume its role.
-func give(values *charts.PrimaAPI, identity string, is contract.Role, arn string) {
-	account := &values.ServiceAccount
-	if is == config.RoleSweep {
-		account = &values.Sweep.ServiceAccount
-	} else {
-		// A pod has the role of the moment at which it starts: another role is another pod.
-		values.PodAnnotations = with(values.PodAnnotations, "prima.internal/role", arn)
-	}
-	account.Name = serviceAccount(is)
-	if identity == irsa {
-		account.Annotations = with(account.Annotations, "eks.amazonaws.com/role-arn", arn)
-	}
+	copied := map[string]string{}
+	maps.Copy(copied, m)
+	copied[key] = value
+	return copied
 }

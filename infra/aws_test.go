@@ -283,16 +283,15 @@ func TestRoleNames(t *testing.T) {
 	for _, region := range []string{"eu-central-1", "us-gov-west-1"} {
 		for _, stack := range []string{"dev", "sweep", "sweep-dev", "dev-sweep", "dev-eu-central-1", "dev-eu-central-1-sweep", "api"} {
 			for _, is := range config.Roles() {
-				account := serviceAccount(is)
-				name := roleName(account, stack, region)
-				of := fmt.Sprint(stack, " ", region, " ", account)
+				name := Stack{Name: stack, Storage: StorageSettings{Region: region}}.roleName(is)
+				of := fmt.Sprint(stack, " ", region, " ", is)
 				assert.Empty(t, taken[name], "%s is of %s too", name, of)
 				taken[name] = of
 			}
 		}
 	}
-	assert.Equal(t, "prima-api-dev-eu-central-1", roleName("prima-api", "dev", "eu-central-1"))
-	assert.Equal(t, "prima-api-dev-eu-central-1-sweep", roleName("prima-api-sweep", "dev", "eu-central-1"))
+	assert.Equal(t, "dev eu-central-1 api", taken["prima-api-dev-eu-central-1"])
+	assert.Equal(t, "dev eu-central-1 sweep", taken["prima-api-dev-eu-central-1-sweep"])
 }
 
 // Ensure the pods have their roles and no key, come by TLS alone, and are told what they are called from outside.
@@ -318,8 +317,7 @@ func TestPodsOnAWS(t *testing.T) {
 			assert.Contains(t, text, present, name)
 		}
 		for _, is := range config.Roles() {
-			account := serviceAccount(is)
-			assert.Equal(t, name == "irsa", strings.Contains(text, "eks.amazonaws.com/role-arn: arn:aws:iam::123456789012:role/"+roleName(account, "local", "eu-central-1")+"\n"), name)
+			assert.Equal(t, name == "irsa", strings.Contains(text, "eks.amazonaws.com/role-arn: arn:aws:iam::123456789012:role/"+Stack{Name: "local", Storage: StorageSettings{Region: "eu-central-1"}}.roleName(is)+"\n"), name)
 		}
 		assert.Contains(t, text, "prima.internal/role: arn:aws:iam::123456789012:role/prima-api-local-eu-central-1\n", "another role is another pod")
 		// A pod that starts before its account is associated never gets the role.

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"prima.internal/app/config"
@@ -11,7 +12,7 @@ import (
 	"prima.internal/infra/image"
 )
 
-// faults returns what is wrong between settings that are each right by themselves, with their keys.
+// faults returns what the schema cannot check, above all between settings, each fault with its key.
 func (s Stack) faults() []error {
 	var faults []error
 	must := func(ok bool, key string, value any, allowed string) {
@@ -20,7 +21,8 @@ func (s Stack) faults() []error {
 		}
 	}
 	must(s.LocalStack.Deploy || (s.LocalStack.Endpoint == "") == (s.LocalStack.PodEndpoint == ""),
-		"localstack.podEndpoint", s.LocalStack.PodEndpoint, "set together with localstack.endpoint, unless localstack.deploy is true")
+		"localstack.podEndpoint", s.LocalStack.PodEndpoint,
+		"set together with localstack.endpoint, unless localstack.deploy is true")
 	names := map[string]string{"region": s.Storage.Region}
 	for _, r := range s.Contract.Resources() {
 		names[storageKey(r)] = *r.Name
@@ -31,21 +33,30 @@ func (s Stack) faults() []error {
 	s.checkIdentity(must)
 	must(s.API.Image == image.Name || s.API.Tag != "" || s.API.Digest != "", "api.tag", s.API.Tag,
 		"the tag of the image, unless api.image is "+image.Name+", which is built from this checkout")
-	by := map[string]string{"image": "api.image, api.tag and api.digest", "config": "api.config", "access": "api.access and tokens"}
-	for key, by := range by {
+	for key, setBy := range map[string]string{
+		"image": "api.image, api.tag and api.digest", "config": "api.config", "access": "api.access and tokens",
+	} {
 		_, set := s.API.Values[key]
-		must(!set, "api.values."+key, s.API.Values[key], "set by "+by)
+		must(!set, "api.values."+key, s.API.Values[key], "set by "+setBy)
 	}
 	s.checkWayIn(must)
+	for _, is := range config.Roles() {
+		if name := s.roleName(is); s.AWS.Identity != identityNone && len(name) > longestRoleName {
+			faults = append(faults, fmt.Errorf("aws.identity: the role would be called %s, and a name has at most %d "+
+				"characters: call the stack something shorter", name, longestRoleName))
+		}
+	}
 	return append(faults, s.configFaults()...)
 }
 
+// A check adds a fault of the setting key, which has a value that is not allowed, unless ok.
 type check func(ok bool, key string, value any, allowed string)
 
-// checkIdentity checks how pods assume their roles against the AWS and the cluster that the stack is in.
+// checkIdentity checks how pods assume their roles.
 func (s Stack) checkIdentity(must check) {
 	a := s.AWS
-	must(a.Identity == podIdentity || a.Cluster == "", "aws.cluster", a.Cluster, "empty unless aws.identity is "+podIdentity)
+	must(a.Identity == podIdentity || a.Cluster == "", "aws.cluster", a.Cluster,
+		"empty unless aws.identity is "+podIdentity)
 	must(a.Identity != podIdentity || a.Cluster != "", "aws.cluster", a.Cluster, "the name of the EKS cluster")
 	must(a.Identity == irsa || a.OIDCIssuer == "", "aws.oidcIssuer", a.OIDCIssuer, "empty unless aws.identity is "+irsa)
 	must(a.Identity != irsa || a.OIDCIssuer != "", "aws.oidcIssuer", a.OIDCIssuer, "the https URL of the cluster's issuer")
@@ -56,11 +67,12 @@ func (s Stack) checkIdentity(must check) {
 	}
 	must(!s.emulated(), "aws.identity", a.Identity, "none beside an emulator, which has no roles")
 	must(a.Account != "", "aws.account", a.Account, "the 12 digits of the account that the roles are in")
-	must(s.Kubernetes.Context != defaultContext, "kubernetes.context", s.Kubernetes.Context, "the context of the EKS cluster")
+	must(s.Kubernetes.Context != defaultContext, "kubernetes.context", s.Kubernetes.Context,
+		"the context of the EKS cluster")
 }
 
-// checkWayIn checks how clients reach the API: no token may cross a network in plain text, and the network
-// policy must let the load balancer in.
+// checkWayIn checks how clients reach the API: no token may cross a network in plain text, and the network policy
+// must let the load balancer in.
 func (s Stack) checkWayIn(must check) {
 	values := s.Values
 	in, route, service := values.Ingress, values.HTTPRoute, values.Service
@@ -94,26 +106,19 @@ func (s Stack) checkWayIn(must check) {
 		"ClusterIP on AWS, because tokens would come in plain HTTP")
 }
 
-// configFaults returns what is wrong with api.config, and with what the contract says of other settings.
+// configFaults returns the faults of api.config and of the other settings that the contract checks.
 func (s Stack) configFaults() []error {
 	var faults []error
-	known := map[string]contract.Setting{}
-	for _, setting := range config.Settings() {
-		known[setting.Variable] = setting
-	}
-	removed := map[string]bool{}
-	for _, variable := range config.Removed() {
-		removed[variable] = true
-	}
+	settings := config.Settings()
 	for variable, value := range s.API.Config {
 		key := "api.config." + variable
-		setting, ok := known[variable]
+		known := slices.IndexFunc(settings, func(s contract.Setting) bool { return s.Variable == variable })
 		switch {
-		case removed[variable]:
+		case slices.Contains(config.Removed(), variable):
 			faults = append(faults, errors.New("api.config."+contract.RemovedNotice(variable)))
-		case !ok:
+		case known < 0:
 			faults = append(faults, fmt.Errorf("%s is %q, must be a setting of the API: see its README", key, value))
-		case setting.Secret:
+		case settings[known].Secret:
 			faults = append(faults, fmt.Errorf("%s is a secret, and these settings are not: task token stores one", key))
 		case keyOf(variable) != key:
 			faults = append(faults, fmt.Errorf("%s is set by %s", key, keyOf(variable)))

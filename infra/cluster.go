@@ -19,49 +19,51 @@ const (
 	localStackNamespace = "localstack"
 )
 
-// The names of the releases, and so of their Services.
+// The names of the Helm releases and of their Services.
 const (
 	apiRelease        = "prima-api"
 	localStackRelease = "localstack"
 )
 
-// A Cluster is the Kubernetes that everything runs in, with its namespaces.
+// A Cluster is the Kubernetes cluster of the stack and its namespaces.
 type Cluster struct {
 	pulumi.ResourceState
-	Provider *kubernetes.Provider
-	// Namespaces is what must be there before anything is put into them.
-	Namespaces pulumi.Resource
+	Provider   *kubernetes.Provider
+	Namespaces pulumi.Resource // the chart that makes them; every other chart depends on it
 }
 
-// NewCluster makes the namespaces, each with the Pod Security Standard that its pods keep to.
+// NewCluster makes the namespaces, each with the Pod Security Standard that its pods meet.
 func NewCluster(ctx *pulumi.Context, stack Stack) (*Cluster, error) {
 	const name = "cluster"
 	c := new(Cluster)
 	if err := ctx.RegisterComponentResource("prima:infra:Cluster", name, c); err != nil {
 		return nil, err
 	}
-	provider, err := kubernetes.NewProvider(ctx, name, &kubernetes.ProviderArgs{
+	var err error
+	c.Provider, err = kubernetes.NewProvider(ctx, name, &kubernetes.ProviderArgs{
 		Context:           pulumi.String(stack.Kubernetes.Context),
-		ClusterIdentifier: pulumi.String(stack.Identifier),
-		// A rollout needs the settings of the pods that still serve: they change in place, and are never gone.
+		ClusterIdentifier: pulumi.String(stack.clusterIdentifier(ctx.Project())),
+		// The pods that still serve need their settings during a rollout, so these change in place.
 		EnableConfigMapMutable: pulumi.Bool(true),
 		EnableSecretMutable:    pulumi.Bool(true),
 	}, pulumi.Parent(c))
 	if err != nil {
 		return nil, err
 	}
-	c.Provider = provider
-	namespaces := []charts.Namespace{{Name: apiNamespace, PodSecurity: "restricted"}}
+	api := pulumi.Map{"name": pulumi.String(apiNamespace), "podSecurity": pulumi.String("restricted")}
 	if in := stack.Values.Ingress; in.Enabled && in.ClassName == classALB {
 		// The controller holds a rollout until the load balancer knows the new pod.
 		// Source: https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/deploy/pod_readiness_gate/.
-		namespaces[0].Labels = map[string]string{"elbv2.k8s.aws/pod-readiness-gate-inject": "enabled"}
+		api["labels"] = pulumi.StringMap{"elbv2.k8s.aws/pod-readiness-gate-inject": pulumi.String("enabled")}
 	}
+	namespaces := pulumi.Array{api}
 	if stack.LocalStack.Deploy {
-		// The image runs as root.
-		namespaces = append(namespaces, charts.Namespace{Name: localStackNamespace, PodSecurity: "baseline"})
+		namespaces = append(namespaces, pulumi.Map{
+			"name":        pulumi.String(localStackNamespace),
+			"podSecurity": pulumi.String("baseline"), // the image runs as root
+		})
 	}
-	values := valuesOf(charts.Namespaces{Namespaces: namespaces})
+	values := pulumi.Map{"namespaces": namespaces}
 	c.Namespaces, err = c.chart(ctx, c, "namespaces", "default", charts.NamespacesChart, values)
 	if err != nil {
 		return nil, err
@@ -69,9 +71,10 @@ func NewCluster(ctx *pulumi.Context, stack Stack) (*Cluster, error) {
 	return c, ctx.RegisterResourceOutputs(c, pulumi.Map{})
 }
 
-// requireCluster returns an error that says what to do unless the cluster of a context responds and its namespaces are
-// not being deleted. Otherwise every object would fail by itself, or be gone soon.
+// requireCluster returns an error that says what to do if the cluster of a context does not respond or is deleting
+// the namespaces.
 func requireCluster(name string) error {
+	const terminating = `jsonpath={range .items[?(@.status.phase=="Terminating")]}{.metadata.name} {end}`
 	//nolint:gosec // a setting of the stack's owner
 	kubectl := exec.CommandContext(context.Background(), "kubectl", "--context", name, "--request-timeout", "5s",
 		"get", "namespace", apiNamespace, localStackNamespace, "--ignore-not-found", "-o", terminating)
@@ -89,9 +92,6 @@ func requireCluster(name string) error {
 	return nil
 }
 
-// terminating prints the names of the namespaces that are being deleted.
-const terminating = `jsonpath={range .items[?(@.status.phase=="Terminating")]}{.metadata.name} {end}`
-
 // chart installs a chart of this program.
 func (c *Cluster) chart(
 	ctx *pulumi.Context, parent pulumi.Resource, name, namespace, path string, values pulumi.MapInput,
@@ -106,21 +106,4 @@ func (c *Cluster) chart(
 		Namespace: pulumi.String(namespace),
 		Values:    values,
 	}, options...)
-}
-
-// valuesOf returns the values of a chart, a struct of package charts, as Pulumi takes them. Where they
-// hold outputs, apply charts.Map within ApplyT: a struct that passes through an output has its nil
-// lists and maps, which leave the chart's default alone, made empty ones, which take its place.
-func valuesOf(values any) pulumi.MapInput {
-	m, err := charts.Map(values)
-	if err != nil {
-		panic(err) // a struct of package charts that is not JSON
-	}
-	return pulumi.ToMap(m)
-}
-
-// asString gives what ApplyT makes of a function that returns a string its type.
-func asString(o pulumi.Output) pulumi.StringOutput {
-	s, _ := o.(pulumi.StringOutput)
-	return s
 }

@@ -1,5 +1,8 @@
-// Command infra is the Pulumi program of the system: a table and a bucket in AWS or, where the stack says so, in a
-// LocalStack in the cluster, and the API in front of them. Its settings are in Pulumi.<stack>.yaml: see [Stack].
+// Command infra is the Pulumi program of the system: the API on Kubernetes, and its table and bucket in AWS or in a
+// LocalStack beside it. The settings of a stack, Pulumi.<stack>.yaml, are [Stack].
+//
+// Each component makes its resources in the file of its name: [Cluster] the namespaces, [LocalStack] the emulator,
+// [Storage] the table and the bucket, [Identity] the roles of the pods, [API] the chart of the API.
 package main
 
 import (
@@ -13,8 +16,14 @@ import (
 )
 
 func main() {
+	var config map[string]string
 	await := func(endpoint string) error { return awaitEmulator(endpoint, awaitTime) }
-	pulumi.Run(func(ctx *pulumi.Context) error { return deploy(ctx, machine{requireCluster, await, image.Load}) })
+	pulumi.Run(
+		func(ctx *pulumi.Context) error {
+			return deploy(ctx, config, machine{requireCluster, await, image.Load})
+		},
+		func(info *pulumi.RunInfo) { config = info.Config },
+	)
 }
 
 // A machine is what the program does outside of Pulumi.
@@ -25,9 +34,9 @@ type machine struct {
 	loadImage func(ctx context.Context, root, profile, tag string, progress func(string)) error
 }
 
-// deploy registers the system.
-func deploy(ctx *pulumi.Context, m machine) error {
-	stack, err := loadStack(ctx)
+// deploy registers the system. config is the settings of the stack by their full keys.
+func deploy(ctx *pulumi.Context, config map[string]string, m machine) error {
+	stack, err := loadStack(ctx, config)
 	if err != nil {
 		return err
 	}
@@ -63,12 +72,10 @@ func deploy(ctx *pulumi.Context, m machine) error {
 		return err
 	}
 
-	ctx.Export("url", api.URL)
-	ctx.Export("ingressUrl", api.IngressURL)
-	ctx.Export("namespace", api.Namespace)
-	ctx.Export("version", api.Version)
-	for _, r := range stack.Contract.Resources() {
-		ctx.Export(storageKey(r), storage.Names[r.ID])
+	for _, outputs := range []pulumi.Map{api.Outputs, storage.Outputs} {
+		for name, output := range outputs {
+			ctx.Export(name, output)
+		}
 	}
 	if stack.emulated() {
 		ctx.Export("localstackEndpoint", localStack.Endpoint)
@@ -79,7 +86,7 @@ func deploy(ctx *pulumi.Context, m machine) error {
 	return nil
 }
 
-// imageTag returns the tag of the API's image. An image without a tag is built from this checkout and loaded into
+// imageTag returns the tag of the API's image. It builds an image without a tag from this checkout and loads it into
 // the cluster, unless this is a preview.
 func imageTag(ctx *pulumi.Context, stack Stack, m machine) (string, error) {
 	if stack.API.Tag != "" || stack.API.Digest != "" {
@@ -89,8 +96,6 @@ func imageTag(ctx *pulumi.Context, stack Stack, m machine) (string, error) {
 	if err != nil || ctx.DryRun() {
 		return tag, err
 	}
-	progress := func(line string) {
-		_ = ctx.Log.Info(line, &pulumi.LogArgs{Ephemeral: true}) // for whoever watches
-	}
+	progress := func(line string) { _ = ctx.Log.Info(line, &pulumi.LogArgs{Ephemeral: true}) }
 	return tag, m.loadImage(ctx.Context(), ctx.RootDirectory(), stack.Kubernetes.Context, tag, progress)
 }

@@ -108,9 +108,12 @@ func run(t *testing.T, d *deployment, s settings) (*deployment, error) {
 			require.NoError(t, err)
 			text = string(data)
 		}
-		values["prima-api:"+key] = text
-		if (key == "localstackAuthToken" || key == "tokens") && !isPlain {
-			secrets = append(secrets, "prima-api:"+key)
+		if !strings.Contains(key, ":") {
+			key = "prima-api:" + key
+		}
+		values[key] = text
+		if (key == "prima-api:localstackAuthToken" || key == "prima-api:tokens") && !isPlain {
+			secrets = append(secrets, key)
 		}
 	}
 	await := func(endpoint string) error {
@@ -125,7 +128,7 @@ func run(t *testing.T, d *deployment, s settings) (*deployment, error) {
 		d.loaded = append(d.loaded, profile+"/"+tag)
 		return nil
 	}
-	err := pulumi.RunErr(func(ctx *pulumi.Context) error { return deploy(ctx, machine{anyContext, await, load}) },
+	err := pulumi.RunErr(func(ctx *pulumi.Context) error { return deploy(ctx, values, machine{anyContext, await, load}) },
 		pulumi.WithMocks("prima-api", "local", d),
 		func(info *pulumi.RunInfo) {
 			info.Config, info.ConfigSecretKeys, info.DryRun, info.RootDirectory = values, secrets, d.preview, ".."
@@ -468,11 +471,11 @@ func TestOtherBackend(t *testing.T) {
 func TestLocalStackDoesNotAnswer(t *testing.T) {
 	t.Parallel()
 	d := new(deployment)
+	config := map[string]string{"prima-api:localstack": `{"deploy":true}`, "prima-api:api": `{"tag":"abc","access":"open"}`}
 	err := pulumi.RunErr(func(ctx *pulumi.Context) error {
-		return deploy(ctx, machine{requireCluster: anyContext, awaitEmulator: func(string) error { return errors.New("nobody there") }})
-	}, pulumi.WithMocks("prima-api", "local", d), func(info *pulumi.RunInfo) {
-		info.Config = map[string]string{"prima-api:localstack": `{"deploy":true}`, "prima-api:api": `{"tag":"abc","access":"open"}`}
-	})
+		m := machine{requireCluster: anyContext, awaitEmulator: func(string) error { return errors.New("nobody there") }}
+		return deploy(ctx, config, m)
+	}, pulumi.WithMocks("prima-api", "local", d), func(info *pulumi.RunInfo) { info.Config = config })
 	require.ErrorContains(t, err, "nobody there")
 	for _, r := range d.resources {
 		assert.NotContains(t, []string{tableToken, bucketToken, awsProvider}, r.TypeToken)
@@ -547,7 +550,7 @@ func TestClusterIdentifier(t *testing.T) {
 	}
 	assert.Equal(t, []any{"prima-api/local", "prima-api/local"}, identifiers)
 	eks := Stack{AWS: AWSSettings{Account: "123456789012", Cluster: "production"}}
-	assert.Equal(t, "123456789012/production", eks.clusterIdentifier("prima-api", "production"))
+	assert.Equal(t, "123456789012/production", eks.clusterIdentifier("prima-api"))
 }
 
 // Ensure links and the output lead to the port at which clients reach the controller.
@@ -638,8 +641,10 @@ func TestRefusedSettings(t *testing.T) {
 
 // Ensure a key of the project that is no setting stops the program, and those of others do not.
 func TestUnknownKeyIsRefused(t *testing.T) {
-	t.Setenv(pulumi.EnvConfig, `{"prima-api:storge":"{}","prima-api:storage":"{}","prima-api:tokens":"{}","aws:region":"x"}`)
-	d, err := up(t, local())
+	t.Parallel()
+	s := local()
+	s["storge"], s["aws:region"] = "{}", "x"
+	d, err := up(t, s)
 	require.ErrorContains(t, err, "wrong settings in Pulumi.local.yaml:\n  prima-api:storge is no setting: "+
 		"there are api, aws, environment, kubernetes, localstack, storage, tokens, localstackAuthToken")
 	assert.Empty(t, d.resources)

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,9 +26,11 @@ var stackSchema []byte
 type format struct{ pattern, allowed string }
 
 var formats = map[string]format{
-	"context":    {`.`, "the name of a context in the kubeconfig"},
-	"host":       {`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`, "a host name or an IPv4 address"},
-	"url":        {`^(https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?(/[^?# ]*)?)?$`, "an http or https URL, or empty"},
+	"context": {`.`, "the name of a context in the kubeconfig"},
+	"host":    {`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`, "a host name or an IPv4 address"},
+	"url": {
+		`^(https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?(/[^?# ]*)?)?$`, "an http or https URL, or empty",
+	},
 	"image":      {`^[a-z0-9][A-Za-z0-9._/-]*(:[A-Za-z0-9._/-]+)*(@sha256:[0-9a-f]{64})?$`, "the name of an image"},
 	"repository": {`^([a-z0-9.-]+(:[0-9]+)?/)?[a-z0-9]([a-z0-9._/-]*[a-z0-9])?$`, "the name of an image without a tag"},
 	"tag":        {`^([A-Za-z0-9_][A-Za-z0-9._-]{0,127})?$`, "the tag of an image, or empty"},
@@ -37,7 +38,9 @@ var formats = map[string]format{
 	"account":    {`^([0-9]{12})?$`, "the 12 digits of an account, or empty"},
 	"cluster":    {`^([0-9A-Za-z][0-9A-Za-z_-]{0,99})?$`, "the name of an EKS cluster, or empty"},
 	"issuer":     {`^(https://[a-z0-9.-]+(/[A-Za-z0-9._-]+)*)?$`, "the https URL of the cluster's issuer, or empty"},
-	"policy":     {`^(arn:aws[a-z-]*:iam::([0-9]{12}|aws):policy/[A-Za-z0-9+=,.@_/-]+)?$`, "the ARN of a policy, or empty"},
+	"policy": {
+		`^(arn:aws[a-z-]*:iam::([0-9]{12}|aws):policy/[A-Za-z0-9+=,.@_/-]+)?$`, "the ARN of a policy, or empty",
+	},
 }
 
 // renamed maps settings of earlier versions to those that took their place.
@@ -50,13 +53,13 @@ var renamed = map[string]string{
 	"api.tracing":    "api.values.tracing",
 }
 
-// secretKeys are the settings that Pulumi encrypts. See tokens.go for the format of the first.
+// secretKeys are the settings that Pulumi encrypts. See tokens.go for the first.
 var secretKeys = []string{"tokens", "localstackAuthToken"}
 
-// loadStack reads and checks the settings of the stack. Its error lists every fault with its key.
-func loadStack(ctx *pulumi.Context) (Stack, error) {
+// loadStack checks the settings of the stack, which config has by their full keys. Its error lists every fault.
+func loadStack(ctx *pulumi.Context, config map[string]string) (Stack, error) {
 	s := defaultStack(ctx.Stack())
-	settings, err := readSettings(ctx)
+	settings, err := readSettings(ctx.Project(), config)
 	if err != nil {
 		return s, err
 	}
@@ -67,33 +70,20 @@ func loadStack(ctx *pulumi.Context) (Stack, error) {
 	if err != nil {
 		return s, err
 	}
-	data, err := json.Marshal(settings)
-	if err != nil {
-		return s, err
-	}
-	err = json.Unmarshal(data, &s)
-	if _, known := errors.AsType[*json.UnmarshalTypeError](err); err != nil && !known { // the schema refuses wrong types
+	if err := s.fill(settings); err != nil {
 		faults = append(faults, err)
 	}
-	storage, _ := settings["storage"].(map[string]any)
-	for _, r := range s.Contract.Resources() {
-		if name, ok := storage[storageKey(r)].(string); ok {
-			*r.Name = name
-		}
-	}
-	if s.Values, err = charts.PrimaAPIWith(s.API.Values); err != nil {
+	if s.Values, err = charts.PrimaAPIWith(s.API.Values); err != nil && len(faults) == 0 { // a schema says more
 		faults = append(faults, fmt.Errorf("api.values: %w", err))
 	}
 	tokens, tokenFaults := readTokens(ctx)
 	s.AccessTokens = tokens
 	faults = append(faults, tokenFaults...)
 	if len(tokenFaults) == 0 {
-		faults = append(faults, s.accessFaults(ctx.Stack())...)
+		faults = append(faults, s.accessFaults()...)
 	}
 	faults = append(faults, s.faults()...)
-	faults = append(faults, s.roleFaults(ctx.Stack())...)
 	if len(faults) == 0 {
-		s.Identifier = s.clusterIdentifier(ctx.Project(), ctx.Stack())
 		s.Contract, err = s.apiConfig()
 		return s, err
 	}
@@ -102,29 +92,15 @@ func loadStack(ctx *pulumi.Context) (Stack, error) {
 		lines = append(lines, "\n  "+ctx.Project()+":"+fault.Error())
 	}
 	slices.Sort(lines)
-	return s, fmt.Errorf("wrong settings in Pulumi.%s.yaml:%s", ctx.Stack(), strings.Join(slices.Compact(lines), ""))
+	return s, fmt.Errorf("wrong settings in Pulumi.%s.yaml:%s", s.Name, strings.Join(slices.Compact(lines), ""))
 }
 
-// readSettings returns the settings of the project by their keys, without the secret ones.
-//
-// Source of the variable: https://github.com/pulumi/pulumi/blob/v3.250.0/sdk/go/pulumi/run.go, EnvConfig.
-func readSettings(ctx *pulumi.Context) (map[string]any, error) {
-	keys := []string{"environment", "kubernetes", "localstack", "aws", "storage", "api"}
-	var all map[string]string
-	if json.Unmarshal([]byte(os.Getenv(pulumi.EnvConfig)), &all) == nil {
-		for key := range all {
-			if name, ours := strings.CutPrefix(key, ctx.Project()+":"); ours && !slices.Contains(secretKeys, name) {
-				keys = append(keys, name)
-			}
-		}
-	}
+// readSettings returns the settings of the project that are no secrets, by their keys. Pulumi has an object as JSON.
+func readSettings(project string, config map[string]string) (map[string]any, error) {
 	settings := map[string]any{}
-	for _, key := range keys {
-		text, ok := ctx.GetConfig(ctx.Project() + ":" + key)
-		if !ok {
-			text, ok = all[ctx.Project()+":"+key]
-		}
-		if !ok || text == "" {
+	for key, text := range config {
+		key, ours := strings.CutPrefix(key, project+":")
+		if !ours || text == "" || slices.Contains(secretKeys, key) {
 			continue
 		}
 		settings[key] = text
@@ -139,13 +115,31 @@ func readSettings(ctx *pulumi.Context) (map[string]any, error) {
 	return settings, nil
 }
 
+// fill sets the fields of a stack. Its error leaves wrong types to the schema.
+func (s *Stack) fill(settings map[string]any) error {
+	storage, _ := settings["storage"].(map[string]any)
+	for _, r := range s.Contract.Resources() {
+		if name, ok := storage[storageKey(r)].(string); ok {
+			*r.Name = name
+		}
+	}
+	data, err := json.Marshal(settings)
+	if err != nil {
+		return err
+	}
+	err = json.Unmarshal(data, s)
+	if _, wrongType := errors.AsType[*json.UnmarshalTypeError](err); wrongType {
+		return nil
+	}
+	return err
+}
+
 // schemaFaults returns a fault for each setting that the schema of the stack or of the chart refuses.
 func schemaFaults(settings map[string]any) ([]error, error) {
 	c := jsonschema.NewCompiler()
-	schemas := map[string][]byte{
+	for name, data := range map[string][]byte{
 		"stack.schema.json": stackSchema, charts.PrimaAPIChart + "/values.schema.json": charts.PrimaAPISchema,
-	}
-	for name, data := range schemas {
+	} {
 		document, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
 		if err != nil {
 			return nil, err
@@ -198,41 +192,27 @@ func valueAt(value any, path []string) any {
 	return value
 }
 
-// explain turns what a schema refuses into faults that name the key, its value and what is allowed.
+// explain returns faults that name the key, its value and what the schema allows.
 func explain(e *jsonschema.ValidationError, schema *jsonschema.Schema, value any) []error {
 	key := strings.Join(e.InstanceLocation, ".")
 	var allowed string
 	switch k := e.ErrorKind.(type) {
 	case *kind.AdditionalProperties:
-		var faults []error
-		for _, name := range k.Properties {
-			name = strings.TrimPrefix(key+"."+name, ".")
-			if now, ok := renamed[name]; ok {
-				faults = append(faults, fmt.Errorf("%s is now %s", name, now))
-				continue
-			}
-			known := slices.Sorted(maps.Keys(schema.Properties))
-			if key == "" {
-				known = append(known, secretKeys...)
-			}
-			faults = append(faults, fmt.Errorf("%s is no setting: there are %s", name, strings.Join(known, ", ")))
-		}
-		return faults
+		return explainUnknown(key, k.Properties, schema)
 	case *kind.Type:
-		allowed = strings.Join(k.Want, " or ")
 		allowed = strings.NewReplacer("boolean", "true or false", "integer", "a whole number", "number", "a number",
-			"string", "a text", "array", "a list", "object", "an object").Replace(allowed)
+			"string", "a text", "array", "a list", "object", "an object").Replace(strings.Join(k.Want, " or "))
 	case *kind.Enum:
 		allowed = "one of " + strings.Trim(fmt.Sprintf("%q", k.Want), "[]")
 	case *kind.Minimum, *kind.Maximum:
-		least, most := "", ""
+		var bounds []string
 		if schema.Minimum != nil {
-			least = "at least " + schema.Minimum.RatString()
+			bounds = append(bounds, "at least "+schema.Minimum.RatString())
 		}
 		if schema.Maximum != nil {
-			most = "at most " + schema.Maximum.RatString()
+			bounds = append(bounds, "at most "+schema.Maximum.RatString())
 		}
-		allowed = strings.TrimSuffix(strings.TrimPrefix(least+" and "+most, " and "), " and ")
+		allowed = strings.Join(bounds, " and ")
 	case *kind.Pattern:
 		allowed = "like " + k.Want
 		for _, f := range formats {
@@ -243,11 +223,25 @@ func explain(e *jsonschema.ValidationError, schema *jsonschema.Schema, value any
 	default:
 		return []error{fmt.Errorf("%s: %w", key, e)}
 	}
-	text, err := json.Marshal(value)
-	if err != nil {
-		text = fmt.Append(nil, value)
-	}
+	text, _ := json.Marshal(value) // it was JSON
 	return []error{fmt.Errorf("%s is %s, must be %s", key, text, allowed)}
+}
+
+// explainUnknown returns a fault for each name below key that is no setting.
+func explainUnknown(key string, names []string, schema *jsonschema.Schema) (faults []error) {
+	known := slices.Sorted(maps.Keys(schema.Properties))
+	if key == "" {
+		known = append(known, secretKeys...)
+	}
+	for _, name := range names {
+		name = strings.TrimPrefix(key+"."+name, ".")
+		if now, ok := renamed[name]; ok {
+			faults = append(faults, fmt.Errorf("%s is now %s", name, now))
+		} else {
+			faults = append(faults, fmt.Errorf("%s is no setting: there are %s", name, strings.Join(known, ", ")))
+		}
+	}
+	return faults
 }
 
 // Texts are texts by name. A value that YAML takes for a boolean or a number is the text as it was written.

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"net"
 	"net/url"
 	"slices"
@@ -17,7 +16,8 @@ import (
 	"prima.internal/infra/charts"
 )
 
-// Stack is the settings of a stack: Pulumi.<stack>.yaml. The tags are its JSON schema, stack.schema.json.
+// Stack is the settings of a stack: Pulumi.<stack>.yaml. Its JSON schema, stack.schema.json, is generated from the
+// comments and tags here.
 type Stack struct {
 	// Tag Environment of everything in AWS; the stack's name unless set.
 	Environment string             `json:"environment"`
@@ -26,16 +26,14 @@ type Stack struct {
 	AWS         AWSSettings        `json:"aws"`
 	Storage     StorageSettings    `json:"storage"`
 	API         APISettings        `json:"api"`
-	// AccessTokens are the callers of the API: the setting tokens, hashed.
-	AccessTokens []config.AccessToken `json:"-"`
-	// LocalStackAuthToken is for LocalStack images that demand one. It is a secret.
-	LocalStackAuthToken pulumi.StringInput `json:"-"`
-	// Values are the chart's defaults with api.values over them.
-	Values charts.PrimaAPI `json:"-"`
-	// Contract is the API's configuration.
-	Contract config.Config `json:"-"`
-	// Identifier tells the cluster of this stack from others. See clusterIdentifier.
-	Identifier string `json:"-"`
+
+	// Not in the file: the name of the stack, who may call the API, the token for LocalStack (a secret), the chart's
+	// defaults with api.values over them, and the API's configuration.
+	Name                string               `json:"-"`
+	AccessTokens        []config.AccessToken `json:"-"`
+	LocalStackAuthToken pulumi.StringInput   `json:"-"`
+	Values              charts.PrimaAPI      `json:"-"`
+	Contract            config.Config        `json:"-"`
 }
 
 // KubernetesSettings say which cluster a stack is in, and how to reach it.
@@ -75,13 +73,6 @@ type AWSSettings struct {
 	// PermissionsBoundary is the ARN of the policy that bounds every role; empty for none.
 	PermissionsBoundary string `json:"permissionsBoundary" jsonschema:"format=policy"`
 }
-
-// The values of [AWSSettings].Identity.
-const (
-	identityNone = "none"
-	podIdentity  = "podIdentity"
-	irsa         = "irsa"
-)
 
 // StorageSettings describe the table and the bucket.
 type StorageSettings struct {
@@ -124,21 +115,30 @@ type APISettings struct {
 	Values map[string]any `json:"values"`
 }
 
-// defaultContext is the cluster of a stack that names none.
-const defaultContext = "prima"
-
-// localStackPort is the NodePort of LocalStack.
-const localStackPort = 31566
-
 const (
+	defaultContext = "prima" // the kubernetes.context of a stack that sets none
+	localStackPort = 31566   // the NodePort of LocalStack
+
+	// The values of storage.billing.
 	provisioned = "provisioned"
 	onDemand    = "onDemand"
+
+	// The values of aws.identity.
+	identityNone = "none"
+	podIdentity  = "podIdentity"
+	irsa         = "irsa"
+
+	// The class and annotation of an Ingress of the AWS Load Balancer Controller:
+	// https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/guide/ingress/annotations/.
+	classALB       = "alb"
+	albCertificate = "alb.ingress.kubernetes.io/certificate-arn"
 )
 
 // defaultStack returns the settings of a stack that sets none.
 func defaultStack(name string) Stack {
 	c := config.Default()
 	return Stack{
+		Name:        name,
 		Environment: name,
 		Kubernetes:  KubernetesSettings{Context: defaultContext, Host: "127.0.0.1"},
 		LocalStack:  LocalStackSettings{Image: "localstack/localstack:4.14.0"},
@@ -149,8 +149,7 @@ func defaultStack(name string) Stack {
 	}
 }
 
-// apiConfig returns the API's configuration: the names of the resources, what follows from other settings,
-// api.config over it, and the callers.
+// apiConfig returns the API's configuration: what follows from other settings, api.config over it, and the callers.
 func (s Stack) apiConfig() (config.Config, error) {
 	base := s.Contract
 	base.Region = s.Storage.Region
@@ -160,22 +159,22 @@ func (s Stack) apiConfig() (config.Config, error) {
 	if s.emulated() {
 		base.AllowedHosts, base.Endpoint = s.hosts(), s.podEndpoint()
 	}
-	environ := map[string]string{}
+	var environ []string
 	for _, v := range base.Environ() {
-		environ[v.Name] = v.Value
+		if _, set := s.API.Config[v.Name]; !set {
+			environ = append(environ, v.Name+"="+v.Value)
+		}
 	}
-	maps.Copy(environ, s.API.Config)
-	var list []string
-	for variable, value := range environ {
-		list = append(list, variable+"="+value)
+	for variable, value := range s.API.Config {
+		environ = append(environ, variable+"="+value)
 	}
-	c, _, err := config.Load(list)
+	c, _, err := config.Load(environ)
 	c.AccessTokens = s.AccessTokens
 	return c, err
 }
 
-// hosts returns the names by which the API is called in a developer's cluster: those of its Ingress, routes,
-// Service and links, and the node's. IP addresses are left out, because the API always allows them.
+// hosts returns the host names of the API beside an emulator: those of its Ingress, routes, Service, links and node.
+// It leaves out IP addresses, which the API always allows.
 func (s Stack) hosts() []string {
 	hosts := []string{s.Values.Ingress.Host, s.Kubernetes.Host}
 	hosts = append(hosts, s.Values.Ingress.Aliases...)
@@ -199,14 +198,14 @@ func (s Stack) podEndpoint() string {
 	return s.LocalStack.PodEndpoint
 }
 
-// location returns where in AWS the resources of the stack are.
+// location returns where the resources of the stack are in AWS.
 func (s Stack) location() contract.Location {
 	return contract.Location{
 		Partition: partitionOf(s.Storage.Region), Region: s.Storage.Region, Account: s.AWS.Account,
 	}
 }
 
-// publicURL returns the URL of the API outside of the cluster: the Ingress's or the route's; empty without either.
+// publicURL returns the URL of the route or the Ingress; empty without either.
 func (s Stack) publicURL() string {
 	in, route := s.Values.Ingress, s.Values.HTTPRoute
 	if route.Enabled && len(route.Hostnames) > 0 {
@@ -230,21 +229,13 @@ func hasTLS(i charts.Ingress) bool {
 	return i.TLSSecretName != "" || i.Annotations[albCertificate] != ""
 }
 
-// What the AWS Load Balancer Controller needs of an Ingress: its class, and the certificate's ARN in an annotation.
-//
-// Source: https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/guide/ingress/annotations/.
-const (
-	classALB       = "alb"
-	albCertificate = "alb.ingress.kubernetes.io/certificate-arn"
-)
-
-// clusterIdentifier tells the cluster of this stack from others. It contains no name that a user may change,
-// because Pulumi replaces everything in a cluster whose identifier changes.
-func (s Stack) clusterIdentifier(project, stack string) string {
+// clusterIdentifier identifies the cluster. It contains no name that a user may change, because Pulumi replaces
+// everything in a cluster whose identifier changes.
+func (s Stack) clusterIdentifier(project string) string {
 	if s.AWS.Cluster != "" {
 		return s.AWS.Account + "/" + s.AWS.Cluster
 	}
-	return project + "/" + stack
+	return project + "/" + s.Name
 }
 
 // emulated reports whether an emulator stands in for AWS.

@@ -16,64 +16,51 @@ import (
 type Storage struct {
 	pulumi.ResourceState
 	Names    pulumi.StringMap // by [contract.Resource].ID
-	Provider *aws.Provider    // that of everything in AWS
+	Outputs  pulumi.Map       // the same by [storageKey]
+	Provider *aws.Provider    // of everything in AWS
 }
 
 // incompleteUploadDays is how long the parts of an upload that was never finished are kept.
 const incompleteUploadDays = 1
 
+// emulatorCredential is the key and the secret for an emulator, which accepts any.
+const emulatorCredential = "test"
+
 // NewStorage makes the resources, or adopts those that exist.
 func NewStorage(ctx *pulumi.Context, stack Stack, localStack *LocalStack) (*Storage, error) {
 	const name = "storage"
-	s := &Storage{Names: pulumi.StringMap{}}
+	s := &Storage{Names: pulumi.StringMap{}, Outputs: pulumi.Map{}}
 	if err := ctx.RegisterComponentResource("prima:infra:Storage", name, s); err != nil {
 		return nil, err
 	}
-	provider, err := aws.NewProvider(ctx, name, providerArgs(stack, localStack.Endpoint), pulumi.Parent(s))
+	var err error
+	s.Provider, err = aws.NewProvider(ctx, name, providerArgs(stack, localStack.Endpoint), pulumi.Parent(s))
 	if err != nil {
 		return nil, err
 	}
-	s.Provider = provider
-	options := []pulumi.ResourceOption{pulumi.Parent(s), pulumi.Provider(provider)}
-	if localStack.Chart != nil { // with which they disappear
+	options := []pulumi.ResourceOption{pulumi.Parent(s), pulumi.Provider(s.Provider)}
+	if localStack.Chart != nil {
 		options = append(options, pulumi.DeletedWith(localStack.Chart))
 	}
-
-	outputs := pulumi.Map{}
 	for _, r := range stack.Contract.Resources() {
-		made, err := newResource(ctx, stack, r, options)
+		var made pulumi.StringInput
+		switch r.Kind {
+		case contract.TableKind:
+			made, err = newTable(ctx, stack, r, options)
+		case contract.BucketKind:
+			made, err = newBucket(ctx, stack, r, options)
+		default:
+			err = fmt.Errorf("%s: infra/storage.go cannot make a %s: add a case to NewStorage", r.ID, r.Kind)
+		}
 		if err != nil {
 			return nil, err
 		}
-		s.Names[r.ID] = made
-		if ctx.DryRun() {
-			// A preview knows the names, and shows what is made of them. The update waits for the resources.
-			s.Names[r.ID] = pulumi.String(*r.Name)
+		if ctx.DryRun() { // a preview shows what uses the name, which an update knows once the resource is there
+			made = pulumi.String(*r.Name)
 		}
-		outputs[storageKey(r)] = s.Names[r.ID]
+		s.Names[r.ID], s.Outputs[storageKey(r)] = made, made
 	}
-	return s, ctx.RegisterResourceOutputs(s, outputs)
-}
-
-// newResource makes a resource and returns its name.
-func newResource(
-	ctx *pulumi.Context, stack Stack, r contract.Resource, options []pulumi.ResourceOption,
-) (name pulumi.StringInput, err error) {
-	switch r.Kind {
-	case contract.TableKind:
-		table, err := newTable(ctx, stack.Storage, r, options)
-		if err != nil {
-			return nil, err
-		}
-		return table.Name, nil
-	case contract.BucketKind:
-		bucket, err := newBucket(ctx, stack, r, options)
-		if err != nil {
-			return nil, err
-		}
-		return bucket.Bucket, nil
-	}
-	return nil, fmt.Errorf("%s: infra/storage.go cannot make a %s: add a case to newResource", r.ID, r.Kind)
+	return s, ctx.RegisterResourceOutputs(s, s.Outputs)
 }
 
 func providerArgs(stack Stack, emulator pulumi.StringOutput) *aws.ProviderArgs {
@@ -89,48 +76,41 @@ func providerArgs(stack Stack, emulator pulumi.StringOutput) *aws.ProviderArgs {
 	}
 	p.AccessKey, p.SecretKey = pulumi.String(emulatorCredential), pulumi.String(emulatorCredential)
 	p.SkipCredentialsValidation = pulumi.Bool(true)
-	p.SkipRequestingAccountId = pulumi.Bool(true) // a preview needs no running emulator then
+	p.SkipRequestingAccountId = pulumi.Bool(true) // so a preview needs no running emulator
 	p.SkipMetadataApiCheck = pulumi.Bool(true)
-	p.S3UsePathStyle = pulumi.Bool(true) // the bucket's name is in no DNS
-	p.MaxRetries = pulumi.Int(3)         // of 25, each longer than the one before
+	p.S3UsePathStyle = pulumi.Bool(true) // DNS does not know the bucket's name
+	p.MaxRetries = pulumi.Int(3)         // of 25, each after a longer wait
 	endpoint := emulator.ToStringPtrOutput()
-	// Each service that is used and none besides: the time to check the endpoints grows with their number.
+	// Only the services that are used, because the provider checks each endpoint.
 	p.Endpoints = aws.ProviderEndpointArray{aws.ProviderEndpointArgs{
 		Dynamodb: endpoint, S3: endpoint, Sts: endpoint, Iam: endpoint,
 	}}
 	return p
 }
 
-// emulatorCredential is key and secret for an emulator, which takes any.
-const emulatorCredential = "test"
-
-// adopted returns the options for a resource that may exist already. What was not made here is not taken away
-// by a destroy, and not changed to look as if it had been made here. The setting is said beside what Pulumi says
-// of one that is missing.
-func adopted(
-	ctx *pulumi.Context, settings StorageSettings, r contract.Resource, options []pulumi.ResourceOption, keep ...string,
+// dataOptions adds to options what keeps the data of a resource. An adopted resource is neither deleted by a destroy
+// nor changed in the inputs that ignored names.
+func dataOptions(
+	ctx *pulumi.Context, settings StorageSettings, r contract.Resource, options []pulumi.ResourceOption, ignored ...string,
 ) ([]pulumi.ResourceOption, error) {
+	options = slices.Clip(options)
+	if settings.DeletionProtection { // DynamoDB keeps its table too, but a destroy would first delete all the rest
+		options = append(options, pulumi.Protect(true))
+	}
 	if !settings.Adopt[storageKey(r)] {
 		return options, nil
 	}
-	err := ctx.Log.Info(fmt.Sprintf("%s:storage.adopt.%s is set: %q must exist; it is taken over as it is, and stays when the "+
-		"stack is destroyed", ctx.Project(), storageKey(r), *r.Name), nil)
-	options = append(slices.Clip(options), pulumi.Import(pulumi.ID(*r.Name)), pulumi.RetainOnDelete(true))
-	return append(options, pulumi.IgnoreChanges(keep)), err
-}
-
-// protected adds to the options of what must not be lost. DynamoDB itself keeps a table that is protected, but a destroy
-// would come to it only after everything else was gone.
-func protected(settings StorageSettings, options []pulumi.ResourceOption) []pulumi.ResourceOption {
-	if !settings.DeletionProtection {
-		return options
-	}
-	return append(slices.Clip(options), pulumi.Protect(true))
+	options = append(options,
+		pulumi.Import(pulumi.ID(*r.Name)), pulumi.RetainOnDelete(true), pulumi.IgnoreChanges(ignored))
+	// Pulumi's error for a resource that is missing does not name the setting.
+	return options, ctx.Log.Info(fmt.Sprintf("%s:storage.adopt.%s is set: %q must exist; it is taken over as it is, "+
+		"and stays when the stack is destroyed", ctx.Project(), storageKey(r), *r.Name), nil)
 }
 
 func newTable(
-	ctx *pulumi.Context, settings StorageSettings, r contract.Resource, options []pulumi.ResourceOption,
-) (*dynamodb.Table, error) {
+	ctx *pulumi.Context, stack Stack, r contract.Resource, options []pulumi.ResourceOption,
+) (pulumi.StringInput, error) {
+	settings := stack.Storage
 	args := &dynamodb.TableArgs{
 		Name:    pulumi.String(*r.Name),
 		HashKey: pulumi.String(r.Key),
@@ -149,34 +129,45 @@ func newTable(
 	if settings.DeletionProtection {
 		args.DeletionProtectionEnabled = pulumi.Bool(true)
 	}
-	options = protected(settings, options)
-	options, err := adopted(ctx, settings, r, options,
+	options, err := dataOptions(ctx, settings, r, options,
 		"billingMode", "readCapacity", "writeCapacity", "pointInTimeRecovery", "deletionProtectionEnabled", "tags")
 	if err != nil {
 		return nil, err
 	}
-	return dynamodb.NewTable(ctx, r.ID, args, options...)
+	table, err := dynamodb.NewTable(ctx, r.ID, args, options...)
+	if err != nil {
+		return nil, err
+	}
+	return table.Name, nil
 }
 
 func newBucket(
 	ctx *pulumi.Context, stack Stack, r contract.Resource, options []pulumi.ResourceOption,
-) (*s3.BucketV2, error) {
-	settings := stack.Storage
-	bucketOptions, err := adopted(ctx, settings, r, protected(settings, options), "forceDestroy", "tags")
+) (pulumi.StringInput, error) {
+	adopted := stack.Storage.Adopt[storageKey(r)]
+	bucketOptions, err := dataOptions(ctx, stack.Storage, r, options, "forceDestroy", "tags")
 	if err != nil {
 		return nil, err
 	}
-	existed := settings.Adopt[storageKey(r)]
 	bucket, err := s3.NewBucketV2(ctx, r.ID, &s3.BucketV2Args{
-		Bucket: pulumi.String(*r.Name),
-		// An emulator's bucket is made to be thrown away; any other must be emptied by whoever means it.
-		ForceDestroy: pulumi.Bool(stack.emulated() && !existed),
+		Bucket:       pulumi.String(*r.Name),
+		ForceDestroy: pulumi.Bool(stack.emulated() && !adopted), // otherwise a bucket must be emptied by hand
 	}, bucketOptions...)
-	if err != nil || existed {
-		return bucket, err
+	if err != nil {
+		return nil, err
 	}
+	if !adopted {
+		err = configureBucket(ctx, stack, r, bucket, options)
+	}
+	return bucket.Bucket, err
+}
 
-	// S3 refuses two changes of one bucket at the same time: OperationAborted. So one comes after the other.
+// configureBucket makes a bucket private, encrypted and, as the settings say, versioned. On AWS it also refuses ACLs
+// and plain HTTP.
+func configureBucket(
+	ctx *pulumi.Context, stack Stack, r contract.Resource, bucket *s3.BucketV2, options []pulumi.ResourceOption,
+) error {
+	// S3 refuses two changes of one bucket at the same time with OperationAborted, so one comes after the other.
 	after := func(earlier pulumi.Resource) []pulumi.ResourceOption {
 		return append(slices.Clip(options), pulumi.DependsOn([]pulumi.Resource{earlier}))
 	}
@@ -188,43 +179,52 @@ func newBucket(
 		RestrictPublicBuckets: pulumi.Bool(true),
 	}, options...)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	encryption, err := s3.NewBucketServerSideEncryptionConfigurationV2(ctx, r.ID, &s3.BucketServerSideEncryptionConfigurationV2Args{
-		Bucket: bucket.ID(),
-		Rules: s3.BucketServerSideEncryptionConfigurationV2RuleArray{s3.BucketServerSideEncryptionConfigurationV2RuleArgs{
-			ApplyServerSideEncryptionByDefault: s3.BucketServerSideEncryptionConfigurationV2RuleApplyServerSideEncryptionByDefaultArgs{
-				SseAlgorithm: pulumi.String("AES256"),
+	aes := s3.BucketServerSideEncryptionConfigurationV2RuleApplyServerSideEncryptionByDefaultArgs{
+		SseAlgorithm: pulumi.String("AES256"),
+	}
+	var last pulumi.Resource
+	last, err = s3.NewBucketServerSideEncryptionConfigurationV2(ctx, r.ID,
+		&s3.BucketServerSideEncryptionConfigurationV2Args{
+			Bucket: bucket.ID(),
+			Rules: s3.BucketServerSideEncryptionConfigurationV2RuleArray{
+				s3.BucketServerSideEncryptionConfigurationV2RuleArgs{ApplyServerSideEncryptionByDefault: aes},
 			},
-		}},
-	}, after(block)...)
+		}, after(block)...)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	lifecycle, err := keepVersions(ctx, settings, r.ID, bucket, after, encryption)
+	if stack.Storage.Versioning {
+		last, err = s3.NewBucketVersioningV2(ctx, r.ID, &s3.BucketVersioningV2Args{
+			Bucket:                  bucket.ID(),
+			VersioningConfiguration: s3.BucketVersioningV2VersioningConfigurationArgs{Status: pulumi.String("Enabled")},
+		}, after(last)...)
+		if err != nil {
+			return err
+		}
+	}
+	last, err = s3.NewBucketLifecycleConfigurationV2(ctx, r.ID, &s3.BucketLifecycleConfigurationV2Args{
+		Bucket: bucket.ID(), Rules: lifecycleRules(stack.Storage),
+	}, after(last)...)
 	if err != nil || stack.emulated() {
-		return bucket, err
+		return err
 	}
-	ownership, err := s3.NewBucketOwnershipControls(ctx, r.ID, &s3.BucketOwnershipControlsArgs{
+	last, err = s3.NewBucketOwnershipControls(ctx, r.ID, &s3.BucketOwnershipControlsArgs{
 		Bucket: bucket.ID(),
-		// No ACL says otherwise.
-		Rule: s3.BucketOwnershipControlsRuleArgs{ObjectOwnership: pulumi.String("BucketOwnerEnforced")},
-	}, after(lifecycle)...)
+		Rule:   s3.BucketOwnershipControlsRuleArgs{ObjectOwnership: pulumi.String("BucketOwnerEnforced")},
+	}, after(last)...)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	_, err = s3.NewBucketPolicy(ctx, r.ID, &s3.BucketPolicyArgs{
-		Bucket: bucket.ID(), Policy: pulumi.String(document(onlyTLS(r, stack.location()))),
-	}, after(ownership)...)
-	return bucket, err
+		Bucket: bucket.ID(), Policy: pulumi.String(document(onlyTLS(r.ARN(stack.location())))),
+	}, after(last)...)
+	return err
 }
 
-// keepVersions says what becomes of what nobody needs any more: uploads that were never finished and, if versions are
-// kept, images that were removed or replaced, and the markers that stand for them.
-func keepVersions(
-	ctx *pulumi.Context, settings StorageSettings, id string, bucket *s3.BucketV2,
-	after func(pulumi.Resource) []pulumi.ResourceOption, earlier pulumi.Resource,
-) (pulumi.Resource, error) {
+// lifecycleRules delete unfinished uploads and, with versioning, noncurrent versions and their delete markers.
+func lifecycleRules(settings StorageSettings) s3.BucketLifecycleConfigurationV2RuleArray {
 	whole := s3.BucketLifecycleConfigurationV2RuleFilterArgs{Prefix: pulumi.String("")}
 	rules := s3.BucketLifecycleConfigurationV2RuleArray{s3.BucketLifecycleConfigurationV2RuleArgs{
 		Id: pulumi.String("incomplete-uploads"), Status: pulumi.String("Enabled"), Filter: whole,
@@ -232,33 +232,22 @@ func keepVersions(
 			DaysAfterInitiation: pulumi.Int(incompleteUploadDays),
 		},
 	}}
-	if settings.Versioning {
-		versioning, err := s3.NewBucketVersioningV2(ctx, id, &s3.BucketVersioningV2Args{
-			Bucket:                  bucket.ID(),
-			VersioningConfiguration: s3.BucketVersioningV2VersioningConfigurationArgs{Status: pulumi.String("Enabled")},
-		}, after(earlier)...)
-		if err != nil {
-			return nil, err
-		}
-		earlier = versioning
-		rules = append(rules, s3.BucketLifecycleConfigurationV2RuleArgs{
-			Id: pulumi.String("former-versions"), Status: pulumi.String("Enabled"), Filter: whole,
-			NoncurrentVersionExpiration: s3.BucketLifecycleConfigurationV2RuleNoncurrentVersionExpirationArgs{
-				NoncurrentDays: pulumi.Int(settings.NoncurrentDays),
-			},
-			Expiration: s3.BucketLifecycleConfigurationV2RuleExpirationArgs{ExpiredObjectDeleteMarker: pulumi.Bool(true)},
-		})
+	if !settings.Versioning {
+		return rules
 	}
-	return s3.NewBucketLifecycleConfigurationV2(ctx, id, &s3.BucketLifecycleConfigurationV2Args{
-		Bucket: bucket.ID(), Rules: rules,
-	}, after(earlier)...)
+	return append(rules, s3.BucketLifecycleConfigurationV2RuleArgs{
+		Id: pulumi.String("former-versions"), Status: pulumi.String("Enabled"), Filter: whole,
+		NoncurrentVersionExpiration: s3.BucketLifecycleConfigurationV2RuleNoncurrentVersionExpirationArgs{
+			NoncurrentDays: pulumi.Int(settings.NoncurrentDays),
+		},
+		Expiration: s3.BucketLifecycleConfigurationV2RuleExpirationArgs{ExpiredObjectDeleteMarker: pulumi.Bool(true)},
+	})
 }
 
-// onlyTLS refuses whoever calls the bucket in plain text.
+// onlyTLS is the policy of a bucket that refuses plain HTTP.
 //
 // Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/security-best-practices.html.
-func onlyTLS(r contract.Resource, in contract.Location) contract.Policy {
-	bucket := r.ARN(in)
+func onlyTLS(bucket string) contract.Policy {
 	return contract.Policy{Version: contract.PolicyVersion, Statement: []contract.Statement{{
 		Sid: "OnlyTLS", Effect: "Deny", Principal: map[string]string{"AWS": "*"},
 		Action: []string{"s3:*"}, Resource: []string{bucket, bucket + "/*"},

@@ -1,7 +1,5 @@
-// Package charts holds the Helm charts of the system and, as Go structs, the values of two: [PrimaAPI]
-// and [Namespaces].
-//
-// The Pulumi program imports this package, so that it imports next to nothing itself.
+// Package charts holds the Helm charts of the system and, as a Go struct, the values of the API's chart: [PrimaAPI].
+// The Pulumi program compiles all that this package imports, so it imports little.
 package charts
 
 import (
@@ -17,35 +15,32 @@ const (
 	NamespacesChart = "charts/namespaces"
 )
 
+// LocalStackPort is the port of LocalStack's pod and Service.
+const LocalStackPort = 4566
+
 // PrimaAPISchema is the JSON schema of the values of the chart prima-api.
 //
 //go:embed prima-api/values.schema.json
 var PrimaAPISchema []byte
 
-// Map returns the values of a chart in the form that Helm and Pulumi take: maps, slices, strings,
-// booleans and float64 numbers. A list or map that is nil is left out, so that the chart's own
-// default holds; one that is empty but not nil takes the place of the default.
-func Map(values any) (map[string]any, error) {
+// Map returns the values of a chart as Helm and Pulumi take them. It leaves out a list or map that is nil, so that
+// the chart's default holds. An empty one that is not nil replaces the default.
+func Map(values any) (m map[string]any, err error) {
 	data, err := json.Marshal(values)
 	if err != nil {
 		return nil, fmt.Errorf("values of a chart: %w", err)
 	}
-	var m map[string]any
-	if err := json.Unmarshal(data, &m); err != nil {
-		return nil, fmt.Errorf("values of a chart: %w", err)
-	}
-	return m, nil
+	err = json.Unmarshal(data, &m)
+	return m, err
 }
 
-// ServiceHosts returns the names of a Service inside the cluster. The first is the shortest, which
-// pods of its own namespace use.
+// ServiceHosts returns the names of a Service inside the cluster, the shortest first.
 func ServiceHosts(name, namespace string) []string {
 	short := name + "." + namespace
 	return []string{name, short, short + ".svc", short + ".svc.cluster.local"}
 }
 
-// ServiceURL returns the address of a Service inside the cluster, such as
-// http://localstack.localstack.svc:4566.
+// ServiceURL returns the URL of a Service inside the cluster, such as http://localstack.localstack.svc:4566.
 func ServiceURL(name, namespace string, port int) string {
 	return fmt.Sprintf("http://%s.%s.svc:%d", name, namespace, port)
 }

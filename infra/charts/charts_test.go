@@ -178,7 +178,7 @@ func containerOf(t testing.TB, list []runtime.Object, kind string) corev1.Contai
 func TestLint(t *testing.T) {
 	t.Parallel()
 	for name, v := range map[string]any{
-		"prima-api": fullAPI(), "localstack": localStack(), "namespaces": charts.Namespaces{},
+		"prima-api": fullAPI(), "localstack": localStack(), "namespaces": map[string]any{},
 	} {
 		values := valuesOf(t, v)
 		values["global"] = map[string]any{"imageRegistry": "registry.example.com"}
@@ -217,7 +217,7 @@ func TestMerge(t *testing.T) {
 func TestSmallCharts(t *testing.T) {
 	t.Parallel()
 	emulator := map[string]any{"image": "", "nodePort": 0, "authToken": ""}
-	for name, values := range map[string]any{"localstack": emulator, "namespaces": charts.Namespaces{}} {
+	for name, values := range map[string]any{"localstack": emulator, "namespaces": map[string]any{"namespaces": nil}} {
 		for key := range valuesOf(t, values) {
 			assert.Contains(t, load(t, name).Values, key, name)
 		}

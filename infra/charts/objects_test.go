@@ -16,8 +16,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/yaml"
-
-	"prima.internal/infra/charts"
 )
 
 const component = "app.kubernetes.io/component"
@@ -137,8 +135,8 @@ func TestLabelsOfTheUser(t *testing.T) {
 		}
 	}
 
-	files := render(t, "namespaces", charts.Namespaces{Namespaces: []charts.Namespace{{
-		Name: "a", PodSecurity: "baseline", Labels: map[string]string{"pod-security.kubernetes.io/warn": mine},
+	files := render(t, "namespaces", map[string]any{"namespaces": []any{map[string]any{
+		"name": "a", "podSecurity": "baseline", "labels": map[string]any{"pod-security.kubernetes.io/warn": mine},
 	}}})
 	assert.Equal(t, []map[string]any{{
 		"app.kubernetes.io/managed-by": "Helm", "pod-security.kubernetes.io/enforce": "baseline",

@@ -12,21 +12,20 @@ import (
 //go:embed prima-api/values.yaml
 var defaults []byte
 
-// DefaultPrimaAPI returns the defaults of the chart prima-api: its values.yaml. A fault in that file
-// is one of the program, and panics.
+// DefaultPrimaAPI returns the values in the chart's values.yaml. It panics if that file is wrong.
 func DefaultPrimaAPI() PrimaAPI {
-	var values PrimaAPI
-	if err := yaml.UnmarshalStrict(defaults, &values); err != nil {
+	values, err := PrimaAPIWith(nil)
+	if err != nil {
 		panic("charts/prima-api/values.yaml: " + err.Error())
 	}
 	return values
 }
 
-// PrimaAPIWith returns the defaults with values over them, as Helm merges them: a map is merged into its
-// default, anything else takes the place of it.
+// PrimaAPIWith returns the defaults with values over them, merged as Helm does it: key by key in maps, while
+// anything else replaces the default.
 func PrimaAPIWith(values map[string]any) (merged PrimaAPI, err error) {
-	all, err := Map(DefaultPrimaAPI())
-	if err != nil {
+	var all map[string]any
+	if err := yaml.UnmarshalStrict(defaults, &all); err != nil {
 		return merged, err
 	}
 	mergeInto(all, values)
@@ -34,7 +33,8 @@ func PrimaAPIWith(values map[string]any) (merged PrimaAPI, err error) {
 	if err != nil {
 		return merged, err
 	}
-	return merged, yaml.UnmarshalStrict(data, &merged)
+	err = yaml.UnmarshalStrict(data, &merged)
+	return merged, err
 }
 
 func mergeInto(all, values map[string]any) {
@@ -48,59 +48,108 @@ func mergeInto(all, values map[string]any) {
 	}
 }
 
-// PrimaAPI is the values of the chart prima-api. Start from [DefaultPrimaAPI]. What each value means
-// is in values.yaml; what it may be is in the tags here, of which values.schema.json is generated.
+// PrimaAPI is the values of the chart prima-api, whose values.yaml explains them. values.schema.json is generated
+// from the tags here. Start from [DefaultPrimaAPI].
 type PrimaAPI struct {
-	Naming
-	Image            Image             `json:"image"`
-	ImagePullSecrets []ObjectReference `json:"imagePullSecrets,omitzero"`
+	NameOverride     string `json:"nameOverride" jsonschema:"maxLength=53,pattern=^([a-z0-9]([a-z0-9-]*[a-z0-9])?)?$"`
+	FullnameOverride string `json:"fullnameOverride" jsonschema:"maxLength=53,pattern=^([a-z0-9]([a-z0-9-]*[a-z0-9])?)?$"`
+
+	Image struct {
+		Repository string `json:"repository" jsonschema:"minLength=1,pattern=^[a-z0-9][a-zA-Z0-9._/:-]*$"`
+		Tag        string `json:"tag" jsonschema:"pattern=^([A-Za-z0-9_][A-Za-z0-9._-]{0\\,127})?$"`
+		Digest     string `json:"digest" jsonschema:"pattern=^(sha256:[0-9a-f]{64})?$"`
+		PullPolicy string `json:"pullPolicy" jsonschema:"enum=Always,enum=IfNotPresent,enum=Never"`
+	} `json:"image"`
+	ImagePullSecrets []struct {
+		Name string `json:"name" jsonschema:"required,minLength=1"`
+	} `json:"imagePullSecrets,omitzero"`
 
 	Config      map[string]string `json:"config"`
 	Runtime     map[string]string `json:"runtime,omitzero"`
 	Credentials Credentials       `json:"credentials"`
 	Access      Access            `json:"access"`
 
-	Service   Service   `json:"service"`
+	Service struct {
+		Type        string            `json:"type" jsonschema:"enum=ClusterIP,enum=NodePort,enum=LoadBalancer"`
+		Port        int               `json:"port" jsonschema:"minimum=1,maximum=65535"`
+		NodePort    int               `json:"nodePort" jsonschema:"minimum=30000,maximum=32767"`
+		Annotations map[string]string `json:"annotations,omitzero"`
+	} `json:"service"`
 	Ingress   Ingress   `json:"ingress"`
 	HTTPRoute HTTPRoute `json:"httpRoute"`
 
-	Replicas            int                 `json:"replicas" jsonschema:"minimum=0"`
-	Autoscaling         Autoscaling         `json:"autoscaling"`
-	Resources           Resources           `json:"resources"`
-	GoMemoryPercent     int                 `json:"goMemoryPercent" jsonschema:"minimum=10,maximum=95"`
-	Probes              Probes              `json:"probes"`
-	Rollout             Rollout             `json:"rollout"`
-	PodDisruptionBudget PodDisruptionBudget `json:"podDisruptionBudget"`
-	Sweep               Sweep               `json:"sweep"`
+	Replicas    int `json:"replicas" jsonschema:"minimum=0"`
+	Autoscaling struct {
+		Enabled       bool `json:"enabled"`
+		MinReplicas   int  `json:"minReplicas" jsonschema:"minimum=1"`
+		MaxReplicas   int  `json:"maxReplicas" jsonschema:"minimum=1"`
+		CPUPercent    int  `json:"cpuPercent" jsonschema:"minimum=1"`
+		MemoryPercent int  `json:"memoryPercent" jsonschema:"minimum=1"`
+	} `json:"autoscaling"`
+	Resources       Resources `json:"resources"`
+	GoMemoryPercent int       `json:"goMemoryPercent" jsonschema:"minimum=10,maximum=95"`
+	Probes          struct {
+		Startup   Probe `json:"startup"`
+		Liveness  Probe `json:"liveness"`
+		Readiness Probe `json:"readiness"`
+	} `json:"probes"`
+	// The grace period of a pod is PreStopSleepSeconds, DRAIN_TIME, SHUTDOWN_TIMEOUT and 5 seconds.
+	Rollout struct {
+		TimeoutSeconds       int `json:"timeoutSeconds" jsonschema:"minimum=30"`
+		MinReadySeconds      int `json:"minReadySeconds" jsonschema:"minimum=0"`
+		RevisionHistoryLimit int `json:"revisionHistoryLimit" jsonschema:"minimum=0"`
+		PreStopSleepSeconds  int `json:"preStopSleepSeconds" jsonschema:"minimum=0,maximum=600"`
+	} `json:"rollout"`
+	PodDisruptionBudget struct {
+		Enabled        bool `json:"enabled"`
+		MaxUnavailable int  `json:"maxUnavailable" jsonschema:"minimum=1"`
+	} `json:"podDisruptionBudget"`
+	Sweep struct {
+		Enabled   bool   `json:"enabled"`
+		Schedule  string `json:"schedule" jsonschema:"pattern=^(@(hourly|daily|midnight|weekly|monthly)|\\S+( \\S+){4})$"`
+		OlderThan string `json:"olderThan" jsonschema:"pattern=^([0-9]+([.][0-9]+)?(s|m|h))+$"`
 
-	NetworkPolicy  APINetworkPolicy `json:"networkPolicy"`
-	Monitoring     Monitoring       `json:"monitoring"`
-	Tracing        Tracing          `json:"tracing"`
-	ServiceAccount ServiceAccount   `json:"serviceAccount"`
+		TimeoutSeconds int            `json:"timeoutSeconds" jsonschema:"minimum=60"`
+		Resources      Resources      `json:"resources"`
+		ServiceAccount ServiceAccount `json:"serviceAccount"`
+	} `json:"sweep"`
 
-	TopologySpread []string          `json:"topologySpread,omitzero"`
-	PodAnnotations map[string]string `json:"podAnnotations,omitzero"`
-	PodLabels      map[string]string `json:"podLabels,omitzero"`
-	Scheduling
-}
+	// Rules of the NetworkPolicy beside those that follow from the other values.
+	NetworkPolicy struct {
+		Enabled bool             `json:"enabled"`
+		DNS     []map[string]any `json:"dns,omitzero"`
+		Ingress []map[string]any `json:"ingress,omitzero"`
+		Egress  []map[string]any `json:"egress,omitzero"`
+	} `json:"networkPolicy"`
+	Monitoring struct {
+		Namespace      string `json:"namespace" jsonschema:"minLength=1"`
+		ServiceMonitor struct {
+			Enabled  bool              `json:"enabled"`
+			Interval string            `json:"interval" jsonschema:"pattern=^[1-9][0-9]*(s|m)$"`
+			Labels   map[string]string `json:"labels,omitzero"`
+		} `json:"serviceMonitor"`
+		PrometheusRule struct {
+			Enabled          bool              `json:"enabled"`
+			KubeStateMetrics bool              `json:"kubeStateMetrics"`
+			RunbookURL       string            `json:"runbookURL" jsonschema:"minLength=1"`
+			Labels           map[string]string `json:"labels,omitzero"`
+		} `json:"prometheusRule"`
+		Dashboard struct {
+			Enabled     bool              `json:"enabled"`
+			Labels      map[string]string `json:"labels,omitzero"`
+			Annotations map[string]string `json:"annotations,omitzero"`
+		} `json:"dashboard"`
+	} `json:"monitoring"`
+	Tracing        Tracing        `json:"tracing"`
+	ServiceAccount ServiceAccount `json:"serviceAccount"`
 
-// Naming overrides how the objects of a release are called.
-type Naming struct {
-	NameOverride     string `json:"nameOverride" jsonschema:"maxLength=53,pattern=^([a-z0-9]([a-z0-9-]*[a-z0-9])?)?$"`
-	FullnameOverride string `json:"fullnameOverride" jsonschema:"maxLength=53,pattern=^([a-z0-9]([a-z0-9-]*[a-z0-9])?)?$"`
-}
-
-// Image is a container image.
-type Image struct {
-	Repository string `json:"repository" jsonschema:"minLength=1,pattern=^[a-z0-9][a-zA-Z0-9._/:-]*$"`
-	Tag        string `json:"tag" jsonschema:"pattern=^([A-Za-z0-9_][A-Za-z0-9._-]{0\\,127})?$"`
-	Digest     string `json:"digest" jsonschema:"pattern=^(sha256:[0-9a-f]{64})?$"`
-	PullPolicy string `json:"pullPolicy" jsonschema:"enum=Always,enum=IfNotPresent,enum=Never"`
-}
-
-// ObjectReference names an object of the release's namespace.
-type ObjectReference struct {
-	Name string `json:"name" jsonschema:"required,minLength=1"`
+	TopologySpread    []string          `json:"topologySpread,omitzero"`
+	PodAnnotations    map[string]string `json:"podAnnotations,omitzero"`
+	PodLabels         map[string]string `json:"podLabels,omitzero"`
+	NodeSelector      map[string]string `json:"nodeSelector,omitzero"`
+	Tolerations       []map[string]any  `json:"tolerations,omitzero"`
+	Affinity          map[string]any    `json:"affinity,omitzero"`
+	PriorityClassName string            `json:"priorityClassName"`
 }
 
 // Credentials are static credentials of AWS.
@@ -116,7 +165,7 @@ const (
 	AccessOpen  = "open"
 )
 
-// Access is who may call the API.
+// Access says who may call the API.
 type Access struct {
 	Mode           string   `json:"mode" jsonschema:"enum=token,enum=open"`
 	Tokens         []string `json:"tokens,omitzero" jsonschema:"uniqueItems=true"`
@@ -124,15 +173,7 @@ type Access struct {
 	CheckSecret    string   `json:"checkSecret"`
 }
 
-// Service is how the pods are reached.
-type Service struct {
-	Type        string            `json:"type" jsonschema:"enum=ClusterIP,enum=NodePort,enum=LoadBalancer"`
-	Port        int               `json:"port" jsonschema:"minimum=1,maximum=65535"`
-	NodePort    int               `json:"nodePort" jsonschema:"minimum=30000,maximum=32767"`
-	Annotations map[string]string `json:"annotations,omitzero"`
-}
-
-// Ingress is the way in through an Ingress controller.
+// Ingress exposes the API through an Ingress controller.
 type Ingress struct {
 	Enabled   bool     `json:"enabled"`
 	ClassName string   `json:"className"`
@@ -144,21 +185,12 @@ type Ingress struct {
 	ControllerNamespace string            `json:"controllerNamespace" jsonschema:"minLength=1"`
 }
 
-// HTTPRoute is the way in through a Gateway.
+// HTTPRoute exposes the API through a Gateway.
 type HTTPRoute struct {
 	Enabled     bool              `json:"enabled"`
 	ParentRefs  []map[string]any  `json:"parentRefs,omitzero"`
 	Hostnames   []string          `json:"hostnames,omitzero"`
 	Annotations map[string]string `json:"annotations,omitzero"`
-}
-
-// Autoscaling is a HorizontalPodAutoscaler.
-type Autoscaling struct {
-	Enabled       bool `json:"enabled"`
-	MinReplicas   int  `json:"minReplicas" jsonschema:"minimum=1"`
-	MaxReplicas   int  `json:"maxReplicas" jsonschema:"minimum=1"`
-	CPUPercent    int  `json:"cpuPercent" jsonschema:"minimum=1"`
-	MemoryPercent int  `json:"memoryPercent" jsonschema:"minimum=1"`
 }
 
 // Resources are the requests and limits of a container.
@@ -167,21 +199,14 @@ type Resources struct {
 	Limits   Quantities `json:"limits"`
 }
 
-// Quantities are amounts of resources in the notation of Kubernetes.
+// Quantities are amounts of resources in the notation of Kubernetes. An empty CPU sets none.
 type Quantities struct {
-	CPU              string `json:"cpu" jsonschema:"pattern=^([0-9]+m?|[0-9]+\\.[0-9]+)?$"` // empty sets none
+	CPU              string `json:"cpu" jsonschema:"pattern=^([0-9]+m?|[0-9]+\\.[0-9]+)?$"`
 	Memory           string `json:"memory" jsonschema:"pattern=^[1-9][0-9]*(Ki|Mi|Gi)$"`
 	EphemeralStorage string `json:"ephemeral-storage" jsonschema:"pattern=^[1-9][0-9]*(Ki|Mi|Gi)$"`
 }
 
-// Probes are what the kubelet asks a container.
-type Probes struct {
-	Startup   Probe `json:"startup"`
-	Liveness  Probe `json:"liveness"`
-	Readiness Probe `json:"readiness"`
-}
-
-// Probe is an HTTP path with the periods of Kubernetes.
+// Probe is an HTTP probe of the kubelet.
 type Probe struct {
 	Path             string `json:"path" jsonschema:"pattern=^/"`
 	PeriodSeconds    int    `json:"periodSeconds" jsonschema:"minimum=1"`
@@ -189,72 +214,7 @@ type Probe struct {
 	FailureThreshold int    `json:"failureThreshold" jsonschema:"minimum=1"`
 }
 
-// Rollout is how a Deployment replaces its pods. Their grace period is PreStopSleepSeconds, DRAIN_TIME,
-// SHUTDOWN_TIMEOUT and 5 seconds to spare.
-type Rollout struct {
-	TimeoutSeconds       int `json:"timeoutSeconds" jsonschema:"minimum=30"`
-	MinReadySeconds      int `json:"minReadySeconds" jsonschema:"minimum=0"`
-	RevisionHistoryLimit int `json:"revisionHistoryLimit" jsonschema:"minimum=0"`
-	PreStopSleepSeconds  int `json:"preStopSleepSeconds" jsonschema:"minimum=0,maximum=600"`
-}
-
-// PodDisruptionBudget is what voluntary disruptions must leave.
-type PodDisruptionBudget struct {
-	Enabled        bool `json:"enabled"`
-	MaxUnavailable int  `json:"maxUnavailable" jsonschema:"minimum=1"`
-}
-
-// Sweep is a CronJob that removes avatars.
-type Sweep struct {
-	Enabled   bool   `json:"enabled"`
-	Schedule  string `json:"schedule" jsonschema:"pattern=^(@(hourly|daily|midnight|weekly|monthly)|\\S+( \\S+){4})$"`
-	OlderThan string `json:"olderThan" jsonschema:"pattern=^([0-9]+([.][0-9]+)?(s|m|h))+$"`
-
-	TimeoutSeconds int            `json:"timeoutSeconds" jsonschema:"minimum=60"`
-	Resources      Resources      `json:"resources"`
-	ServiceAccount ServiceAccount `json:"serviceAccount"`
-}
-
-// APINetworkPolicy is what the pods of the API may send and receive, beside what follows from the
-// other values.
-type APINetworkPolicy struct {
-	Enabled bool             `json:"enabled"`
-	DNS     []map[string]any `json:"dns,omitzero"`
-	Ingress []map[string]any `json:"ingress,omitzero"`
-	Egress  []map[string]any `json:"egress,omitzero"`
-}
-
-// Monitoring is what a Prometheus operator and a Grafana are given.
-type Monitoring struct {
-	Namespace      string         `json:"namespace" jsonschema:"minLength=1"`
-	ServiceMonitor ServiceMonitor `json:"serviceMonitor"`
-	PrometheusRule PrometheusRule `json:"prometheusRule"`
-	Dashboard      Dashboard      `json:"dashboard"`
-}
-
-// ServiceMonitor is an object of the Prometheus operator.
-type ServiceMonitor struct {
-	Enabled  bool              `json:"enabled"`
-	Interval string            `json:"interval" jsonschema:"pattern=^[1-9][0-9]*(s|m)$"`
-	Labels   map[string]string `json:"labels,omitzero"`
-}
-
-// PrometheusRule is an object of the Prometheus operator.
-type PrometheusRule struct {
-	Enabled          bool              `json:"enabled"`
-	KubeStateMetrics bool              `json:"kubeStateMetrics"`
-	RunbookURL       string            `json:"runbookURL" jsonschema:"minLength=1"`
-	Labels           map[string]string `json:"labels,omitzero"`
-}
-
-// Dashboard is a ConfigMap with a dashboard of Grafana's.
-type Dashboard struct {
-	Enabled     bool              `json:"enabled"`
-	Labels      map[string]string `json:"labels,omitzero"`
-	Annotations map[string]string `json:"annotations,omitzero"`
-}
-
-// Tracing is where traces go.
+// Tracing says where traces are sent.
 type Tracing struct {
 	Endpoint string `json:"endpoint" jsonschema:"pattern=^(https?://([\\w.-]+|\\[[0-9A-Fa-f:.]+\\])(:\\d+)?(/[^?# ]*)?)?$"`
 
@@ -269,15 +229,7 @@ type ServiceAccount struct {
 	Annotations map[string]string `json:"annotations,omitzero"`
 }
 
-// Scheduling is where pods may run, in the terms of Kubernetes' PodSpec.
-type Scheduling struct {
-	NodeSelector      map[string]string `json:"nodeSelector,omitzero"`
-	Tolerations       []map[string]any  `json:"tolerations,omitzero"`
-	Affinity          map[string]any    `json:"affinity,omitzero"`
-	PriorityClassName string            `json:"priorityClassName"`
-}
-
-// ConfigValues returns a configuration, but for its secrets, as the chart's value config.
+// ConfigValues returns the settings of a configuration as the value config. Secrets are left out.
 func ConfigValues(c config.Config) map[string]string {
 	values := map[string]string{}
 	for _, v := range c.Environ() {
@@ -288,7 +240,7 @@ func ConfigValues(c config.Config) map[string]string {
 	return values
 }
 
-// AccessTokens returns those whom a configuration lets in as the chart's value access.tokens.
+// AccessTokens returns the access tokens of a configuration, hashed, as the value access.tokens.
 func AccessTokens(c config.Config) []string {
 	var entries []string
 	for _, t := range c.AccessTokens {

@@ -1,15 +1,12 @@
-// Package image names the API's container image after what it is built from.
+// Package image builds the API's container image for a local cluster and names it after its sources.
 package image
 
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -17,47 +14,33 @@ import (
 // Name is the image's repository on a local cluster.
 const Name = "prima-api"
 
-// Tag returns a hash of what the image of the checkout at root is built from, 16 hexadecimal digits:
-// the same sources have the same tag on every machine, and any change of them has another, so that a
-// changed image rolls out and an unchanged one does not. What counts is what .dockerignore lets
-// through, and the Dockerfile.
+// Tag returns a hash of the sources of the image, 16 hexadecimal digits. The sources are the Dockerfile and what
+// .dockerignore lets through, in the checkout at root. A change of them changes the tag and rolls out.
 func Tag(root string) (string, error) {
+	checkout := os.DirFS(root)
 	files := []string{"Dockerfile", "go.work"}
-	err := filepath.WalkDir(filepath.Join(root, "app"), func(path string, entry fs.DirEntry, err error) error {
+	err := fs.WalkDir(checkout, "app", func(name string, entry fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
 		case entry.IsDir() && entry.Name() == "testdata":
 			return fs.SkipDir
-		case !entry.Type().IsRegular() || strings.HasSuffix(path, "_test.go"):
-			return nil
+		case entry.Type().IsRegular() && !strings.HasSuffix(name, "_test.go"):
+			files = append(files, name)
 		}
-		relative, err := filepath.Rel(root, path)
-		files = append(files, filepath.ToSlash(relative))
-		return err
+		return nil
 	})
 	if err != nil {
 		return "", fmt.Errorf("list what the image is built from: %w", err)
 	}
 	slices.Sort(files)
-
 	all := sha256.New()
 	for _, name := range files {
-		sum, err := sumFile(filepath.Join(root, filepath.FromSlash(name)))
+		content, err := fs.ReadFile(checkout, name)
 		if err != nil {
 			return "", fmt.Errorf("read what the image is built from: %w", err)
 		}
-		_, _ = fmt.Fprintf(all, "%s %x\n", name, sum) // a hash takes everything
+		_, _ = fmt.Fprintf(all, "%s %x\n", name, sha256.Sum256(content))
 	}
 	return hex.EncodeToString(all.Sum(nil)[:8]), nil
-}
-
-func sumFile(name string) ([]byte, error) {
-	f, err := os.Open(name) //nolint:gosec // a file of the checkout
-	if err != nil {
-		return nil, err
-	}
-	sum := sha256.New()
-	_, err = io.Copy(sum, f)
-	return sum.Sum(nil), errors.Join(err, f.Close())
 }
