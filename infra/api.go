@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"maps"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumix"
@@ -63,16 +62,16 @@ func apiValues(stack Stack, names, arns map[string]string, tag string) charts.Pr
 	for _, r := range settings.Resources() {
 		*r.Name = names[r.ID]
 	}
-	values := stack.Values
+	values := stack.Values // its maps are shared, and never nil because values.yaml has them
 	values.Image.Repository, values.Image.Tag, values.Image.Digest = stack.API.Image, tag, stack.API.Digest
 	values.Config = charts.ConfigValues(settings)
-	values.Access = charts.Access{Mode: stack.API.Access, Tokens: charts.AccessTokens(settings)}
+	values.Access.Mode, values.Access.Tokens = stack.API.Access, charts.AccessTokens(settings)
 	if stack.emulated() {
-		values.Credentials = charts.Credentials{AccessKeyID: emulatorCredential, SecretAccessKey: emulatorCredential}
+		values.Credentials.AccessKeyID, values.Credentials.SecretAccessKey = emulatorCredential, emulatorCredential
 	}
 	if stack.emulated() || stack.AWS.Identity != identityNone {
 		// A pod without its role must not wait for, or take, that of the node.
-		values.Runtime = with(values.Runtime, "AWS_EC2_METADATA_DISABLED", "true")
+		values.Runtime["AWS_EC2_METADATA_DISABLED"] = "true"
 	}
 	for role, arn := range arns {
 		account := &values.ServiceAccount
@@ -80,20 +79,12 @@ func apiValues(stack Stack, names, arns map[string]string, tag string) charts.Pr
 			account = &values.Sweep.ServiceAccount
 		} else {
 			// A pod keeps the role that it started with, so another role needs another pod.
-			values.PodAnnotations = with(values.PodAnnotations, "prima.internal/role", arn)
+			values.PodAnnotations["prima.internal/role"] = arn
 		}
 		account.Name = serviceAccount(contract.Role(role))
 		if stack.AWS.Identity == irsa {
-			account.Annotations = with(account.Annotations, "eks.amazonaws.com/role-arn", arn)
+			account.Annotations["eks.amazonaws.com/role-arn"] = arn
 		}
 	}
 	return values
-}
-
-// with returns a copy of a map with one more entry.
-func with(m map[string]string, key, value string) map[string]string {
-	copied := map[string]string{}
-	maps.Copy(copied, m)
-	copied[key] = value
-	return copied
 }

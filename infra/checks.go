@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -113,11 +114,17 @@ func (s Stack) configFaults() []error {
 	for variable, value := range s.API.Config {
 		key := "api.config." + variable
 		known := slices.IndexFunc(settings, func(s contract.Setting) bool { return s.Variable == variable })
+		switch value.(type) {
+		case string, bool, json.Number:
+		default:
+			faults = append(faults, fmt.Errorf("%s must be a text", key))
+		}
 		switch {
 		case slices.Contains(config.Removed(), variable):
 			faults = append(faults, errors.New("api.config."+contract.RemovedNotice(variable)))
 		case known < 0:
-			faults = append(faults, fmt.Errorf("%s is %q, must be a setting of the API: see its README", key, value))
+			faults = append(faults, fmt.Errorf("%s is %q, must be a setting of the API: see its README",
+				key, fmt.Sprint(value)))
 		case settings[known].Secret:
 			faults = append(faults, fmt.Errorf("%s is a secret, and these settings are not: task token stores one", key))
 		case keyOf(variable) != key:

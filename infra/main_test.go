@@ -571,8 +571,9 @@ func TestPublicURL(t *testing.T) {
 		s := Stack{Kubernetes: KubernetesSettings{IngressPort: test.port}, Values: charts.PrimaAPI{Ingress: test.in}}
 		assert.Equal(t, test.want, s.publicURL())
 	}
-	route := charts.PrimaAPI{HTTPRoute: charts.HTTPRoute{Enabled: true, Hostnames: []string{"users.test"}}}
-	assert.Equal(t, "https://users.test", Stack{Values: route}.publicURL())
+	var s Stack
+	s.Values.HTTPRoute.Enabled, s.Values.HTTPRoute.Hostnames = true, []string{"users.test"}
+	assert.Equal(t, "https://users.test", s.publicURL())
 }
 
 // Ensure each setting that is wrong is refused with its key and what is allowed, all of them at once, before anything is registered.

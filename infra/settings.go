@@ -70,9 +70,7 @@ func loadStack(ctx *pulumi.Context, config map[string]string) (Stack, error) {
 	if err != nil {
 		return s, err
 	}
-	if err := s.fill(settings); err != nil {
-		faults = append(faults, err)
-	}
+	s.fill(settings)
 	if s.Values, err = charts.PrimaAPIWith(s.API.Values); err != nil && len(faults) == 0 { // a schema says more
 		faults = append(faults, fmt.Errorf("api.values: %w", err))
 	}
@@ -115,23 +113,18 @@ func readSettings(project string, config map[string]string) (map[string]any, err
 	return settings, nil
 }
 
-// fill sets the fields of a stack. Its error leaves wrong types to the schema.
-func (s *Stack) fill(settings map[string]any) error {
+// fill sets the fields of a stack, but for those of a wrong type, which the schema finds.
+func (s *Stack) fill(settings map[string]any) {
 	storage, _ := settings["storage"].(map[string]any)
 	for _, r := range s.Contract.Resources() {
 		if name, ok := storage[storageKey(r)].(string); ok {
 			*r.Name = name
 		}
 	}
-	data, err := json.Marshal(settings)
-	if err != nil {
-		return err
-	}
-	err = json.Unmarshal(data, s)
-	if _, wrongType := errors.AsType[*json.UnmarshalTypeError](err); wrongType {
-		return nil
-	}
-	return err
+	data, _ := json.Marshal(settings)
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber()
+	_ = decoder.Decode(s)
 }
 
 // schemaFaults returns a fault for each setting that the schema of the stack or of the chart refuses.
@@ -242,27 +235,4 @@ func explainUnknown(key string, names []string, schema *jsonschema.Schema) (faul
 		}
 	}
 	return faults
-}
-
-// Texts are texts by name. A value that YAML takes for a boolean or a number is the text as it was written.
-type Texts map[string]string
-
-// UnmarshalJSON implements [json.Unmarshaler].
-func (t *Texts) UnmarshalJSON(data []byte) error {
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.UseNumber()
-	var values map[string]any
-	if err := decoder.Decode(&values); err != nil {
-		return err
-	}
-	*t = make(Texts, len(values))
-	for name, value := range values {
-		switch value.(type) {
-		case string, bool, json.Number:
-			(*t)[name] = fmt.Sprint(value)
-		default:
-			return fmt.Errorf("api.config.%s must be a text", name)
-		}
-	}
-	return nil
 }

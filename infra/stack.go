@@ -110,7 +110,7 @@ type APISettings struct {
 	// Access is who may call the API: token for the holders of the setting tokens, or open for everybody.
 	Access string `json:"access" jsonschema:"enum=token,enum=open"`
 	// Config is the API's settings by variable, such as LOG_LEVEL: see docs/settings.md.
-	Config Texts `json:"config"`
+	Config map[string]any `json:"config"`
 	// Values of the chart infra/charts/prima-api beside those above, such as service, ingress or tracing.
 	Values map[string]any `json:"values"`
 }
@@ -166,7 +166,7 @@ func (s Stack) apiConfig() (config.Config, error) {
 		}
 	}
 	for variable, value := range s.API.Config {
-		environ = append(environ, variable+"="+value)
+		environ = append(environ, variable+"="+fmt.Sprint(value)) // YAML needs no quotes around true or 16
 	}
 	c, _, err := config.Load(environ)
 	c.AccessTokens = s.AccessTokens
@@ -179,7 +179,7 @@ func (s Stack) hosts() []string {
 	hosts := []string{s.Values.Ingress.Host, s.Kubernetes.Host}
 	hosts = append(hosts, s.Values.Ingress.Aliases...)
 	hosts = append(hosts, s.Values.HTTPRoute.Hostnames...)
-	if u, err := url.Parse(s.API.Config["PUBLIC_BASE_URL"]); err == nil {
+	if u, err := url.Parse(fmt.Sprint(s.API.Config["PUBLIC_BASE_URL"])); err == nil {
 		hosts = append(hosts, u.Hostname())
 	}
 	hosts = append(hosts, charts.ServiceHosts(apiRelease, apiNamespace)...)

@@ -20,9 +20,6 @@ type Storage struct {
 	Provider *aws.Provider    // of everything in AWS
 }
 
-// incompleteUploadDays is how long the parts of an upload that was never finished are kept.
-const incompleteUploadDays = 1
-
 // emulatorCredential is the key and the secret for an emulator, which accepts any.
 const emulatorCredential = "test"
 
@@ -229,7 +226,7 @@ func lifecycleRules(settings StorageSettings) s3.BucketLifecycleConfigurationV2R
 	rules := s3.BucketLifecycleConfigurationV2RuleArray{s3.BucketLifecycleConfigurationV2RuleArgs{
 		Id: pulumi.String("incomplete-uploads"), Status: pulumi.String("Enabled"), Filter: whole,
 		AbortIncompleteMultipartUpload: s3.BucketLifecycleConfigurationV2RuleAbortIncompleteMultipartUploadArgs{
-			DaysAfterInitiation: pulumi.Int(incompleteUploadDays),
+			DaysAfterInitiation: pulumi.Int(1),
 		},
 	}}
 	if !settings.Versioning {

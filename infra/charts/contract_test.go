@@ -74,7 +74,7 @@ func TestEnvironmentIsTheContract(t *testing.T) {
 			}
 			assert.Contains(t, rest, "GOMEMLIMIT")
 			for variable := range rest {
-				given := values.Credentials != charts.Credentials{} || values.Runtime[variable] != ""
+				given := values.Credentials != charts.PrimaAPI{}.Credentials || values.Runtime[variable] != ""
 				assert.False(t, !given && strings.HasPrefix(variable, "AWS_"), "%s shadows the role", variable)
 				assert.True(t, slices.ContainsFunc(config.RuntimeVariables(), func(v contract.RuntimeVariable) bool {
 					return v.Variable == variable

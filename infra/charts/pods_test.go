@@ -51,7 +51,7 @@ func TestGracePeriod(t *testing.T) {
 func TestChangesRollOut(t *testing.T) {
 	t.Parallel()
 	tokens := func(entries ...string) func(v *charts.PrimaAPI) {
-		return func(v *charts.PrimaAPI) { v.Access = charts.Access{Mode: charts.AccessToken, Tokens: entries} }
+		return func(v *charts.PrimaAPI) { v.Access.Mode, v.Access.Tokens = charts.AccessToken, entries }
 	}
 	template := func(change func(v *charts.PrimaAPI)) corev1.PodTemplateSpec {
 		v := localAPI()

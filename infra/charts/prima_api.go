@@ -66,8 +66,17 @@ type PrimaAPI struct {
 
 	Config      map[string]string `json:"config"`
 	Runtime     map[string]string `json:"runtime,omitzero"`
-	Credentials Credentials       `json:"credentials"`
-	Access      Access            `json:"access"`
+	Credentials struct {
+		AccessKeyID     string `json:"accessKeyID"`
+		SecretAccessKey string `json:"secretAccessKey"`
+		ExistingSecret  string `json:"existingSecret"`
+	} `json:"credentials"`
+	Access struct {
+		Mode           string   `json:"mode" jsonschema:"enum=token,enum=open"`
+		Tokens         []string `json:"tokens,omitzero" jsonschema:"uniqueItems=true"`
+		ExistingSecret string   `json:"existingSecret"`
+		CheckSecret    string   `json:"checkSecret"`
+	} `json:"access"`
 
 	Service struct {
 		Type        string            `json:"type" jsonschema:"enum=ClusterIP,enum=NodePort,enum=LoadBalancer"`
@@ -75,8 +84,13 @@ type PrimaAPI struct {
 		NodePort    int               `json:"nodePort" jsonschema:"minimum=30000,maximum=32767"`
 		Annotations map[string]string `json:"annotations,omitzero"`
 	} `json:"service"`
-	Ingress   Ingress   `json:"ingress"`
-	HTTPRoute HTTPRoute `json:"httpRoute"`
+	Ingress   Ingress `json:"ingress"`
+	HTTPRoute struct {
+		Enabled     bool              `json:"enabled"`
+		ParentRefs  []map[string]any  `json:"parentRefs,omitzero"`
+		Hostnames   []string          `json:"hostnames,omitzero"`
+		Annotations map[string]string `json:"annotations,omitzero"`
+	} `json:"httpRoute"`
 
 	Replicas    int `json:"replicas" jsonschema:"minimum=0"`
 	Autoscaling struct {
@@ -152,26 +166,11 @@ type PrimaAPI struct {
 	PriorityClassName string            `json:"priorityClassName"`
 }
 
-// Credentials are static credentials of AWS.
-type Credentials struct {
-	AccessKeyID     string `json:"accessKeyID"`
-	SecretAccessKey string `json:"secretAccessKey"`
-	ExistingSecret  string `json:"existingSecret"`
-}
-
-// The values of [Access].Mode.
+// The values of access.mode.
 const (
 	AccessToken = "token"
 	AccessOpen  = "open"
 )
-
-// Access says who may call the API.
-type Access struct {
-	Mode           string   `json:"mode" jsonschema:"enum=token,enum=open"`
-	Tokens         []string `json:"tokens,omitzero" jsonschema:"uniqueItems=true"`
-	ExistingSecret string   `json:"existingSecret"`
-	CheckSecret    string   `json:"checkSecret"`
-}
 
 // Ingress exposes the API through an Ingress controller.
 type Ingress struct {
@@ -183,14 +182,6 @@ type Ingress struct {
 	TLSSecretName       string            `json:"tlsSecretName"`
 	Annotations         map[string]string `json:"annotations,omitzero"`
 	ControllerNamespace string            `json:"controllerNamespace" jsonschema:"minLength=1"`
-}
-
-// HTTPRoute exposes the API through a Gateway.
-type HTTPRoute struct {
-	Enabled     bool              `json:"enabled"`
-	ParentRefs  []map[string]any  `json:"parentRefs,omitzero"`
-	Hostnames   []string          `json:"hostnames,omitzero"`
-	Annotations map[string]string `json:"annotations,omitzero"`
 }
 
 // Resources are the requests and limits of a container.

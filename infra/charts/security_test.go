@@ -11,8 +11,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/pod-security-admission/api"
 	"k8s.io/pod-security-admission/policy"
-
-	"prima.internal/infra/charts"
 )
 
 // Ensure every pod is admitted to its namespace, by the rules that the API server applies, and that none
@@ -62,7 +60,7 @@ func TestPodSecurity(t *testing.T) {
 func TestSecretsAreInSecrets(t *testing.T) {
 	t.Parallel()
 	v := tokenAPI()
-	v.Credentials = charts.Credentials{AccessKeyID: "AKIAIOSFODNN7EXAMPLE", SecretAccessKey: "wJalrXUtnFEMI"}
+	v.Credentials.AccessKeyID, v.Credentials.SecretAccessKey = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI"
 	files := render(t, "prima-api", v)
 	kept := map[string]string{}
 	texts := []string{files["NOTES.txt"]}

@@ -51,7 +51,7 @@ func localAPI() charts.PrimaAPI {
 	v.Image.Tag = "0123456789ab"
 	v.Config = charts.ConfigValues(c)
 	v.Runtime = map[string]string{"AWS_EC2_METADATA_DISABLED": "true"}
-	v.Credentials = charts.Credentials{AccessKeyID: "test", SecretAccessKey: "test"}
+	v.Credentials.AccessKeyID, v.Credentials.SecretAccessKey = "test", "test"
 	v.Service.Type = "NodePort"
 	v.Ingress.Enabled, v.Ingress.Host, v.Ingress.Aliases = true, "prima-api.localhost", []string{"prima-api.local"}
 	return v
