@@ -44,8 +44,9 @@ func readTokens(ctx *pulumi.Context) (tokens []config.AccessToken, faults []erro
 		}
 	}
 	if len(entries) > 0 && !ctx.IsConfigSecret(key) {
-		faults = append(faults, fmt.Errorf("tokens is no secret: they stand in the file for everybody who reads it. Take each "+
-			"out by task token:revoke NAME=… STACK=%s, and make a new one by task token NAME=… SCOPE=… STACK=%[1]s", ctx.Stack()))
+		faults = append(faults, fmt.Errorf("tokens is no secret: they stand in the file for everybody who reads it. "+
+			"Take each out by task token:revoke NAME=… STACK=%s, and make a new one by task token NAME=… SCOPE=… STACK=%[1]s",
+			ctx.Stack()))
 	}
 	return tokens, faults
 }
