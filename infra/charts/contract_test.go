@@ -16,9 +16,8 @@ import (
 	"prima.internal/infra/charts"
 )
 
-// environment returns what the container of the API is started with: its ConfigMap, and what its env
-// takes from Secrets. A Secret that the chart does not make holds "existing" under every key, and the
-// entry of one token under ACCESS_TOKENS.
+// environment returns the environment of the API's container. A Secret that the chart does not make has the value
+// "existing" for every key, and the entry of one token for ACCESS_TOKENS.
 func environment(t *testing.T, list []runtime.Object) map[string]string {
 	t.Helper()
 	container := containerOf(t, list, "Deployment")
@@ -53,9 +52,8 @@ func environment(t *testing.T, list []runtime.Object) map[string]string {
 	return variables
 }
 
-// Ensure the chart starts the API with what the contract lists, no more and no less, and that the API
-// reads the configuration that the chart was given. Without static credentials there is no variable for
-// them, which would shadow a role.
+// Ensure the chart passes the API the variables of the contract, no more and no less, and the API reads from them the
+// configuration that the chart was given. A variable for static credentials would take the place of a role.
 func TestEnvironmentIsTheContract(t *testing.T) {
 	t.Parallel()
 	tokens := map[string][]string{"token": {ciEntry, adminEntry}, "full": {ciEntry}}
@@ -75,7 +73,7 @@ func TestEnvironmentIsTheContract(t *testing.T) {
 			assert.Contains(t, rest, "GOMEMLIMIT")
 			for variable := range rest {
 				given := values.Credentials != charts.PrimaAPI{}.Credentials || values.Runtime[variable] != ""
-				assert.False(t, !given && strings.HasPrefix(variable, "AWS_"), "%s shadows the role", variable)
+				assert.False(t, !given && strings.HasPrefix(variable, "AWS_"), "%s takes the place of the role", variable)
 				assert.True(t, slices.ContainsFunc(config.RuntimeVariables(), func(v contract.RuntimeVariable) bool {
 					return v.Variable == variable
 				}), "%s is no variable of the contract", variable)
@@ -89,14 +87,9 @@ func TestEnvironmentIsTheContract(t *testing.T) {
 	}
 }
 
-// Ensure helm test leaves nothing behind, and does not run without a token where the API asks for one.
+// Ensure helm test does not run without a token if the API needs one.
 func TestHelmTest(t *testing.T) {
 	t.Parallel()
-	for _, m := range metadata(t, render(t, "prima-api", fullAPI())) {
-		if m["helm.sh/hook"] != nil {
-			assert.Equal(t, "before-hook-creation,hook-succeeded", m["helm.sh/hook-delete-policy"])
-		}
-	}
 	files := render(t, "prima-api", tokenAPI())
 	assert.Empty(t, find[*corev1.Pod](objects(t, files)))
 	assert.Contains(t, files["NOTES.txt"], "access.checkSecret")

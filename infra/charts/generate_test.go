@@ -24,8 +24,8 @@ const (
 	valuesYAML = "prima-api/values.yaml"
 )
 
-// Ensure the schema is what the structs, the contract and the comments of values.yaml say, and that the
-// templates have the defaults of values.yaml.
+// Ensure the schema follows the structs, the contract and the comments of values.yaml, and defaults.yaml, which the
+// templates read, has its values.
 func TestGeneratedSchema(t *testing.T) { //nolint:paralleltest // with -update it writes what the other tests read
 	text, err := os.ReadFile(valuesYAML)
 	require.NoError(t, err)
@@ -55,8 +55,8 @@ func TestGeneratedSchema(t *testing.T) { //nolint:paralleltest // with -update i
 // kubernetes are the values that need no comment, because Kubernetes defines them.
 var kubernetes = regexp.MustCompile(`(^|\.)resources\.|^probes\..+\.`)
 
-// describe gives the properties of a schema the comments of values.yaml, and fails for one without a
-// value or without a comment.
+// describe gives the properties of a schema the comments of values.yaml. A property without a value or without a
+// comment fails the test.
 func describe(t *testing.T, s *jsonschema.Schema, values *yamlnode.Node, prefix string) {
 	t.Helper()
 	found := map[string]bool{}
@@ -109,9 +109,10 @@ func addContract(s *jsonschema.Schema) {
 	tokens.Items.Pattern = `^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?:(read|write|read[+]write):[0-9a-f]{64}$`
 }
 
-// schemaOf makes a schema of a setting. What gets past it the API refuses when it starts.
+// schemaOf returns the schema of a setting. The API refuses the rest when it starts.
 func schemaOf(s contract.Setting) *jsonschema.Schema {
-	schema := &jsonschema.Schema{Type: "string", Description: s.Meaning + "; must be " + s.Allowed, Pattern: s.Pattern}
+	schema := &jsonschema.Schema{Type: "string", Pattern: s.Pattern}
+	schema.Description = s.Meaning + "; must be " + s.Allowed
 	for _, choice := range s.Choices {
 		schema.Enum = append(schema.Enum, choice)
 	}
@@ -122,8 +123,8 @@ func schemaOf(s contract.Setting) *jsonschema.Schema {
 	return schema
 }
 
-// Ensure values.yaml has every setting that is no secret, with the contract's meaning and default. This is generated before
-// the rest, for which the file is embedded.
+// Ensure values.yaml has every setting that is no secret, with the contract's meaning and default. It is generated
+// before the rest, because package charts embeds it.
 func TestSettingsInValues(t *testing.T) { //nolint:paralleltest // with -update it writes what the other tests read
 	text, err := os.ReadFile(valuesYAML)
 	require.NoError(t, err)
@@ -162,23 +163,20 @@ func wrap(text, prefix string) string {
 	return prefix + strings.Join(lines, "\n"+prefix) + "\n"
 }
 
-// Ensure values.yaml has no other setting, and the contract's paths in its probes.
+// Ensure values.yaml has no other setting, and the chart has the contract's paths.
 func TestValuesFollowTheContract(t *testing.T) {
 	t.Parallel()
 	v := charts.DefaultPrimaAPI()
-	contract := charts.ConfigValues(config.Default())
-	assert.Equal(t, contract, v.Config, "delete what is no setting from config in %s", valuesYAML)
-	for probe, paths := range map[string][2]string{
-		"startup":   {config.PathHealth, v.Probes.Startup.Path},
-		"liveness":  {config.PathHealth, v.Probes.Liveness.Path}, // a dependency that fails is no reason to restart
-		"readiness": {config.PathReady, v.Probes.Readiness.Path},
-	} {
-		assert.Equal(t, paths[0], paths[1], "set probes.%s.path in %s to the contract's path", probe, valuesYAML)
-	}
+	assert.Equal(t, charts.ConfigValues(config.Default()), v.Config, "delete what is no setting from config in %s", valuesYAML)
+	assert.Equal(t, config.PathHealth, v.Probes.Startup.Path)
+	assert.Equal(t, config.PathHealth, v.Probes.Liveness.Path, "a dependency that fails is no reason to restart")
+	assert.Equal(t, config.PathReady, v.Probes.Readiness.Path)
+	monitor := render(t, "prima-api", fullAPI())["monitoring/servicemonitor.yaml"]
+	assert.Contains(t, monitor, " path: "+config.PathMetrics+"\n")
 }
 
-// Ensure the chart renders what was last looked at. The diff of these files is what a change does to a
-// cluster. The dashboard, which is a file of its own, is left out.
+// Ensure the charts render what was last looked at: the diff of testdata is what a change does to a cluster.
+// TestMonitoring compares the dashboard.
 func TestGeneratedManifests(t *testing.T) {
 	t.Parallel()
 	for name, values := range map[string]charts.PrimaAPI{"open": openAPI(), "full": fullAPI()} {
@@ -188,6 +186,10 @@ func TestGeneratedManifests(t *testing.T) {
 		text := "# " + generated + "\n---\n" + strings.Join(documents(files), "---\n") + "---\n# NOTES.txt\n" + notes + "\n"
 		compare(t, "testdata/prima-api."+name+".golden.yaml", strings.ReplaceAll(text, "# \n", "#\n"))
 	}
+	emulator := localStack()
+	emulator["authToken"] = "token"
+	text := strings.Join(documents(render(t, "localstack", emulator)), "---\n")
+	compare(t, "testdata/localstack.golden.yaml", "# "+generated+"\n---\n"+text)
 }
 
 // compare compares a file with what it should be, or writes it.

@@ -41,7 +41,7 @@ func rule(ports []networkingv1.NetworkPolicyPort, peers []networkingv1.NetworkPo
 	return strings.Join(words, " ")
 }
 
-// rules returns what a component may receive and send.
+// rules returns the rules for what a component may receive and send.
 func rules(t *testing.T, list []runtime.Object, of string) (in, out []string) {
 	t.Helper()
 	for _, p := range find[*networkingv1.NetworkPolicy](list) {
@@ -61,14 +61,14 @@ func rules(t *testing.T, list []runtime.Object, of string) (in, out []string) {
 
 const (
 	toDNS   = "UDP 53 TCP 53 in kube-system map[k8s-app:kube-dns] 169.254.20.10/32"
-	toWorld = " 0.0.0.0/0 not 169.254.169.254/32 ::/0 not fd00:ec2::254/128" // but for the role of the node
+	toWorld = " 0.0.0.0/0 not 169.254.169.254/32 ::/0 not fd00:ec2::254/128" // without the role of the node
 	toAWS   = "TCP 443" + toWorld
 	// https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html
 	toPodIdentity = "TCP 80 169.254.170.23/32 fd00:ec2::23/128"
 )
 
-// Ensure the API and the sweep are let out to DNS and to what is known of the endpoint, a namespace, their
-// own, an address or its port alone, and nowhere else; and that nobody is let in to the sweep.
+// Ensure the API and the sweep reach DNS and the endpoint of AWS, and nothing else, and that nothing reaches the sweep.
+// A rule names as much of the endpoint as is known: a namespace, an address or a port.
 func TestEgressFollowsTheEndpoint(t *testing.T) {
 	t.Parallel()
 	for endpoint, want := range map[string][]string{
@@ -100,10 +100,10 @@ func TestEgressFollowsTheEndpoint(t *testing.T) {
 	_, api := rules(t, list, "api")
 	assert.Equal(t, []string{toDNS, "TCP 4566 in localstack", "TCP 4318 in observability"}, api)
 	_, sweep := rules(t, list, "sweep")
-	assert.Equal(t, []string{toDNS, "TCP 4566 in localstack"}, sweep, "it has no traces")
+	assert.Equal(t, []string{toDNS, "TCP 4566 in localstack"}, sweep, "the sweep sends no traces")
 }
 
-// Ensure the API's port is open to those whom the ways in need, and the operators' port to Prometheus alone.
+// Ensure the API's port is open to what its Service and Ingress need, and the operators' port to Prometheus alone.
 func TestIngressFollowsTheWaysIn(t *testing.T) {
 	t.Parallel()
 	inCluster := localAPI()
@@ -126,20 +126,7 @@ func TestIngressFollowsTheWaysIn(t *testing.T) {
 	assert.Equal(t, []string{toDNS, api}, out)
 }
 
-// Ensure an emulator is reached by everybody, as its NodePort must be, and reaches DNS alone, or HTTPS if it
-// has a token to check.
-func TestEmulatorIsCutOff(t *testing.T) {
-	t.Parallel()
-	v := localStack()
-	in, out := rules(t, objectsOf(t, "localstack", v), "")
-	assert.Equal(t, []string{"TCP http everybody"}, in)
-	assert.Equal(t, []string{toDNS}, out)
-	v["authToken"] = "token"
-	_, out = rules(t, objectsOf(t, "localstack", v), "")
-	assert.Equal(t, []string{toDNS, toAWS}, out)
-}
-
-// Ensure no rule, whatever the values, lets a pod reach everywhere, or the role of the node.
+// Ensure no rule lets a pod reach everything, or the role of the node, whatever the values.
 func TestNodeIsOutOfReach(t *testing.T) {
 	t.Parallel()
 	for name, v := range apis() {

@@ -20,8 +20,8 @@ import (
 
 const component = "app.kubernetes.io/component"
 
-// Ensure everything that selects pods selects those of the Deployment, that Services lead to their ports, and
-// that nothing but a policy of their own selects the pods of the sweep and of the test.
+// Ensure selectors select the pods of the Deployment, Services lead to their ports, and only a NetworkPolicy of their own
+// selects the pods of the sweep and of the test.
 func TestSelectors(t *testing.T) {
 	t.Parallel()
 	for _, list := range [][]runtime.Object{
@@ -84,15 +84,16 @@ func metadata(t *testing.T, files map[string]string) (all []map[string]any) {
 	return all
 }
 
-// Ensure a label or annotation that both the chart and the user set is there once, and is the user's.
-// Those by which the chart selects pods are refused.
+// Ensure a label or annotation that both the chart and the user set is there once, and is the user's. TestWrongValues
+// has the labels by which the chart selects pods.
 func TestLabelsOfTheUser(t *testing.T) {
 	t.Parallel()
 	const mark, mine = "example.com/mark", "mine"
 	full := valuesOf(t, fullAPI())
 	for _, path := range paths(full) {
 		key := path[len(path)-1]
-		if !strings.HasSuffix(strings.ToLower(key), "annotations") && !strings.HasSuffix(strings.ToLower(key), "labels") {
+		lower := strings.ToLower(key)
+		if key == "podLabels" || !strings.HasSuffix(lower, "annotations") && !strings.HasSuffix(lower, "labels") {
 			continue
 		}
 		// marked returns the labels and annotations that have those of the user among them.
@@ -116,16 +117,6 @@ func TestLabelsOfTheUser(t *testing.T) {
 				given[name] = mine
 			}
 		}
-		if key == "podLabels" {
-			assert.Len(t, given, 4)
-			for _, selected := range []string{"name", "instance", "component"} {
-				v := fullAPI()
-				v.PodLabels = map[string]string{"app.kubernetes.io/" + selected: mine}
-				_, err := renderAs(load(t, "prima-api"), "prima-api", valuesOf(t, v))
-				assert.ErrorContains(t, err, "podLabels: the chart selects its pods by app.kubernetes.io/"+selected)
-			}
-			continue
-		}
 		after := marked(given)
 		assert.Len(t, after, len(before), "%v", path)
 		for i, m := range after {
@@ -134,18 +125,10 @@ func TestLabelsOfTheUser(t *testing.T) {
 			}
 		}
 	}
-
-	files := render(t, "namespaces", map[string]any{"namespaces": []any{map[string]any{
-		"name": "a", "podSecurity": "baseline", "labels": map[string]any{"pod-security.kubernetes.io/warn": mine},
-	}}})
-	assert.Equal(t, []map[string]any{{
-		"app.kubernetes.io/managed-by": "Helm", "pod-security.kubernetes.io/enforce": "baseline",
-		"pod-security.kubernetes.io/audit": "baseline", "pod-security.kubernetes.io/warn": mine,
-	}}, metadata(t, files))
 }
 
-// Ensure every object says what it belongs to, that names are not longer than Kubernetes allows, and that no
-// two releases have an object in common, however alike their names are.
+// Ensure every object has the labels of its release, no name is longer than Kubernetes allows, and no two releases have
+// an object in common, however alike their names are.
 func TestNames(t *testing.T) {
 	t.Parallel()
 	v := fullAPI()
@@ -172,7 +155,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// Ensure whatever can be switched off is not made, and that the number of pods has one owner.
+// Ensure what is switched off is not made, and the autoscaler alone sets the number of pods.
 func TestSwitches(t *testing.T) {
 	t.Parallel()
 	v := fullAPI()

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"os"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -17,19 +16,27 @@ import (
 
 const folder = "../charts/prima-api/monitoring/"
 
-// expressions returns the PromQL of the alerts and of the panels, by the name of each.
-func expressions(t *testing.T) (alerts, panels map[string]string) {
+type alert struct {
+	Alert, Expr         string
+	Labels, Annotations map[string]string
+}
+
+// alerts returns the alerts of the chart.
+func alerts(t *testing.T) (all []alert) {
 	t.Helper()
-	alerts, panels = map[string]string{}, map[string]string{}
 	for _, name := range []string{"alerts.yaml", "alerts-kubernetes.yaml"} {
-		var groups []struct {
-			Rules []struct{ Alert, Expr string }
-		}
+		var groups []struct{ Rules []alert }
 		require.NoError(t, yaml.Unmarshal(read(t, folder+name), &groups))
-		for _, rule := range groups[0].Rules {
-			alerts[rule.Alert] = rule.Expr
+		for _, group := range groups {
+			all = append(all, group.Rules...)
 		}
 	}
+	return all
+}
+
+// panels returns the PromQL of the panels by their titles.
+func panels(t *testing.T) map[string]string {
+	t.Helper()
 	var dashboard struct {
 		Panels []struct {
 			Title   string
@@ -37,12 +44,13 @@ func expressions(t *testing.T) (alerts, panels map[string]string) {
 		}
 	}
 	require.NoError(t, json.Unmarshal(read(t, folder+"dashboard.json"), &dashboard))
+	panels := map[string]string{}
 	for _, panel := range dashboard.Panels {
 		for _, target := range panel.Targets {
 			panels[panel.Title] += target.Expr + "\n"
 		}
 	}
-	return alerts, panels
+	return panels
 }
 
 func read(t *testing.T, name string) []byte {
@@ -85,39 +93,38 @@ var (
 	word     = regexp.MustCompile(`[a-z_]+`)
 )
 
-// Ensure every series that an alert or a panel asks for exists, with the labels that it is chosen and grouped by.
+// Ensure every series in a query of an alert or a panel exists, with the labels in its selectors and groupings.
 func TestSeriesExist(t *testing.T) {
 	t.Parallel()
-	alerts, panels := expressions(t)
-	series := exposed(t)
-	ofScrape := "namespace job pod instance " // labels that a scrape adds
-	for _, asked := range []map[string]string{alerts, panels} {
-		for name, text := range asked {
-			labels := ofScrape
-			found := selector.FindAllStringSubmatch(text, -1)
-			assert.NotEmpty(t, found, name)
-			for _, parts := range found {
-				known, ok := series[parts[1]]
-				assert.True(t, ok, "%s: nothing exposes %s", name, parts[1])
-				for _, by := range matcher.FindAllStringSubmatch(parts[2], -1) {
-					assert.Contains(t, word.FindAllString(ofScrape+known, -1), by[1], "%s: %s", name, parts[0])
-				}
-				labels += known + " "
+	queries, series := panels(t), exposed(t)
+	for _, a := range alerts(t) {
+		queries[a.Alert] = a.Expr
+	}
+	const ofScrape = "namespace job pod instance " // labels that a scrape adds
+	for name, query := range queries {
+		labels := ofScrape
+		found := selector.FindAllStringSubmatch(query, -1)
+		assert.NotEmpty(t, found, name)
+		for _, parts := range found {
+			known, ok := series[parts[1]]
+			assert.True(t, ok, "%s: nothing exposes %s", name, parts[1])
+			for _, by := range matcher.FindAllStringSubmatch(parts[2], -1) {
+				assert.Contains(t, word.FindAllString(ofScrape+known, -1), by[1], "%s: %s", name, parts[0])
 			}
-			for _, by := range grouping.FindAllStringSubmatch(text, -1) {
-				assert.Subset(t, word.FindAllString(labels, -1), word.FindAllString(by[1], -1), "%s: %s", name, by[0])
-			}
+			labels += known + " "
+		}
+		for _, by := range grouping.FindAllStringSubmatch(query, -1) {
+			assert.Subset(t, word.FindAllString(labels, -1), word.FindAllString(by[1], -1), "%s: %s", name, by[0])
 		}
 	}
 }
 
-// Ensure every metric of our own is on the dashboard, and every panel is of the pods that were chosen.
+// Ensure every metric of the project is on the dashboard, and every panel shows the chosen pods.
 func TestDashboard(t *testing.T) {
 	t.Parallel()
-	_, panels := expressions(t)
 	shown := map[string]bool{}
-	for title, text := range panels {
-		for _, parts := range selector.FindAllStringSubmatch(text, -1) {
+	for title, query := range panels(t) {
+		for _, parts := range selector.FindAllStringSubmatch(query, -1) {
 			assert.Contains(t, parts[2], `namespace=~"$namespace",job=~"$job",pod=~"$pod"`, title)
 			name := parts[1]
 			for _, ending := range []string{"_bucket", "_sum", "_count"} {
@@ -132,8 +139,9 @@ func TestDashboard(t *testing.T) {
 	}
 }
 
-// Ensure every alert has a test in which it fires and one in which it does not.
-func TestAlertsAreTested(t *testing.T) {
+// Ensure every alert has a severity, a summary, a section of docs/operations.md, and tests in which it fires and in which
+// it does not.
+func TestAlerts(t *testing.T) {
 	t.Parallel()
 	var file struct {
 		Tests []struct {
@@ -154,9 +162,19 @@ func TestAlertsAreTested(t *testing.T) {
 			}
 		}
 	}
-	alerts, _ := expressions(t)
-	for name := range alerts {
-		assert.True(t, slices.Contains(fires, name), "no test in which %s fires", name)
-		assert.True(t, slices.Contains(silent, name), "no test in which %s does not fire", name)
+	var documented, names []string
+	section := regexp.MustCompile("(?m)^ *### (.+)$")
+	for _, heading := range section.FindAllSubmatch(read(t, "../../docs/operations.md"), -1) {
+		documented = append(documented, string(heading[1]))
 	}
+	for _, a := range alerts(t) {
+		names = append(names, a.Alert)
+		assert.Contains(t, fires, a.Alert, "no test in which it fires")
+		assert.Contains(t, silent, a.Alert, "no test in which it does not fire")
+		assert.Contains(t, []string{"critical", "warning", "info"}, a.Labels["severity"], a.Alert)
+		assert.NotEmpty(t, a.Annotations["summary"], a.Alert)
+		assert.NotEmpty(t, a.Annotations["description"], a.Alert)
+		assert.Equal(t, "%runbook%#"+strings.ToLower(a.Alert), a.Annotations["runbook_url"])
+	}
+	assert.ElementsMatch(t, names, documented)
 }
