@@ -210,8 +210,7 @@ func TestMerge(t *testing.T) {
 	assert.ErrorContains(t, err, "values of a chart")
 }
 
-// Ensure the Service of LocalStack has the port of which the program tells the API, and the chart knows what the program
-// sets.
+// Ensure the Service of LocalStack has the ports that the program passes on, and the chart has the values that it sets.
 func TestLocalStack(t *testing.T) {
 	t.Parallel()
 	c := load(t, "localstack")

@@ -167,7 +167,7 @@ func wrap(text, prefix string) string {
 func TestValuesFollowTheContract(t *testing.T) {
 	t.Parallel()
 	v := charts.DefaultPrimaAPI()
-	assert.Equal(t, charts.ConfigValues(config.Default()), v.Config, "delete what is no setting from config in %s", valuesYAML)
+	assert.Equal(t, charts.ConfigValues(config.Default()), v.Config, "delete from config what is no setting")
 	assert.Equal(t, config.PathHealth, v.Probes.Startup.Path)
 	assert.Equal(t, config.PathHealth, v.Probes.Liveness.Path, "a dependency that fails is no reason to restart")
 	assert.Equal(t, config.PathReady, v.Probes.Readiness.Path)

@@ -20,8 +20,8 @@ import (
 
 const component = "app.kubernetes.io/component"
 
-// Ensure selectors select the pods of the Deployment, Services lead to their ports, and only a NetworkPolicy of their own
-// selects the pods of the sweep and of the test.
+// Ensure selectors select the pods of the Deployment, Services lead to their ports, and one NetworkPolicy selects each
+// pod.
 func TestSelectors(t *testing.T) {
 	t.Parallel()
 	for _, list := range [][]runtime.Object{

@@ -12,8 +12,7 @@ import (
 	"prima.internal/infra/image"
 )
 
-// load runs Load with scripts in place of docker and minikube, and returns the commands that it ran. The tests of
-// the deployed system in infra/e2e run the real ones.
+// load runs Load with scripts in place of docker and minikube, and returns the commands that it ran.
 func load(t *testing.T, docker, minikube string) (commands []string, err error) {
 	t.Helper()
 	folder := t.TempDir()
@@ -34,7 +33,7 @@ func load(t *testing.T, docker, minikube string) (commands []string, err error) 
 	return commands, err
 }
 
-// listed is a minikube that lists the image once the file loaded exists, which its argument makes.
+// listed is the beginning of a minikube that lists the image once a file called loaded exists.
 const listed = `case "$*" in *"image ls") [ ! -e loaded ] || echo docker.io/library/prima-api:abc ;; *"image load"*) `
 
 // Ensure an image that the cluster has is not built again.

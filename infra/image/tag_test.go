@@ -1,6 +1,7 @@
 package image_test
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,72 +13,56 @@ import (
 	"prima.internal/infra/image"
 )
 
-// checkout makes a folder with the given files.
-func checkout(t *testing.T, files map[string]string) string {
+// tag returns the tag of a folder with these files by their names.
+func tag(t *testing.T, files map[string]string) (string, error) {
 	t.Helper()
 	root := t.TempDir()
 	for name, content := range files {
 		require.NoError(t, os.MkdirAll(filepath.Join(root, filepath.Dir(name)), 0o700))
 		require.NoError(t, os.WriteFile(filepath.Join(root, name), []byte(content), 0o600))
 	}
-	return root
-}
-
-func sources() map[string]string {
-	return map[string]string{"Dockerfile": "FROM scratch", "go.work": "use ./app", "app/go.mod": "module app", "app/a/a.go": "package a", "app/b/b.go": "package b"}
-}
-
-func tag(t *testing.T, files map[string]string) string {
-	t.Helper()
-	tag, err := image.Tag(checkout(t, files))
-	require.NoError(t, err)
-	require.Regexp(t, `^[0-9a-f]{16}$`, tag)
-	return tag
+	return image.Tag(root)
 }
 
 // Ensure the tag depends on the content and the names of the sources, and on nothing else.
 func TestTag(t *testing.T) {
 	t.Parallel()
-	want := tag(t, sources())
-	assert.Equal(t, want, tag(t, sources()), "another folder")
-
-	for name, change := range map[string]func(map[string]string){
-		"a test":         func(f map[string]string) { f["app/a/a_test.go"] = "package a" },
-		"test data":      func(f map[string]string) { f["app/a/testdata/x.go"] = "x" },
-		"infra":          func(f map[string]string) { f["infra/main.go"] = "package main" },
-		"the README":     func(f map[string]string) { f["README.md"] = "x" },
-		"an empty state": func(map[string]string) {},
-	} {
-		files := sources()
-		change(files)
-		assert.Equal(t, want, tag(t, files), name)
+	sources := map[string]string{
+		"Dockerfile": "FROM scratch", "go.work": "use ./app", "app/go.mod": "module app",
+		"app/a/a.go": "package a", "app/b/b.go": "package b",
 	}
-	for name, change := range map[string]func(map[string]string){
-		"the Dockerfile": func(f map[string]string) { f["Dockerfile"] += " " },
-		"go.work":        func(f map[string]string) { f["go.work"] += " " },
-		"a source":       func(f map[string]string) { f["app/a/a.go"] += " " },
-		"a new source":   func(f map[string]string) { f["app/a/c.go"] = "" },
-		"a removed one":  func(f map[string]string) { delete(f, "app/b/b.go") },
-		"two swapped":    func(f map[string]string) { f["app/a/a.go"], f["app/b/b.go"] = f["app/b/b.go"], f["app/a/a.go"] },
+	want, err := tag(t, sources)
+	require.NoError(t, err)
+	require.Regexp(t, `^[0-9a-f]{16}$`, want)
+	for _, test := range []struct {
+		changed map[string]string // the content of files; empty removes one
+		same    bool
+	}{
+		{map[string]string{}, true},
+		{map[string]string{"app/a/a_test.go": "package a"}, true},
+		{map[string]string{"app/a/testdata/x.go": "x"}, true},
+		{map[string]string{"infra/main.go": "package main", "README.md": "x"}, true},
+		{map[string]string{"Dockerfile": "FROM  scratch"}, false},
+		{map[string]string{"go.work": "use  ./app"}, false},
+		{map[string]string{"app/a/a.go": "package  a"}, false},
+		{map[string]string{"app/a/c.go": "package a"}, false},
+		{map[string]string{"app/b/b.go": ""}, false},
+		{map[string]string{"app/a/a.go": "package b", "app/b/b.go": "package a"}, false},
 	} {
-		files := sources()
-		change(files)
-		assert.NotEqual(t, want, tag(t, files), name)
+		files := maps.Clone(sources)
+		maps.Copy(files, test.changed)
+		maps.DeleteFunc(files, func(_, content string) bool { return content == "" })
+		got, err := tag(t, files)
+		require.NoError(t, err)
+		assert.Equal(t, test.same, got == want, "%v", test.changed)
 	}
+	_, err = tag(t, map[string]string{"app/go.mod": "module app", "go.work": "use ./app"})
+	require.ErrorContains(t, err, "Dockerfile")
+	_, err = tag(t, nil)
+	require.Error(t, err)
 }
 
-// Ensure a folder that is no checkout is an error.
-func TestTagOfNothing(t *testing.T) {
-	t.Parallel()
-	_, err := image.Tag(t.TempDir())
-	assert.Error(t, err)
-	files := sources()
-	delete(files, "Dockerfile")
-	_, err = image.Tag(checkout(t, files))
-	assert.ErrorContains(t, err, "Dockerfile")
-}
-
-// Ensure the tag counts what Docker is sent: whoever changes the one must look at the other.
+// Ensure .dockerignore lets through what the tag depends on: a change of the one needs a change of the other.
 func TestTagIsOfTheContext(t *testing.T) {
 	t.Parallel()
 	ignore, err := os.ReadFile("../../.dockerignore")
@@ -85,8 +70,8 @@ func TestTagIsOfTheContext(t *testing.T) {
 	assert.Equal(t, []string{"*", "!go.work", "!app", "**/*_test.go", "**/testdata"}, strings.Fields(string(ignore)))
 }
 
-// Ensure the image holds the program and the certificates of well-known authorities, and nothing else that could be a
-// secret: no file, no variable, and no argument of the build that is one.
+// Ensure the image holds the program and the certificates of public authorities, and no other file, variable or
+// argument of the build that could be a secret.
 func TestImageHoldsNoSecret(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile("../../Dockerfile")

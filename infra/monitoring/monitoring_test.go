@@ -139,8 +139,8 @@ func TestDashboard(t *testing.T) {
 	}
 }
 
-// Ensure every alert has a severity, a summary, a section of docs/operations.md, and tests in which it fires and in which
-// it does not.
+// Ensure every alert has a severity, a summary, a section of docs/operations.md, and a test in which it fires and one in
+// which it does not.
 func TestAlerts(t *testing.T) {
 	t.Parallel()
 	var file struct {

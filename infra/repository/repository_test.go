@@ -1,3 +1,4 @@
+// Package repository tests links in the documents and the versions of tools.
 package repository_test
 
 import (
