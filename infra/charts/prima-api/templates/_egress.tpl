@@ -1,7 +1,7 @@
 {{- /*
-The rule that lets the API reach an endpoint: a Service in the cluster by its namespace, an address by
-itself, and a name by its port alone, because policies do not know names. Empty is AWS itself.
-A Service's port must be that of its pods, which is what a policy sees.
+The rule that lets the API reach an endpoint: a Service by its namespace, an IP address by itself, and
+another name by its port, because policies do not know names. Empty is AWS itself. The port of a
+Service must be that of its pods, because policies see only that.
 */}}
 {{- define "prima-api.egress" -}}
 {{- $url := urlParse (. | default "https://aws") -}}
@@ -18,7 +18,7 @@ A Service's port must be that of its pods, which is what a policy sees.
         matchLabels:
           kubernetes.io/metadata.name: {{ index (splitList "." $host) 1 | quote }}
   {{- else if regexMatch "^[a-z0-9-]+[.][a-z0-9-]+$" $host }}
-    {{- /* A Service and its namespace, or a name of the world: it may be either. */}}
+    {{- /* A Service and its namespace, or a domain. */}}
     - namespaceSelector:
         matchLabels:
           kubernetes.io/metadata.name: {{ index (splitList "." $host) 1 | quote }}
@@ -52,7 +52,7 @@ A Service's port must be that of its pods, which is what a policy sees.
     except: ['fd00:ec2::254/128']
 {{- end }}
 
-{{- /* What the pods that use the table and the bucket may reach: DNS, the endpoints, and what is added to them. */}}
+{{- /* What the API and the sweep may reach: DNS, the endpoints of AWS and networkPolicy.egress. */}}
 {{- define "prima-api.egressRules" -}}
 {{- with .Values.networkPolicy.dns }}
 - ports:

@@ -1,12 +1,12 @@
 {{- /*
-Adds the defaults that .Values lacks. `helm upgrade --reuse-values` passes the values of the release before,
-in which whatever the chart has got since is missing.
+Adds the defaults that .Values lacks. `helm upgrade --reuse-values` passes the values of the last
+release, which lack those that the chart has got since.
 */}}
 {{- define "prima-api.defaults" -}}
 {{- include "prima-api.complete" (list .Values (.Files.Get "defaults.yaml" | fromYaml)) -}}
 {{- end }}
 
-{{- /* What users take out of annotations and labels stays out, and so does a request or limit of CPU. */}}
+{{- /* Annotations, labels, and requests and limits of CPU that users remove stay removed. */}}
 {{- define "prima-api.complete" -}}
 {{- $values := index . 0 -}}
 {{- range $key, $default := index . 1 -}}
@@ -34,7 +34,7 @@ in which whatever the chart has got since is missing.
 {{- end -}}
 {{- end }}
 
-{{- /* A name of at most so many characters. A hash keeps apart those that begin alike: (list "a-long-name" 46). */}}
+{{- /* A name of at most n characters, (list "a-long-name" 46). A hash tells long names apart. */}}
 {{- define "prima-api.short" -}}
 {{- $name := index . 0 -}}
 {{- $most := index . 1 -}}
@@ -50,12 +50,12 @@ in which whatever the chart has got since is missing.
 {{- include "prima-api.short" (list (include "prima-api.fullname" .) 46) -}}-sweep
 {{- end }}
 
-{{- /* The Service of the port of operators, which is also the job that Prometheus scrapes. */}}
+{{- /* The Service of the operators' port, and the job that Prometheus scrapes. */}}
 {{- define "prima-api.admin" -}}
 {{- include "prima-api.fullname" . -}}-admin
 {{- end }}
 
-{{- /* What a Service, a Deployment and a NetworkPolicy select pods by; it must never change. */}}
+{{- /* The labels that select pods; they must never change. */}}
 {{- define "prima-api.selector" -}}
 app.kubernetes.io/name: {{ include "prima-api.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -68,7 +68,7 @@ app.kubernetes.io/version: {{ .Values.image.tag | default .Chart.AppVersion | tr
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 
-{{- /* Labels or annotations of several sources, of which a later one comes first: (list dict dict …). */}}
+{{- /* Labels or annotations of several sources, (list dict dict …). The last source wins. */}}
 {{- define "prima-api.merged" -}}
 {{- $all := dict -}}
 {{- range . -}}
@@ -79,7 +79,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- toYaml $all -}}
 {{- end }}
 
-{{- /* Labels of the pods of a component: (list . "api"). Those by which it is selected are not the user's. */}}
+{{- /* Labels of the pods of a component, (list . "api"). Users may not set those of its selector. */}}
 {{- define "prima-api.podLabels" -}}
 {{- $values := (index . 0).Values -}}
 {{- $selector := include "prima-api.selector" (index . 0) | fromYaml -}}
@@ -100,7 +100,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $image -}}
 {{- end }}
 
-{{- /* Probes use the operators' port: clients can fill the API's, and a busy pod must not be restarted. */}}
+{{- /* Probes use the operators' port, because clients can fill the API's and so restart a busy pod. */}}
 {{- define "prima-api.probe" -}}
 httpGet:
   path: {{ .path }}
@@ -111,7 +111,8 @@ failureThreshold: {{ .failureThreshold }}
 {{- end }}
 
 {{- define "prima-api.serviceAccount" -}}
-{{- .Values.serviceAccount.name | default (ternary (include "prima-api.fullname" .) "default" .Values.serviceAccount.create) -}}
+{{- $default := ternary (include "prima-api.fullname" .) "default" .Values.serviceAccount.create -}}
+{{- .Values.serviceAccount.name | default $default -}}
 {{- end }}
 
 {{- define "prima-api.sweepServiceAccount" -}}
@@ -120,7 +121,7 @@ failureThreshold: {{ .failureThreshold }}
 {{- end -}}
 {{- end }}
 
-{{- /* The Secret with static credentials; empty where a role is to be used. */}}
+{{- /* The Secret with static credentials; empty if the pods use a role. */}}
 {{- define "prima-api.credentials" -}}
 {{- with .Values.credentials -}}
 {{- if .existingSecret -}}
@@ -144,9 +145,11 @@ failureThreshold: {{ .failureThreshold }}
 {{- mul (regexFind "^[0-9]+" .) (get $units (regexFind "[KMG]i" .) | default 1) -}}
 {{- end }}
 
-{{- /* SIGTERM comes after the preStop sleep; then the API drains, and then it finishes what runs. */}}
+{{- /* The preStop sleep, then SIGTERM: the API drains and finishes its requests. */}}
 {{- define "prima-api.gracePeriod" -}}
-{{- add .Values.rollout.preStopSleepSeconds (include "prima-api.seconds" .Values.config.DRAIN_TIME) (include "prima-api.seconds" .Values.config.SHUTDOWN_TIMEOUT) 5 -}}
+{{- $drain := include "prima-api.seconds" .Values.config.DRAIN_TIME -}}
+{{- $shutdown := include "prima-api.seconds" .Values.config.SHUTDOWN_TIMEOUT -}}
+{{- add .Values.rollout.preStopSleepSeconds $drain $shutdown 5 -}}
 {{- end }}
 
 {{- /* GOMEMLIMIT of a container: (dict "resources" … "percent" …). */}}
@@ -154,7 +157,7 @@ failureThreshold: {{ .failureThreshold }}
 {{- div (mul (include "prima-api.bytes" .resources.requests.memory) .percent) 104857600 -}}MiB
 {{- end }}
 
-{{- /* Whether helm test can run: a guarded API takes a token. */}}
+{{- /* Whether helm test can run: with access.mode token it needs one. */}}
 {{- define "prima-api.testable" -}}
 {{- if or (eq .Values.access.mode "open") .Values.access.checkSecret -}}true{{- end -}}
 {{- end }}

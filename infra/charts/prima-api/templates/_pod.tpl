@@ -1,4 +1,4 @@
-{{- /* What the pods of the chart have in common: who they are, and what they cannot do. */}}
+{{- /* The identity and restrictions of all pods. */}}
 {{- define "prima-api.pod" -}}
 automountServiceAccountToken: false
 enableServiceLinks: false
@@ -21,7 +21,7 @@ capabilities:
   drop: [ALL]
 {{- end }}
 
-{{- /* Static credentials; nothing where a role is to be used. */}}
+{{- /* Static credentials; empty if the pods use a role. */}}
 {{- define "prima-api.credentialsEnv" -}}
 {{- with include "prima-api.credentials" . -}}
 - name: AWS_ACCESS_KEY_ID
@@ -45,7 +45,7 @@ capabilities:
 {{- end -}}
 {{- end }}
 
-{{- /* Who is let in; nothing where everybody is. */}}
+{{- /* The access tokens; empty with access.mode open. */}}
 {{- define "prima-api.accessEnv" -}}
 {{- with .Values.access -}}
 {{- if eq .mode "token" -}}
@@ -58,7 +58,7 @@ capabilities:
 {{- end -}}
 {{- end }}
 
-{{- /* What the collector of traces asks for. */}}
+{{- /* The headers that the collector of traces needs. */}}
 {{- define "prima-api.tracingEnv" -}}
 {{- with .Values.tracing -}}
 {{- if and .endpoint .headersSecret -}}
