@@ -86,21 +86,17 @@ func awaitEmulator(endpoint string, limit time.Duration) error {
 			if err == nil {
 				break
 			}
-			if time.Now().After(deadline) {
-				return unreachable(endpoint, service, err)
+			if time.Now().Before(deadline) {
+				time.Sleep(limit / 50)
+				continue
 			}
-			time.Sleep(limit / 50)
+			if response, ok := errors.AsType[*awshttp.ResponseError](err); ok && response.HTTPStatusCode() != 0 {
+				return fmt.Errorf("%s does not work at %s: %w", service, endpoint, err)
+			}
+			return fmt.Errorf("nothing listens at %s: %w. If LocalStack is in the cluster, its pod is ready, so its port is "+
+				"not published at kubernetes.host. Docker publishes none of a cluster that exists: minikube delete -p prima, "+
+				"then task up", endpoint, err)
 		}
 	}
 	return nil
-}
-
-// unreachable says whether the port is missing or a service behind it.
-func unreachable(endpoint, service string, err error) error {
-	if response, ok := errors.AsType[*awshttp.ResponseError](err); ok && response.HTTPStatusCode() != 0 {
-		return fmt.Errorf("%s does not work at %s: %w", service, endpoint, err)
-	}
-	return fmt.Errorf("nothing listens at %s: %w. If LocalStack is in the cluster, its pod is ready, so its port is not "+
-		"published at kubernetes.host. Docker publishes none of a cluster that exists: minikube delete -p prima, then "+
-		"task up", endpoint, err)
 }
