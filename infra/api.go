@@ -18,7 +18,7 @@ type API struct {
 	Outputs pulumi.Map
 }
 
-// NewAPI installs the chart of the API with what the other components have made and an image with the given tag.
+// NewAPI installs the chart of the API with what the other components have made.
 func NewAPI(
 	ctx *pulumi.Context, stack Stack, cluster *Cluster, storage *Storage, identity *Identity, tag string,
 ) (*API, error) {
@@ -30,8 +30,8 @@ func NewAPI(
 	for is, arn := range identity.Roles {
 		roles[string(is)] = arn
 	}
-	// charts.Map comes before the output, which would turn nil lists and maps, which leave the chart's default alone,
-	// into empty ones, which replace it.
+	// charts.Map comes before the output, which would turn nil lists and maps, which leave the
+	// chart's default alone, into empty ones, which replace it.
 	values := pulumix.Apply2Err(storage.Names, roles, func(names, arns map[string]string) (map[string]any, error) {
 		return charts.Map(apiValues(stack, names, arns, tag))
 	})
@@ -50,13 +50,14 @@ func NewAPI(
 	for name, value := range map[string]string{
 		"url": url, "ingressUrl": ingressURL, "namespace": apiNamespace, "version": cmp.Or(tag, stack.API.Digest),
 	} {
-		a.Outputs[name] = pulumix.Apply(chart.Resources, func([]any) string { return value })
+		after := pulumix.Apply(chart.Resources, func([]any) string { return value })
+		a.Outputs[name] = pulumix.Cast[pulumi.StringOutput](after)
 	}
 	return a, ctx.RegisterResourceOutputs(a, a.Outputs)
 }
 
-// apiValues returns the values of the chart for an API with resources of the given names, by their ids, and the ARNs
-// of the given roles.
+// apiValues returns the values of the chart for an API with resources of the given names, by their
+// ids, and the ARNs of the given roles.
 func apiValues(stack Stack, names, arns map[string]string, tag string) charts.PrimaAPI {
 	settings := stack.Contract
 	for _, r := range settings.Resources() {

@@ -72,8 +72,8 @@ func (s Stack) checkIdentity(must check) {
 		"the context of the EKS cluster")
 }
 
-// checkWayIn checks how clients reach the API: no token may cross a network in plain text, and the network policy
-// must let the load balancer in.
+// checkWayIn checks how clients reach the API: no token may cross a network in plain text, and the
+// network policy must let the load balancer in.
 func (s Stack) checkWayIn(must check) {
 	values := s.Values
 	in, route, service := values.Ingress, values.HTTPRoute, values.Service

@@ -53,7 +53,8 @@ func NewCluster(ctx *pulumi.Context, stack Stack) (*Cluster, error) {
 	api := pulumi.Map{"name": pulumi.String(apiNamespace), "podSecurity": pulumi.String("restricted")}
 	if in := stack.Values.Ingress; in.Enabled && in.ClassName == classALB {
 		// The controller holds a rollout until the load balancer knows the new pod.
-		// Source: https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/deploy/pod_readiness_gate/.
+		// Source:
+		// https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/deploy/pod_readiness_gate/.
 		api["labels"] = pulumi.StringMap{"elbv2.k8s.aws/pod-readiness-gate-inject": pulumi.String("enabled")}
 	}
 	namespaces := pulumi.Array{api}
@@ -71,8 +72,8 @@ func NewCluster(ctx *pulumi.Context, stack Stack) (*Cluster, error) {
 	return c, ctx.RegisterResourceOutputs(c, pulumi.Map{})
 }
 
-// requireCluster returns an error that says what to do if the cluster of a context does not respond or is deleting
-// the namespaces.
+// requireCluster returns an error that says what to do if the cluster of a context does not respond
+// or is deleting the namespaces.
 func requireCluster(name string) error {
 	const terminating = `jsonpath={range .items[?(@.status.phase=="Terminating")]}{.metadata.name} {end}`
 	//nolint:gosec // a setting of the stack's owner

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Ensure a second backend for a stack with an emulator, and so a second state of one cluster, is refused.
+// Ensure a second backend, which would be a second state of one cluster, is refused.
 func TestOtherBackend(t *testing.T) {
 	t.Setenv("PULUMI_BACKEND_URL", "s3://states")
 	d, err := up(t, local(t))
@@ -23,7 +23,7 @@ func TestOtherBackend(t *testing.T) {
 	mustUp(t, onAWS(t))
 }
 
-// Ensure a context that is missing and namespaces that are being deleted are refused. A script stands for kubectl.
+// Ensure a missing context and namespaces that are being deleted are refused.
 func TestRequireCluster(t *testing.T) {
 	folder := t.TempDir()
 	t.Setenv("PATH", folder+string(filepath.ListSeparator)+os.Getenv("PATH"))
@@ -39,7 +39,8 @@ func TestRequireCluster(t *testing.T) {
 	require.ErrorContains(t, requireCluster("prima"), "namespaces are being deleted: prima")
 }
 
-// Ensure no name that a user may change makes Pulumi take the cluster for another one, whose objects it would replace.
+// Ensure no name that a user may change makes Pulumi take the cluster for another one, whose
+// objects it would replace.
 func TestClusterIdentifier(t *testing.T) {
 	t.Parallel()
 	for _, context := range []string{"prima", "renamed"} {
@@ -53,7 +54,7 @@ func TestClusterIdentifier(t *testing.T) {
 	}
 }
 
-// Ensure another image, an emulator elsewhere and a token are used as the settings say, and the token stays a secret.
+// Ensure another image, an emulator elsewhere and a token are used, and the token stays a secret.
 func TestLocalStackSettings(t *testing.T) {
 	t.Parallel()
 	image := "registry.example.com:5000/floci/floci:1.7.0@sha256:" + strings.Repeat("a", 64)
@@ -82,7 +83,7 @@ func TestLocalStackDoesNotRespond(t *testing.T) {
 	}
 }
 
-// Ensure an emulator is ready once DynamoDB and S3 respond. The error says whether the port or a service is missing.
+// Ensure an emulator is ready once DynamoDB and S3 respond, and the error says what is missing.
 func TestAwaitEmulator(t *testing.T) {
 	t.Parallel()
 	serve := func(dynamodb, s3 int) string {

@@ -22,11 +22,12 @@ type Identity struct {
 	Roles map[contract.Role]pulumi.StringOutput // ARNs; empty if the stack makes no role
 }
 
-// longestRoleName is in characters: https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html.
+// longestRoleName is in characters:
+// https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html.
 const longestRoleName = 64
 
-// propagation is how long a new association of EKS Pod Identity may take to reach EKS, which gives a pod its
-// credentials when it is admitted.
+// propagation is how long a new association of EKS Pod Identity may take to reach EKS, which gives
+// a pod its credentials when it is admitted.
 //
 // Source: https://docs.aws.amazon.com/eks/latest/userguide/pod-id-association.html.
 const propagation = 15 * time.Second
@@ -61,8 +62,8 @@ func NewIdentity(ctx *pulumi.Context, stack Stack, storage *Storage) (*Identity,
 	return i, ctx.RegisterResourceOutputs(i, outputs)
 }
 
-// newRole makes a role with its policy and, with EKS Pod Identity, its association. It returns the ARN of the role,
-// known once pods may have it.
+// newRole makes a role with its policy and, with EKS Pod Identity, its association. It returns the
+// ARN, which is known once pods may have the role.
 func newRole(
 	ctx *pulumi.Context, stack Stack, is contract.Role, options []pulumi.ResourceOption, hooks *pulumi.ResourceHookBinding,
 ) (arn pulumi.StringOutput, err error) {
@@ -108,7 +109,7 @@ func newRole(
 	return arn, nil
 }
 
-// serviceAccount returns the name of the service account of the pods with a role. It is in the API's namespace.
+// serviceAccount returns the service account, in the API's namespace, of the pods with a role.
 func serviceAccount(is contract.Role) string {
 	if is == config.RoleAPI {
 		return apiRelease
@@ -116,8 +117,9 @@ func serviceAccount(is contract.Role) string {
 	return apiRelease + "-" + string(is)
 }
 
-// roleName returns the name of a role. It contains the region, because an account has one namespace for the roles of
-// all regions. The suffix of the service account comes last, so that no name of a stack can imitate it.
+// roleName returns the name of a role. It contains the region, because an account has one namespace
+// for the roles of all regions. The suffix of the service account comes last, so that no name of a
+// stack can imitate it.
 func (s Stack) roleName(is contract.Role) string {
 	suffix := strings.TrimPrefix(serviceAccount(is), apiRelease)
 	return apiRelease + "-" + s.Name + "-" + s.Storage.Region + suffix
@@ -125,8 +127,8 @@ func (s Stack) roleName(is contract.Role) string {
 
 // trustPolicy lets the pods of a service account in one cluster assume its role.
 //
-// Sources: https://docs.aws.amazon.com/eks/latest/userguide/pod-id-role.html with the tags of pod-id-abac.html, and
-// https://docs.aws.amazon.com/eks/latest/userguide/associate-service-account-role.html.
+// Sources: pod-id-role.html, pod-id-abac.html and associate-service-account-role.html in
+// https://docs.aws.amazon.com/eks/latest/userguide/.
 func trustPolicy(stack Stack, account string) contract.Policy {
 	settings, in := stack.AWS, stack.location()
 	s := contract.Statement{Sid: "Pods", Effect: "Allow"}

@@ -25,7 +25,7 @@ type LocalStack struct {
 	Chart    pulumi.Resource     // nil unless the emulator is in the cluster
 }
 
-// NewLocalStack deploys LocalStack if the settings say so. In an update, its endpoint is known once await returns.
+// NewLocalStack deploys LocalStack if the settings say so. Its endpoint is known after await.
 func NewLocalStack(ctx *pulumi.Context, stack Stack, cluster *Cluster, await func(string) error) (*LocalStack, error) {
 	endpoint := stack.endpoint()
 	l := &LocalStack{Endpoint: pulumi.String(endpoint).ToStringOutput()}
@@ -60,8 +60,9 @@ func NewLocalStack(ctx *pulumi.Context, stack Stack, cluster *Cluster, await fun
 // awaitTime is how long an emulator may take to respond once its pod is ready.
 const awaitTime = 15 * time.Second
 
-// awaitEmulator lists tables and buckets until both succeed, for at most limit. Without it, an emulator that cannot be
-// reached looks like a hang of many minutes, because the AWS provider retries a refused connection.
+// awaitEmulator lists tables and buckets until both succeed, for at most limit. Without it, an
+// emulator that cannot be reached looks like a hang of many minutes, because the AWS provider
+// retries a refused connection.
 func awaitEmulator(endpoint string, limit time.Duration) error {
 	c := aws.Config{
 		Region: config.Default().Region, BaseEndpoint: &endpoint, RetryMaxAttempts: 1,

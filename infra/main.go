@@ -1,8 +1,9 @@
-// Command infra is the Pulumi program of the system: the API on Kubernetes, and its table and bucket in AWS or in a
-// LocalStack beside it. The settings of a stack, Pulumi.<stack>.yaml, are [Stack].
+// Command infra is the Pulumi program of the system: the API on Kubernetes, and its table and
+// bucket in AWS or in a LocalStack beside it. [Stack] is the settings, Pulumi.<stack>.yaml.
 //
-// Each component makes its resources in the file of its name: [Cluster] the namespaces, [LocalStack] the emulator,
-// [Storage] the table and the bucket, [Identity] the roles of the pods, [API] the chart of the API.
+// Each component makes its resources in the file of its name: [Cluster] the namespaces,
+// [LocalStack] the emulator, [Storage] the table and the bucket, [Identity] the roles of the pods,
+// [API] the chart of the API.
 package main
 
 import (
@@ -86,8 +87,8 @@ func deploy(ctx *pulumi.Context, config map[string]string, m machine) error {
 	return nil
 }
 
-// imageTag returns the tag of the API's image. It builds an image without a tag from this checkout and loads it into
-// the cluster, unless this is a preview.
+// imageTag returns the tag of the API's image. If the stack sets none, it builds the image from
+// this checkout and loads it into the cluster, but not in a preview.
 func imageTag(ctx *pulumi.Context, stack Stack, m machine) (string, error) {
 	if stack.API.Tag != "" || stack.API.Digest != "" {
 		return stack.API.Tag, nil

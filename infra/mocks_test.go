@@ -116,7 +116,8 @@ type deployment struct {
 	emulators error // what waiting for an emulator returns
 }
 
-// NewResource implements [pulumi.MockResourceMonitor]: a resource has its inputs as outputs, unknown in a preview.
+// NewResource implements [pulumi.MockResourceMonitor]: a resource has its inputs as outputs,
+// unknown in a preview.
 func (d *deployment) NewResource(args pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -36,8 +36,8 @@ type registration struct {
 	Inputs         map[string]any `json:"inputs,omitempty"`
 }
 
-// registrationOf returns how a resource was registered. Of the values of the API's chart it keeps those that are not
-// the default.
+// registrationOf returns how a resource was registered. Of the values of the API's chart it keeps
+// those that are not the default.
 func registrationOf(t *testing.T, r pulumi.MockResourceArgs) registration {
 	t.Helper()
 	given, rpc := inputs(r), r.RegisterRPC
@@ -80,8 +80,9 @@ func different(values, defaults map[string]any) map[string]any {
 	return rest
 }
 
-// Ensure each stack registers what was last looked at: the diff of testdata is what a change does to a stack that
-// exists. The chart of its API renders, and a preview of a stack that is not there yet knows its values.
+// Ensure each stack registers what was last looked at: the diff of testdata is what a change does
+// to a stack that exists. The chart of its API renders, and a preview of a stack that is not there
+// yet knows its values.
 func TestGeneratedResources(t *testing.T) {
 	t.Parallel()
 	other := onAWS(t).withIRSA().withGateway().set("storage.adopt", map[string]any{"table": true, "bucket": true})
@@ -121,8 +122,8 @@ func compare(t *testing.T, file, want string) {
 	assert.Equal(t, want, string(got), "%s is stale; run: task generate", file)
 }
 
-// Ensure every resource of the contract is made with its name, passed to the API by its variable, and may be adopted:
-// then a destroy retains it, and an update leaves it as it is.
+// Ensure every resource of the contract is made with its name, passed to the API by its variable,
+// and may be adopted: then a destroy retains it, and an update leaves it as it is.
 func TestResources(t *testing.T) {
 	t.Parallel()
 	types := map[contract.Kind]string{contract.TableKind: tableType, contract.BucketKind: bucketType}
@@ -147,7 +148,7 @@ func TestResources(t *testing.T) {
 	}
 }
 
-// Ensure only a stack without a tag and a digest builds the image of this checkout, and no preview does.
+// Ensure only an update of a stack without a tag and a digest builds the image of this checkout.
 func TestImage(t *testing.T) {
 	t.Parallel()
 	tag, err := image.Tag("..")
@@ -163,7 +164,8 @@ func TestImage(t *testing.T) {
 	assert.Empty(t, mustUp(t, s.set("api.digest", "sha256:"+strings.Repeat("a", 64))).loaded)
 }
 
-// Ensure the policies of the roles name no action and no resource by a wildcard alone, in every partition of AWS.
+// Ensure the policies of the roles name no action and no resource by a wildcard alone, in every
+// partition of AWS.
 func TestRolesAreNarrow(t *testing.T) {
 	t.Parallel()
 	for region, partition := range map[string]string{"us-gov-west-1": "aws-us-gov", "cn-north-1": "aws-cn"} {

@@ -31,14 +31,16 @@ const schemaFile = "stack.schema.json"
 // project is the name that the keys of the settings begin with.
 const project = "prima-api"
 
-// Ensure the schema of the stack's file, by which editors complete and check it, follows the structs and the contract.
+// Ensure the schema of the stack's file, by which editors complete and check it, follows the
+// structs and the contract.
 func TestGeneratedSchema(t *testing.T) { //nolint:paralleltest // with -update it writes what the other tests read
 	data, err := json.MarshalIndent(generateSchema(t), "", "  ")
 	require.NoError(t, err)
 	compare(t, schemaFile, string(data)+"\n")
 }
 
-// generateSchema returns the JSON schema of a file Pulumi.<stack>.yaml, with that of the settings in its definitions.
+// generateSchema returns the JSON schema of a file Pulumi.<stack>.yaml, with that of the settings
+// in its definitions.
 func generateSchema(t *testing.T) *jsonschema.Schema {
 	t.Helper()
 	r := &jsonschema.Reflector{Anonymous: true, DoNotReference: true, RequiredFromJSONSchemaTags: true}
@@ -82,7 +84,7 @@ func generateSchema(t *testing.T) *jsonschema.Schema {
 	return file
 }
 
-// object returns the schema of an object that has exactly the given members, each a name and a schema.
+// object returns the schema of an object with exactly these members, each a name and a schema.
 func object(members ...any) *jsonschema.Schema {
 	s := &jsonschema.Schema{Type: "object", Properties: jsonschema.NewProperties()}
 	s.AdditionalProperties = jsonschema.FalseSchema
@@ -93,7 +95,7 @@ func object(members ...any) *jsonschema.Schema {
 	return s
 }
 
-// describe adds to a schema what the reflector does not see: defaults, patterns, the contract and the chart.
+// describe adds the defaults, patterns, the contract and the chart to a schema.
 func describe(t *testing.T, s *jsonschema.Schema, value reflect.Value, path string) {
 	t.Helper()
 	names := map[string]string{} // of the fields, as the file has them
@@ -164,7 +166,7 @@ func describe(t *testing.T, s *jsonschema.Schema, value reflect.Value, path stri
 	}
 }
 
-// schemaOfSetting returns the schema of a setting of the API, some of which need no quotes. The contract says more.
+// schemaOfSetting returns the schema of a setting of the API, some of which need no quotes.
 func schemaOfSetting(s contract.Setting) *jsonschema.Schema {
 	schema := &jsonschema.Schema{Description: s.Meaning + "; must be " + s.Allowed, Default: s.Default}
 	pattern := ""
@@ -191,8 +193,9 @@ func schemaOfSetting(s contract.Setting) *jsonschema.Schema {
 	return schema
 }
 
-// Ensure the files of the stacks name the schema and follow it, and the schema finds what the program finds in
-// another way: faults of the contract's settings and of secrets. TestRefusedSettings tests the rest of it.
+// Ensure the files of the stacks name the schema and follow it, and the schema finds what the
+// program finds in another way: faults of the contract's settings and of secrets.
+// TestRefusedSettings tests the rest of it.
 func TestSchema(t *testing.T) {
 	t.Parallel()
 	compiler := validator.NewCompiler()

@@ -56,7 +56,7 @@ var renamed = map[string]string{
 // secretKeys are the settings that Pulumi encrypts. See tokens.go for the first.
 var secretKeys = []string{"tokens", "localstackAuthToken"}
 
-// loadStack checks the settings of the stack, which config has by their full keys. Its error lists every fault.
+// loadStack reads the settings of the stack from config. Its error lists every fault.
 func loadStack(ctx *pulumi.Context, config map[string]string) (Stack, error) {
 	s := defaultStack(ctx.Stack())
 	settings, err := readSettings(ctx.Project(), config)
@@ -93,7 +93,8 @@ func loadStack(ctx *pulumi.Context, config map[string]string) (Stack, error) {
 	return s, fmt.Errorf("wrong settings in Pulumi.%s.yaml:%s", s.Name, strings.Join(slices.Compact(lines), ""))
 }
 
-// readSettings returns the settings of the project that are no secrets, by their keys. Pulumi has an object as JSON.
+// readSettings returns the settings of the project that are no secrets, by their keys. Pulumi has
+// an object as JSON.
 func readSettings(project string, config map[string]string) (map[string]any, error) {
 	settings := map[string]any{}
 	for key, text := range config {
@@ -127,7 +128,7 @@ func (s *Stack) fill(settings map[string]any) {
 	_ = decoder.Decode(s)
 }
 
-// schemaFaults returns a fault for each setting that the schema of the stack or of the chart refuses.
+// schemaFaults returns the faults that the schemas of the stack and of the chart find.
 func schemaFaults(settings map[string]any) ([]error, error) {
 	c := jsonschema.NewCompiler()
 	for name, data := range map[string][]byte{

@@ -19,7 +19,7 @@ type refused struct {
 	says  string
 }
 
-// Ensure each wrong setting is refused with its key, its value and what is allowed, before anything is registered.
+// Ensure a wrong setting is refused with its key, its value and what is allowed.
 func TestRefusedSettings(t *testing.T) {
 	t.Parallel()
 	for _, r := range []refused{
@@ -93,7 +93,8 @@ func assertRefused(t *testing.T, s settings, r refused) {
 	assert.Empty(t, d.resources, r.path)
 }
 
-// Ensure a stack on AWS that cannot work, or would let others read along, is refused with the setting that is wrong.
+// Ensure a stack on AWS that cannot work, or would let others read along, is refused with the
+// setting that is wrong.
 func TestRefusedOnAWS(t *testing.T) {
 	t.Parallel()
 	for _, r := range []refused{
@@ -132,8 +133,8 @@ func TestRefusedOnAWS(t *testing.T) {
 		refused{path: "api.values.httpRoute.parentRefs", says: `is "map[name:public]", must be with a sectionName`})
 }
 
-// Ensure api.config needs no quotes, as YAML and pulumi config set --path write it, and api.values is merged into the
-// values of the chart.
+// Ensure api.config needs no quotes, as YAML and pulumi config set --path write it, and api.values
+// is merged into the values of the chart.
 func TestConfigAndValues(t *testing.T) {
 	t.Parallel()
 	s := local(t).set("api.config", map[string]any{"PAGES": false, "MAX_JSON_BYTES": 1000000})
@@ -147,8 +148,9 @@ func TestConfigAndValues(t *testing.T) {
 	}
 }
 
-// Ensure an API beside an emulator is called by its own names alone, unless the stack says otherwise: it refuses a web
-// page whose name was made to resolve to its address. helm test calls it by an allowed name.
+// Ensure an API beside an emulator is called by its own names alone, unless the stack says
+// otherwise: it refuses a web page whose name was made to resolve to its address. helm test calls
+// it by an allowed name.
 func TestAllowedHosts(t *testing.T) {
 	t.Parallel()
 	const service = "prima-api.prima,prima-api.prima.svc,prima-api.prima.svc.cluster.local"

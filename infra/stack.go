@@ -16,8 +16,8 @@ import (
 	"prima.internal/infra/charts"
 )
 
-// Stack is the settings of a stack: Pulumi.<stack>.yaml. Its JSON schema, stack.schema.json, is generated from the
-// comments and tags here.
+// Stack is the settings of a stack: Pulumi.<stack>.yaml. Its JSON schema, stack.schema.json, is
+// generated from the comments and tags here.
 type Stack struct {
 	// Tag Environment of everything in AWS; the stack's name unless set.
 	Environment string             `json:"environment"`
@@ -27,8 +27,8 @@ type Stack struct {
 	Storage     StorageSettings    `json:"storage"`
 	API         APISettings        `json:"api"`
 
-	// Not in the file: the name of the stack, who may call the API, the token for LocalStack (a secret), the chart's
-	// defaults with api.values over them, and the API's configuration.
+	// Not in the file: the name of the stack, who may call the API, the token for LocalStack (a
+	// secret), the chart's defaults with api.values over them, and the API's configuration.
 	Name                string               `json:"-"`
 	AccessTokens        []config.AccessToken `json:"-"`
 	LocalStackAuthToken pulumi.StringInput   `json:"-"`
@@ -38,7 +38,7 @@ type Stack struct {
 
 // KubernetesSettings say which cluster a stack is in, and how to reach it.
 type KubernetesSettings struct {
-	// Context of the kubeconfig. Its default is prima, never whatever cluster kubectl was last used with.
+	// Context of the kubeconfig. Its default is prima, never the current context of kubectl.
 	Context string `json:"context" jsonschema:"format=context"`
 	// Host at which the machine that runs Pulumi reaches the cluster's NodePorts.
 	Host string `json:"host" jsonschema:"format=host"`
@@ -52,8 +52,8 @@ type LocalStackSettings struct {
 	Deploy bool `json:"deploy"`
 	// Image of LocalStack, or of another emulator that serves DynamoDB and S3 on port 4566.
 	Image string `json:"image" jsonschema:"format=image"`
-	// Endpoint is the URL of LocalStack for the machine that runs Pulumi. Without Deploy, it names an
-	// existing LocalStack; if it is empty too, the stack is on AWS.
+	// Endpoint is the URL of LocalStack for the machine that runs Pulumi. Without Deploy, it names
+	// an existing LocalStack; if it is empty too, the stack is on AWS.
 	Endpoint string `json:"endpoint" jsonschema:"format=url"`
 	// PodEndpoint is the URL of an existing LocalStack for pods.
 	PodEndpoint string `json:"podEndpoint" jsonschema:"format=url"`
@@ -66,9 +66,11 @@ type AWSSettings struct {
 	// Identity is how pods assume their roles. With none, somebody else gives the service accounts
 	// prima-api and prima-api-sweep the permissions in docs/aws.md.
 	Identity string `json:"identity" jsonschema:"enum=podIdentity,enum=irsa,enum=none"`
-	// Cluster is the name of the EKS cluster, for podIdentity. It needs the add-on eks-pod-identity-agent.
+	// Cluster is the name of the EKS cluster, for podIdentity. It needs the add-on
+	// eks-pod-identity-agent.
 	Cluster string `json:"cluster" jsonschema:"format=cluster"`
-	// OIDCIssuer is the issuer of the cluster's tokens, for irsa. It must be an identity provider of the account.
+	// OIDCIssuer is the issuer of the cluster's tokens, for irsa. It must be an identity provider
+	// of the account.
 	OIDCIssuer string `json:"oidcIssuer" jsonschema:"format=issuer"`
 	// PermissionsBoundary is the ARN of the policy that bounds every role; empty for none.
 	PermissionsBoundary string `json:"permissionsBoundary" jsonschema:"format=policy"`
@@ -84,17 +86,17 @@ type StorageSettings struct {
 	Billing string `json:"billing" jsonschema:"enum=provisioned,enum=onDemand"`
 	// PointInTimeRecovery lets the table be restored to any second of the last 35 days.
 	PointInTimeRecovery bool `json:"pointInTimeRecovery"`
-	// DeletionProtection makes DynamoDB refuse to delete the table, and Pulumi to delete table or bucket.
+	// DeletionProtection keeps DynamoDB from deleting the table, and Pulumi the table or bucket.
 	DeletionProtection bool `json:"deletionProtection"`
 	// Versioning keeps avatars that were removed or replaced, for NoncurrentDays.
 	Versioning bool `json:"versioning"`
 	// NoncurrentDays is how many days such an avatar is kept.
 	NoncurrentDays int `json:"noncurrentDays" jsonschema:"minimum=1,maximum=36500"`
-	// Adopt takes over resources that exist, such as table: true, and retains them when the stack is destroyed.
+	// Adopt takes over existing resources, such as table: true. A destroy retains them.
 	Adopt map[string]bool `json:"adopt"`
 }
 
-// storageKey returns the setting below storage that names a resource: its id, but for the first two.
+// storageKey returns the setting below storage that names a resource.
 func storageKey(r contract.Resource) string {
 	return cmp.Or(map[string]string{"users": "table", "avatars": "bucket"}[r.ID], r.ID)
 }
@@ -103,15 +105,15 @@ func storageKey(r contract.Resource) string {
 type APISettings struct {
 	// Image is the repository of the image.
 	Image string `json:"image" jsonschema:"format=repository"`
-	// Tag of the image. Without Tag and Digest, the image is built from this checkout and loaded into Minikube.
+	// Tag of the image. Without Tag and Digest, Minikube gets an image of this checkout.
 	Tag string `json:"tag" jsonschema:"format=tag"`
 	// Digest is the image to deploy, whatever its tag names; empty to go by the tag.
 	Digest string `json:"digest" jsonschema:"format=digest"`
-	// Access is who may call the API: token for the holders of the setting tokens, or open for everybody.
+	// Access is who may call the API: token for those in the setting tokens, open for everybody.
 	Access string `json:"access" jsonschema:"enum=token,enum=open"`
 	// Config is the API's settings by variable, such as LOG_LEVEL: see docs/settings.md.
 	Config map[string]any `json:"config"`
-	// Values of the chart infra/charts/prima-api beside those above, such as service, ingress or tracing.
+	// Values of the chart infra/charts/prima-api beside those above, such as ingress or tracing.
 	Values map[string]any `json:"values"`
 }
 
@@ -149,7 +151,8 @@ func defaultStack(name string) Stack {
 	}
 }
 
-// apiConfig returns the API's configuration: what follows from other settings, api.config over it, and the callers.
+// apiConfig returns the API's configuration: what follows from other settings, api.config over it,
+// and the callers.
 func (s Stack) apiConfig() (config.Config, error) {
 	base := s.Contract
 	base.Region = s.Storage.Region
@@ -173,8 +176,8 @@ func (s Stack) apiConfig() (config.Config, error) {
 	return c, err
 }
 
-// hosts returns the host names of the API beside an emulator: those of its Ingress, routes, Service, links and node.
-// It leaves out IP addresses, which the API always allows.
+// hosts returns the host names of the API beside an emulator: those of its Ingress, routes,
+// Service, links and node. It leaves out IP addresses, which the API always allows.
 func (s Stack) hosts() []string {
 	hosts := []string{s.Values.Ingress.Host, s.Kubernetes.Host}
 	hosts = append(hosts, s.Values.Ingress.Aliases...)
@@ -229,8 +232,8 @@ func hasTLS(i charts.Ingress) bool {
 	return i.TLSSecretName != "" || i.Annotations[albCertificate] != ""
 }
 
-// clusterIdentifier identifies the cluster. It contains no name that a user may change, because Pulumi replaces
-// everything in a cluster whose identifier changes.
+// clusterIdentifier identifies the cluster. It contains no name that a user may change, because
+// Pulumi replaces everything in a cluster whose identifier changes.
 func (s Stack) clusterIdentifier(project string) string {
 	if s.AWS.Cluster != "" {
 		return s.AWS.Account + "/" + s.AWS.Cluster

@@ -85,8 +85,8 @@ func providerArgs(stack Stack, emulator pulumi.StringOutput) *aws.ProviderArgs {
 	return p
 }
 
-// dataOptions adds to options what keeps the data of a resource. An adopted resource is neither deleted by a destroy
-// nor changed in the inputs that ignored names.
+// dataOptions adds to options what keeps the data of a resource. An adopted resource is neither
+// deleted by a destroy nor changed in the inputs that ignored names.
 func dataOptions(
 	ctx *pulumi.Context, settings StorageSettings, r contract.Resource, options []pulumi.ResourceOption, ignored ...string,
 ) ([]pulumi.ResourceOption, error) {
@@ -159,12 +159,13 @@ func newBucket(
 	return bucket.Bucket, err
 }
 
-// configureBucket makes a bucket private, encrypted and, as the settings say, versioned. On AWS it also refuses ACLs
-// and plain HTTP.
+// configureBucket makes a bucket private, encrypted and, as the settings say, versioned. On AWS it
+// also refuses ACLs and plain HTTP.
 func configureBucket(
 	ctx *pulumi.Context, stack Stack, r contract.Resource, bucket *s3.BucketV2, options []pulumi.ResourceOption,
 ) error {
-	// S3 refuses two changes of one bucket at the same time with OperationAborted, so one comes after the other.
+	// S3 refuses two changes of one bucket at the same time with OperationAborted, so one comes
+	// after the other.
 	after := func(earlier pulumi.Resource) []pulumi.ResourceOption {
 		return append(slices.Clip(options), pulumi.DependsOn([]pulumi.Resource{earlier}))
 	}
@@ -220,7 +221,7 @@ func configureBucket(
 	return err
 }
 
-// lifecycleRules delete unfinished uploads and, with versioning, noncurrent versions and their delete markers.
+// lifecycleRules delete unfinished uploads and, with versioning, noncurrent versions.
 func lifecycleRules(settings StorageSettings) s3.BucketLifecycleConfigurationV2RuleArray {
 	whole := s3.BucketLifecycleConfigurationV2RuleFilterArgs{Prefix: pulumi.String("")}
 	rules := s3.BucketLifecycleConfigurationV2RuleArray{s3.BucketLifecycleConfigurationV2RuleArgs{

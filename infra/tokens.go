@@ -16,8 +16,8 @@ import (
 	"prima.internal/infra/charts"
 )
 
-// readTokens reads the setting tokens, an object of entries by name, sorted by name. It returns the hash of each
-// token, so that no token reaches a resource or the state. No fault quotes a token.
+// readTokens reads the setting tokens, an object of entries by name, sorted by name. It returns the
+// hash of each token, so that no token reaches a resource or the state. No fault quotes a token.
 func readTokens(ctx *pulumi.Context) (tokens []config.AccessToken, faults []error) {
 	key := ctx.Project() + ":tokens"
 	text, ok := ctx.GetConfig(key) // package pulumi/config would make an output of a secret

@@ -17,8 +17,8 @@ func guarded(tokens any) settings {
 	return settings{"api": map[string]any{"tag": "abc"}, "tokens": tokens}
 }
 
-// Ensure the API gets the names, scopes and hashes of the tokens, sorted, because another order would roll out the
-// pods. No token is in any resource.
+// Ensure the API gets the names, scopes and hashes of the tokens, sorted, because another order
+// would roll out the pods. No token is in any resource.
 func TestTokens(t *testing.T) {
 	t.Parallel()
 	tokens, known := map[string]any{}, []any{}
@@ -50,8 +50,8 @@ func TestTokens(t *testing.T) {
 	}
 }
 
-// Ensure the faults of the tokens are reported with their keys, all at once and before anything is registered, and
-// that no fault quotes a token.
+// Ensure the faults of the tokens are reported with their keys, all at once and before anything is
+// registered, and that no fault quotes a token.
 func TestRefusedTokens(t *testing.T) {
 	t.Parallel()
 	secret := strings.TrimPrefix(token, "prima_")

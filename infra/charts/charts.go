@@ -1,5 +1,5 @@
-// Package charts holds the Helm charts of the system and, as a Go struct, the values of the API's chart: [PrimaAPI].
-// The Pulumi program compiles all that this package imports, so it imports little.
+// Package charts holds the Helm charts of the system and, as a Go struct, the values of the API's
+// chart: [PrimaAPI]. It imports little, because the Pulumi program compiles all of that.
 package charts
 
 import (
@@ -23,8 +23,8 @@ const LocalStackPort = 4566
 //go:embed prima-api/values.schema.json
 var PrimaAPISchema []byte
 
-// Map returns the values of a chart as Helm and Pulumi take them. It leaves out a list or map that is nil, so that
-// the chart's default holds. An empty one that is not nil replaces the default.
+// Map returns the values of a chart as Helm and Pulumi take them. It leaves out a list or map that
+// is nil, so that the chart's default holds. An empty one that is not nil replaces the default.
 func Map(values any) (m map[string]any, err error) {
 	data, err := json.Marshal(values)
 	if err != nil {
@@ -40,7 +40,8 @@ func ServiceHosts(name, namespace string) []string {
 	return []string{name, short, short + ".svc", short + ".svc.cluster.local"}
 }
 
-// ServiceURL returns the URL of a Service inside the cluster, such as http://localstack.localstack.svc:4566.
+// ServiceURL returns the URL of a Service inside the cluster, such as
+// http://localstack.localstack.svc:4566.
 func ServiceURL(name, namespace string, port int) string {
 	return fmt.Sprintf("http://%s.%s.svc:%d", name, namespace, port)
 }

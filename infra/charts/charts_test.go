@@ -41,7 +41,7 @@ func load(t testing.TB, name string) *chart.Chart {
 // namespaceOf is where the stack installs a chart.
 var namespaceOf = map[string]string{"prima-api": "prima", "localstack": "localstack", "namespaces": "default"}
 
-// renderAs returns what each template of a chart renders, by its path in the chart, unless it is empty.
+// renderAs returns what the templates of a chart render, by their paths, without empty files.
 func renderAs(c *chart.Chart, release string, values map[string]any) (map[string]string, error) {
 	options := chartutil.ReleaseOptions{Name: release, Namespace: namespaceOf[c.Name()], Revision: 1, IsInstall: true}
 	merged, err := chartutil.ToRenderValues(c, values, options, nil)
@@ -92,7 +92,8 @@ func documents(files map[string]string) []string {
 	return list
 }
 
-// objects decodes what a chart renders. A field that Kubernetes does not know, or that is there twice, fails the test.
+// objects decodes what a chart renders. A field that Kubernetes does not know, or that is there
+// twice, fails the test.
 func objects(t testing.TB, files map[string]string) []runtime.Object {
 	t.Helper()
 	strict := json.NewSerializerWithOptions(json.DefaultMetaFactory, scheme.Scheme, scheme.Scheme,
@@ -169,7 +170,7 @@ func containerOf(t testing.TB, list []runtime.Object, kind string) corev1.Contai
 	return all[i].spec.Containers[0]
 }
 
-// Ensure `helm lint --strict` finds nothing, nor the schema anything in the global values of a parent chart.
+// Ensure `helm lint --strict` finds nothing, and the schema allows global values of a parent chart.
 func TestLint(t *testing.T) {
 	t.Parallel()
 	for name, v := range map[string]any{
@@ -183,7 +184,7 @@ func TestLint(t *testing.T) {
 	}
 }
 
-// Ensure values are merged with the defaults as Helm merges them, and that a list that is nil leaves the default.
+// Ensure values are merged with the defaults as Helm merges them, and a nil list is the default.
 func TestMerge(t *testing.T) {
 	t.Parallel()
 	given := map[string]any{
@@ -204,7 +205,7 @@ func TestMerge(t *testing.T) {
 	assert.ErrorContains(t, err, "servise")
 }
 
-// Ensure the Service of LocalStack has the ports that the program passes on, and the chart has the values that it sets.
+// Ensure the chart of LocalStack has the values that the program sets, and the port that it uses.
 func TestLocalStack(t *testing.T) {
 	t.Parallel()
 	c := load(t, "localstack")

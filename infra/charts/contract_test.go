@@ -16,8 +16,8 @@ import (
 	"prima.internal/infra/charts"
 )
 
-// environment returns the environment of the API's container. A Secret that the chart does not make has the value
-// "existing" for every key, and the entry of one token for ACCESS_TOKENS.
+// environment returns the environment of the API's container. A Secret that the chart does not make
+// has the value "existing" for every key, and the entry of one token for ACCESS_TOKENS.
 func environment(t *testing.T, list []runtime.Object) map[string]string {
 	t.Helper()
 	container := containerOf(t, list, "Deployment")
@@ -52,8 +52,9 @@ func environment(t *testing.T, list []runtime.Object) map[string]string {
 	return variables
 }
 
-// Ensure the chart passes the API the variables of the contract, no more and no less, and the API reads from them the
-// configuration that the chart was given. A variable for static credentials would take the place of a role.
+// Ensure the chart passes the API the variables of the contract, no more and no less, and the API
+// reads from them the configuration that the chart was given. A variable for static credentials
+// would take the place of a role.
 func TestEnvironmentIsTheContract(t *testing.T) {
 	t.Parallel()
 	tokens := map[string][]string{"token": {ciEntry, adminEntry}, "full": {ciEntry}}

@@ -43,8 +43,9 @@ func clone(t *testing.T, values map[string]any) map[string]any {
 	return copied
 }
 
-// Ensure a value that is missing is its default, as after `helm upgrade --reuse-values` from a chart without
-// it, which takes the values of that chart for those of this one. One that is set to null is missing too.
+// Ensure a value that is missing is its default, as after `helm upgrade --reuse-values` from a
+// chart without it, which takes the values of that chart for those of this one. One that is set to
+// null is missing too.
 func TestMissingValues(t *testing.T) {
 	t.Parallel()
 	v := tokenAPI()

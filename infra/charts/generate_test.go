@@ -24,8 +24,8 @@ const (
 	valuesYAML = "prima-api/values.yaml"
 )
 
-// Ensure the schema follows the structs, the contract and the comments of values.yaml, and defaults.yaml, which the
-// templates read, has its values.
+// Ensure the schema follows the structs, the contract and the comments of values.yaml, and
+// defaults.yaml, which the templates read, has its values.
 func TestGeneratedSchema(t *testing.T) { //nolint:paralleltest // with -update it writes what the other tests read
 	text, err := os.ReadFile(valuesYAML)
 	require.NoError(t, err)
@@ -55,8 +55,8 @@ func TestGeneratedSchema(t *testing.T) { //nolint:paralleltest // with -update i
 // kubernetes are the values that need no comment, because Kubernetes defines them.
 var kubernetes = regexp.MustCompile(`(^|\.)resources\.|^probes\..+\.`)
 
-// describe gives the properties of a schema the comments of values.yaml. A property without a value or without a
-// comment fails the test.
+// describe gives the properties of a schema the comments of values.yaml. A property without a value
+// or without a comment fails the test.
 func describe(t *testing.T, s *jsonschema.Schema, values *yamlnode.Node, prefix string) {
 	t.Helper()
 	found := map[string]bool{}
@@ -123,8 +123,8 @@ func schemaOf(s contract.Setting) *jsonschema.Schema {
 	return schema
 }
 
-// Ensure values.yaml has every setting that is no secret, with the contract's meaning and default. It is generated
-// before the rest, because package charts embeds it.
+// Ensure values.yaml has every setting that is no secret, with the contract's meaning and default.
+// It is generated before the rest, because package charts embeds it.
 func TestSettingsInValues(t *testing.T) { //nolint:paralleltest // with -update it writes what the other tests read
 	text, err := os.ReadFile(valuesYAML)
 	require.NoError(t, err)
@@ -175,8 +175,8 @@ func TestValuesFollowTheContract(t *testing.T) {
 	assert.Contains(t, monitor, " path: "+config.PathMetrics+"\n")
 }
 
-// Ensure the charts render what was last looked at: the diff of testdata is what a change does to a cluster.
-// TestMonitoring compares the dashboard.
+// Ensure the charts render what was last looked at: the diff of testdata is what a change does to a
+// cluster. TestMonitoring compares the dashboard.
 func TestGeneratedManifests(t *testing.T) {
 	t.Parallel()
 	for name, values := range map[string]charts.PrimaAPI{"open": openAPI(), "full": fullAPI()} {

@@ -9,8 +9,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Ensure the dashboard reaches Grafana as it is, no placeholder is left in the alerts, and those on kube-state-metrics
-// can be left out. The package infra/monitoring tests what they say.
+// Ensure the dashboard reaches Grafana as it is, no placeholder is left in the alerts, and those on
+// kube-state-metrics can be left out. The package infra/monitoring tests what they say.
 func TestMonitoring(t *testing.T) {
 	t.Parallel()
 	v := fullAPI()

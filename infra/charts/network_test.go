@@ -67,8 +67,9 @@ const (
 	toPodIdentity = "TCP 80 169.254.170.23/32 fd00:ec2::23/128"
 )
 
-// Ensure the API and the sweep reach DNS and the endpoint of AWS, and nothing else, and that nothing reaches the sweep.
-// A rule names as much of the endpoint as is known: a namespace, an address or a port.
+// Ensure the API and the sweep reach DNS and the endpoint of AWS, and nothing else, and that
+// nothing reaches the sweep. A rule names as much of the endpoint as is known: a namespace, an
+// address or a port.
 func TestEgressFollowsTheEndpoint(t *testing.T) {
 	t.Parallel()
 	for endpoint, want := range map[string][]string{
@@ -103,7 +104,8 @@ func TestEgressFollowsTheEndpoint(t *testing.T) {
 	assert.Equal(t, []string{toDNS, "TCP 4566 in localstack"}, sweep, "the sweep sends no traces")
 }
 
-// Ensure the API's port is open to what its Service and Ingress need, and the operators' port to Prometheus alone.
+// Ensure only what its Service and Ingress need reaches the API's port, and only Prometheus the
+// operators'.
 func TestIngressFollowsTheWaysIn(t *testing.T) {
 	t.Parallel()
 	inCluster := localAPI()

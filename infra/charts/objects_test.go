@@ -20,8 +20,8 @@ import (
 
 const component = "app.kubernetes.io/component"
 
-// Ensure selectors select the pods of the Deployment, Services lead to their ports, and one NetworkPolicy selects each
-// pod.
+// Ensure selectors select the pods of the Deployment, Services lead to their ports, and one
+// NetworkPolicy selects each pod.
 func TestSelectors(t *testing.T) {
 	t.Parallel()
 	for _, list := range [][]runtime.Object{
@@ -62,8 +62,8 @@ func TestSelectors(t *testing.T) {
 	}
 }
 
-// metadata returns all maps of labels and annotations in what a chart renders. A key that is there twice
-// fails the test.
+// metadata returns all maps of labels and annotations in what a chart renders. A key that is there
+// twice fails the test.
 func metadata(t *testing.T, files map[string]string) (all []map[string]any) {
 	t.Helper()
 	var collect func(value any)
@@ -84,8 +84,8 @@ func metadata(t *testing.T, files map[string]string) (all []map[string]any) {
 	return all
 }
 
-// Ensure a label or annotation that both the chart and the user set is there once, and is the user's. TestWrongValues
-// has the labels by which the chart selects pods.
+// Ensure a label or annotation that both the chart and the user set is there once, and is the
+// user's. TestWrongValues has the labels by which the chart selects pods.
 func TestLabelsOfTheUser(t *testing.T) {
 	t.Parallel()
 	const mark, mine = "example.com/mark", "mine"
@@ -127,8 +127,8 @@ func TestLabelsOfTheUser(t *testing.T) {
 	}
 }
 
-// Ensure every object has the labels of its release, no name is longer than Kubernetes allows, and no two releases have
-// an object in common, however alike their names are.
+// Ensure every object has the labels of its release, no name is longer than Kubernetes allows, and
+// no two releases have an object in common, however alike their names are.
 func TestNames(t *testing.T) {
 	t.Parallel()
 	v := fullAPI()

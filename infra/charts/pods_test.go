@@ -15,7 +15,7 @@ import (
 	"prima.internal/infra/charts"
 )
 
-// Ensure a pod is not killed before the API has drained and finished what runs, whatever the settings.
+// Ensure a pod is not killed before the API has drained and finished its requests.
 func TestGracePeriod(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -84,8 +84,8 @@ func TestChangesRollOut(t *testing.T) {
 	assert.NotEqual(t, emulator("one"), emulator("two"))
 }
 
-// Ensure REQUEST_MEMORY is below GOMEMLIMIT, that is below the memory at which the autoscaler adds pods, and a request
-// is not above its limit.
+// Ensure REQUEST_MEMORY is below GOMEMLIMIT, that is below the memory at which the autoscaler adds
+// pods, and a request is not above its limit.
 func TestMemory(t *testing.T) {
 	t.Parallel()
 	bytesOf := func(amount string) float64 {
@@ -111,7 +111,7 @@ func TestMemory(t *testing.T) {
 	assert.InDelta(t, float64(config.Default().RequestMemory), bytesOf(v.Config["REQUEST_MEMORY"]), 0)
 }
 
-// Ensure the sweep has the service account of the API if it gets none of its own, and no account has a token.
+// Ensure the sweep without a service account has that of the API, and no account has a token.
 func TestServiceAccounts(t *testing.T) {
 	t.Parallel()
 	v := fullAPI()

@@ -21,8 +21,8 @@ func DefaultPrimaAPI() PrimaAPI {
 	return values
 }
 
-// PrimaAPIWith returns the defaults with values over them, merged as Helm does it: key by key in maps, while
-// anything else replaces the default.
+// PrimaAPIWith returns the defaults with values over them, merged as Helm does it: key by key in
+// maps, while anything else replaces the default.
 func PrimaAPIWith(values map[string]any) (merged PrimaAPI, err error) {
 	var all map[string]any
 	if err := yaml.UnmarshalStrict(defaults, &all); err != nil {
@@ -48,8 +48,8 @@ func mergeInto(all, values map[string]any) {
 	}
 }
 
-// PrimaAPI is the values of the chart prima-api, whose values.yaml explains them. values.schema.json is generated
-// from the tags here. Start from [DefaultPrimaAPI].
+// PrimaAPI is the values of the chart prima-api, whose values.yaml explains them.
+// values.schema.json is generated from the tags here. Start from [DefaultPrimaAPI].
 type PrimaAPI struct {
 	NameOverride     string `json:"nameOverride" jsonschema:"maxLength=53,pattern=^([a-z0-9]([a-z0-9-]*[a-z0-9])?)?$"`
 	FullnameOverride string `json:"fullnameOverride" jsonschema:"maxLength=53,pattern=^([a-z0-9]([a-z0-9-]*[a-z0-9])?)?$"`

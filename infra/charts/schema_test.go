@@ -10,7 +10,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Ensure a wrong value is refused before anything reaches a cluster, and the error says where and why.
+// Ensure a wrong value is refused when the chart is rendered, and the error says where and why.
 func TestWrongValues(t *testing.T) {
 	t.Parallel()
 	const (

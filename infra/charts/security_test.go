@@ -13,8 +13,8 @@ import (
 	"k8s.io/pod-security-admission/policy"
 )
 
-// Ensure every pod is admitted to its namespace, by the rules that the API server applies, and that none
-// has a token for Kubernetes. The pods of the API have the image's user, and no file system to write to.
+// Ensure the rules of the API server admit every pod to its namespace, and no pod has a token for
+// Kubernetes. The pods of the API have the image's user and a read-only file system.
 func TestPodSecurity(t *testing.T) {
 	t.Parallel()
 	evaluator, err := policy.NewEvaluator(policy.DefaultChecks())
@@ -55,8 +55,8 @@ func TestPodSecurity(t *testing.T) {
 	}
 }
 
-// Ensure a secret is in a Secret, and in nothing else that the chart makes: no ConfigMap, no argument, no
-// plain variable, no annotation, and not in what Helm prints.
+// Ensure a secret is in a Secret, and in nothing else that the chart makes: no ConfigMap, no
+// argument, no plain variable, no annotation, and not in what Helm prints.
 func TestSecretsAreInSecrets(t *testing.T) {
 	t.Parallel()
 	v := tokenAPI()

@@ -42,7 +42,7 @@ func tokenAPI() charts.PrimaAPI {
 	return v
 }
 
-// localAPI is the API as the local stack deploys it: on LocalStack, reached by a NodePort and an Ingress.
+// localAPI is the API as the local stack deploys it: on LocalStack, with a NodePort and an Ingress.
 func localAPI() charts.PrimaAPI {
 	c := config.Default()
 	c.Endpoint = charts.ServiceURL("localstack", "localstack", charts.LocalStackPort)

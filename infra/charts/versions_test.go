@@ -15,16 +15,15 @@ import (
 )
 
 var (
-	// taken finds images, actions of workflows, and tools that are compiled, but for files of this repository.
+	// taken finds images, actions and compiled tools, but for files of this repository.
 	taken = regexp.MustCompile(`(?m)go run ([a-z]+\.[^\s'"]+)|` +
 		`(?:^FROM +(?:--\S+ +)*|--from=|^[ -]*(?:uses|image): +)['"]?([^\s.'"$][^\s'"]*)`)
 	stage = regexp.MustCompile(`(?m)^FROM .* AS (\S+)$`)
-	// exactly is a version of three numbers, a digest or a commit. Anything else, such as latest or v4, is
-	// something else tomorrow.
+	// exactly is a version of three numbers, a digest or a commit: not latest or v4, which change.
 	exactly = regexp.MustCompile(`([:@]v?[0-9]+\.[0-9]+\.[0-9]+(-[A-Za-z0-9.-]+)?|@sha256:[0-9a-f]{64}|@[0-9a-f]{40})$`)
 )
 
-// Ensure what is taken from elsewhere to build, check and run the system is taken by an exact version.
+// Ensure images, actions and tools have exact versions.
 func TestExactVersions(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("../../.github/workflows/*.y*ml")

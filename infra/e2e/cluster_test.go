@@ -80,8 +80,8 @@ func await(t *testing.T, timeout time.Duration, what string, is func() bool) {
 	}
 }
 
-// settled waits until a rollout is over and every pod is ready, those that it replaced are gone, and
-// there are as many as the deployment asks for. It returns them.
+// settled waits until a rollout is over and every pod is ready, those that it replaced are gone,
+// and there are as many as the deployment asks for. It returns them.
 func (s *system) settled(t *testing.T) []corev1.Pod {
 	t.Helper()
 	kubectl(t, "rollout", "status", "deployment", deployment, "-n", s.Namespace, "--timeout=3m")

@@ -48,7 +48,7 @@ func deployed(t *testing.T) *system {
 	return s
 }
 
-// TestSystem is one test, because its parts change the one system that there is, one after the other.
+// TestSystem is one test, because its parts change one system, one after the other.
 //
 //nolint:paralleltest // for the same reason
 func TestSystem(t *testing.T) {
@@ -100,8 +100,8 @@ func (s *system) autoscalerMetrics(t *testing.T) {
 	})
 }
 
-// Ensure changed settings roll out without a failed request, tokens among them: clients that have one are
-// served before, while and after everybody needs one.
+// Ensure changed settings roll out without a failed request, tokens among them: clients that have
+// one are served before, while and after everybody needs one.
 func (s *system) changedSettings(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "settings.yaml")
 	data, err := os.ReadFile(filepath.Join(root, "Pulumi."+stack+".yaml"))
@@ -200,8 +200,8 @@ func (s *system) scaling(t *testing.T) {
 	assert.Positive(t, s.load.closing)
 }
 
-// Ensure the eviction of every pod, as when a node is drained, fails no request, and that the second is
-// refused until the first is replaced.
+// Ensure the eviction of every pod, as when a node is drained, fails no request, and that the
+// second is refused until the first is replaced.
 func (s *system) evictedPods(t *testing.T) {
 	evict := func(pod string) error {
 		eviction := fmt.Sprintf(`{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":%q,"namespace":%q}}`,
@@ -229,8 +229,7 @@ func (s *system) evictedPods(t *testing.T) {
 	assert.Positive(t, refused, "the disruption budget holds the second")
 }
 
-// Ensure a pod that is killed costs no more than the requests that it holds, and no user who was
-// acknowledged.
+// Ensure a killed pod costs no more than its own requests, and no user who was acknowledged.
 func (s *system) killedPod(t *testing.T) {
 	pods := s.settled(t)
 	var killed time.Time
@@ -246,8 +245,8 @@ func (s *system) killedPod(t *testing.T) {
 	}
 }
 
-// Ensure more uploads at once than the pods have memory for all succeed, if those that are told to come again
-// do, and that no container is killed for its memory.
+// Ensure more uploads at once than the pods have memory for all succeed, if those that are told to
+// come again do, and that no container is killed for its memory.
 func (s *system) uploads(t *testing.T) {
 	const clients = 200
 	defer s.unscale(t)
@@ -303,8 +302,8 @@ func (s *system) sweep(t *testing.T) {
 	assert.Contains(t, kubectl(t, "logs", "job/"+job, "-n", s.Namespace), " images in "+s.Bucket)
 }
 
-// Ensure the API outlives an outage of LocalStack and says so in time, is not ready when LocalStack is back
-// without its data, and is repaired by task up.
+// Ensure the API outlives an outage of LocalStack and says so in time, is not ready when LocalStack
+// is back without its data, and is repaired by task up.
 func (s *system) localStackAway(t *testing.T) {
 	const away = 45 * time.Second // longer than a liveness probe may fail
 	before := s.settled(t)

@@ -38,7 +38,7 @@ type load struct {
 	users string // what their addresses end in
 	seeds []seed
 
-	// tokensChange is set while they do: a key is then another caller's, and repeating it makes another user.
+	// tokensChange is set while a key may be another caller's, so that repeating it makes a new user.
 	tokensChange bool
 
 	mu       sync.Mutex
@@ -89,8 +89,8 @@ func newClient(t *testing.T, url, token string, transport http.RoundTripper) *cl
 	return api
 }
 
-// during does something to the system while the clients use it. Then it compares the list of users with
-// what the clients were told.
+// during does something to the system while the clients use it. Then it compares the list of users
+// with what the clients were told.
 func (l *load) during(t *testing.T, url, token string, do func()) {
 	t.Helper()
 	l.requests, l.closing, l.failures = 0, 0, nil
@@ -210,8 +210,8 @@ func (l *load) create(ctx context.Context, api *client.ClientWithResponses, emai
 	return nil
 }
 
-// verify repeats what had a key and no response. Then every user who was created must be in the list
-// once, and nobody twice.
+// verify repeats the requests with a key and no response. Then the list must have every created
+// user, and nobody twice.
 func (l *load) verify(t *testing.T) {
 	t.Helper()
 	for email, keyed := range l.sent {
@@ -238,7 +238,7 @@ func (l *load) verify(t *testing.T) {
 	assert.Empty(t, listed, "nobody created these")
 }
 
-// once fails a request that net/http sends again because its connection broke. Not every client does that.
+// once fails a request that net/http would repeat on a new connection, as not every client does.
 type once struct {
 	*http.Transport
 	load *load

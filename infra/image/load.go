@@ -16,8 +16,8 @@ import (
 // kept is how many images of the latest builds are kept, for kubectl rollout undo.
 const kept = 3
 
-// Load builds the image of the checkout at root and loads it into a profile of Minikube, unless the profile has it.
-// It passes the output of the commands to progress, and removes the images of old builds.
+// Load builds the image of the checkout at root and loads it into a profile of Minikube that lacks
+// it. It passes the output of the commands to progress, and removes the images of old builds.
 func Load(ctx context.Context, root, profile, tag string, progress func(line string)) error {
 	b := builder{ctx, root, profile, progress}
 	there, err := b.loaded(tag)

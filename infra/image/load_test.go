@@ -12,7 +12,7 @@ import (
 	"prima.internal/infra/image"
 )
 
-// load runs Load with scripts in place of docker and minikube, and returns the commands that it ran.
+// load runs Load with scripts as docker and minikube, and returns the commands that it ran.
 func load(t *testing.T, docker, minikube string) (commands []string, err error) {
 	t.Helper()
 	folder := t.TempDir()
@@ -68,7 +68,7 @@ func TestLoadFromAFile(t *testing.T) { //nolint:paralleltest // it sets PATH
 	assert.ErrorContains(t, err, "the image prima-api:abc could not be loaded into the profile prima")
 }
 
-// Ensure an error has the last lines of the command that failed, and says what to do about a profile that does not run.
+// Ensure an error has the last lines of the command, and says how to start a profile.
 func TestLoadFails(t *testing.T) { //nolint:paralleltest // it sets PATH
 	_, err := load(t, "{ for i in $(seq 100); do echo line $i; done; echo no space left; } >&2; exit 1", "")
 	require.ErrorContains(t, err, "docker build --progress plain")

@@ -1,4 +1,4 @@
-// Package image builds the API's container image for a local cluster and names it after its sources.
+// Package image builds the API's container image for a local cluster, named after its sources.
 package image
 
 import (
@@ -14,8 +14,9 @@ import (
 // Name is the image's repository on a local cluster.
 const Name = "prima-api"
 
-// Tag returns a hash of the sources of the image, 16 hexadecimal digits. The sources are the Dockerfile and what
-// .dockerignore lets through, in the checkout at root. A change of them changes the tag and rolls out.
+// Tag returns a hash of the sources of the image, 16 hexadecimal digits. The sources are the
+// Dockerfile and what .dockerignore lets through, in the checkout at root. A change of them changes
+// the tag and rolls out.
 func Tag(root string) (string, error) {
 	checkout := os.DirFS(root)
 	files := []string{"Dockerfile", "go.work"}

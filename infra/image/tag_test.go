@@ -62,7 +62,7 @@ func TestTag(t *testing.T) {
 	require.Error(t, err)
 }
 
-// Ensure .dockerignore lets through what the tag depends on: a change of the one needs a change of the other.
+// Ensure .dockerignore lets through what the tag depends on: both change together.
 func TestTagIsOfTheContext(t *testing.T) {
 	t.Parallel()
 	ignore, err := os.ReadFile("../../.dockerignore")
@@ -70,8 +70,8 @@ func TestTagIsOfTheContext(t *testing.T) {
 	assert.Equal(t, []string{"*", "!go.work", "!app", "**/*_test.go", "**/testdata"}, strings.Fields(string(ignore)))
 }
 
-// Ensure the image holds the program and the certificates of public authorities, and no other file, variable or
-// argument of the build that could be a secret.
+// Ensure the image holds the program and the certificates of public authorities, and no other file,
+// variable or argument of the build that could be a secret.
 func TestImageHoldsNoSecret(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile("../../Dockerfile")

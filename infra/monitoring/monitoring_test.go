@@ -1,5 +1,5 @@
-// Package monitoring tests the alerts and the dashboard of the chart prima-api. Task test:monitoring also runs
-// promtool on alerts_test.yaml.
+// Package monitoring tests the alerts and the dashboard of the chart prima-api. Task
+// test:monitoring also runs promtool on alerts_test.yaml.
 package monitoring_test
 
 import (
@@ -60,8 +60,8 @@ func read(t *testing.T, name string) []byte {
 	return data
 }
 
-// exposed returns the labels of the series that exist, by their names: those of the program, which docs/metrics.md
-// lists, and those of kube-state-metrics that alerts use.
+// exposed returns the labels of the series that exist, by their names: those of the program, which
+// docs/metrics.md lists, and those of kube-state-metrics that alerts use.
 //
 // Source: https://github.com/kubernetes/kube-state-metrics/tree/v2.17.0/docs/metrics.
 func exposed(t *testing.T) map[string]string {
@@ -93,7 +93,7 @@ var (
 	word     = regexp.MustCompile(`[a-z_]+`)
 )
 
-// Ensure every series in a query of an alert or a panel exists, with the labels in its selectors and groupings.
+// Ensure every series in an alert or a panel exists, with the labels of its selectors and groups.
 func TestSeriesExist(t *testing.T) {
 	t.Parallel()
 	queries, series := panels(t), exposed(t)
@@ -139,8 +139,8 @@ func TestDashboard(t *testing.T) {
 	}
 }
 
-// Ensure every alert has a severity, a summary, a section of docs/operations.md, and a test in which it fires and one in
-// which it does not.
+// Ensure every alert has a severity, a summary, a section of docs/operations.md, and a test in
+// which it fires and one in which it does not.
 func TestAlerts(t *testing.T) {
 	t.Parallel()
 	var file struct {
