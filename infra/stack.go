@@ -111,7 +111,7 @@ type APISettings struct {
 	Digest string `json:"digest" jsonschema:"format=digest"`
 	// Access is who may call the API: token for those in the setting tokens, open for everybody.
 	Access string `json:"access" jsonschema:"enum=token,enum=open"`
-	// Config is the API's settings by variable, such as LOG_LEVEL: see docs/settings.md.
+	// Config is the API's settings by variable, such as LOG_LEVEL: see docs/configuration.md.
 	Config map[string]any `json:"config"`
 	// Values of the chart infra/charts/prima-api beside those above, such as ingress or tracing.
 	Values map[string]any `json:"values"`

@@ -2,6 +2,7 @@
 package repository_test
 
 import (
+	"cmp"
 	"io/fs"
 	"os"
 	"path"
@@ -13,6 +14,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"prima.internal/infra/image"
 )
 
 const root = "../.."
@@ -83,6 +86,37 @@ func headings(text string) []string {
 		all = append(all, strings.ReplaceAll(heading, " ", "-"))
 	}
 	return all
+}
+
+// Ensure images, actions and tools have exact versions, but for the files and images of this
+// repository.
+func TestExactVersions(t *testing.T) {
+	t.Parallel()
+	const tool, from = `go run ([a-z]+\.[^\s'"]+)`, `^FROM +(?:--\S+ +)*|--from=`
+	const taken = `(?m)` + tool + `|(?:` + from + `|^[ -]*(?:uses|image): +)['"]?([^\s.'"$][^\s'"]*)`
+	workflows, err := filepath.Glob(filepath.Join(root, ".github/workflows/*.y*ml"))
+	require.NoError(t, err)
+	require.NotEmpty(t, workflows)
+	names := []string{
+		"Dockerfile", "Taskfile.yml", ".ci/run", "Pulumi.local.yaml", "infra/charts/localstack/values.yaml",
+	}
+	for _, workflow := range workflows {
+		names = append(names, ".github/workflows/"+filepath.Base(workflow))
+	}
+	// A version of three numbers, a digest or a commit: not latest or v4, which change.
+	exact := regexp.MustCompile(
+		`([:@]v?[0-9]+\.[0-9]+\.[0-9]+(-[A-Za-z0-9.-]+)?|@sha256:[0-9a-f]{64}|@[0-9a-f]{40})$`)
+	for _, name := range names {
+		text := read(t, name)
+		known := append(matches(`(?m)^FROM .* AS (\S+)$`, text), "scratch", image.Name)
+		found := regexp.MustCompile(taken).FindAllStringSubmatch(text, -1)
+		assert.NotEmpty(t, found, name)
+		for _, match := range found {
+			if taken := cmp.Or(match[1], match[2]); !slices.Contains(known, taken) {
+				assert.Regexp(t, exact, taken, name)
+			}
+		}
+	}
 }
 
 // Ensure a tool has one version wherever it is named, and that of mise.toml if it is there.
