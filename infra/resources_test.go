@@ -46,18 +46,18 @@ func registrationOf(t *testing.T, r pulumi.MockResourceArgs) registration {
 		require.NoError(t, err)
 		given["values"] = different(given["values"].(map[string]any), defaults)
 	}
-	short := func(urn string) string { return urn[strings.LastIndexAny(urn, "$")+1:] }
+	short := func(urn string) string {
+		return strings.TrimPrefix(urn[strings.LastIndex(urn, "$")+1:], "urn:pulumi:local::prima-api::")
+	}
 	var depends []string
 	for _, urn := range rpc.GetDependencies() {
-		depends = append(depends, short(strings.TrimPrefix(urn, "urn:pulumi:local::prima-api::")))
+		depends = append(depends, short(urn))
 	}
 	return registration{
-		Type: r.TypeToken, Name: r.Name, Inputs: given,
-		Parent:      strings.TrimPrefix(rpc.GetParent(), "urn:pulumi:local::prima-api::"),
-		DependsOn:   slices.Sorted(slices.Values(depends)),
-		DeletedWith: short(rpc.GetDeletedWith()), Protect: rpc.GetProtect(),
-		Import: rpc.GetImportId(), RetainOnDelete: rpc.GetRetainOnDelete(), IgnoreChanges: rpc.GetIgnoreChanges(),
-		AfterCreate: rpc.GetHooks().GetAfterCreate(),
+		Type: r.TypeToken, Name: r.Name, Inputs: given, Parent: short(rpc.GetParent()),
+		DependsOn: slices.Sorted(slices.Values(depends)), DeletedWith: short(rpc.GetDeletedWith()),
+		Protect: rpc.GetProtect(), RetainOnDelete: rpc.GetRetainOnDelete(), Import: rpc.GetImportId(),
+		IgnoreChanges: rpc.GetIgnoreChanges(), AfterCreate: rpc.GetHooks().GetAfterCreate(),
 	}
 }
 
