@@ -119,8 +119,8 @@ func TestSides(t *testing.T) {
 	assert.Positive(t, b.measured[key{create, bareLoop, requestRate}][0])
 }
 
-// Ensure a benchmark keeps the server and the rest on cores of their own, and that an interrupted one
-// ends its processes, says so and writes nothing.
+// Ensure a benchmark keeps the server and the rest on cores of their own, and that an interrupted
+// one ends its processes, says so and writes nothing.
 func TestInterrupt(t *testing.T) {
 	t.Parallel()
 	_, self, err := usage(os.Getpid())

@@ -19,7 +19,8 @@ import (
 	"github.com/prometheus/procfs"
 )
 
-// A side is a program that serves the API on the port that PORT names. The bare loop has no command.
+// A side is a program that serves the API on the port that PORT names. The bare loop has no
+// command.
 type side struct {
 	name    string
 	command []string

@@ -52,8 +52,7 @@ func NewCluster(ctx *pulumi.Context, stack Stack) (*Cluster, error) {
 	}
 	api := pulumi.Map{"name": pulumi.String(apiNamespace), "podSecurity": pulumi.String("restricted")}
 	if in := stack.Values.Ingress; in.Enabled && in.ClassName == classALB {
-		// The controller holds a rollout until the load balancer knows the new pod.
-		// Source:
+		// The controller holds a rollout until the load balancer knows the new pod. Source:
 		// https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/deploy/pod_readiness_gate/.
 		api["labels"] = pulumi.StringMap{"elbv2.k8s.aws/pod-readiness-gate-inject": pulumi.String("enabled")}
 	}

@@ -85,7 +85,8 @@ type httpClient struct{ *http.Transport }
 // smithy-go (v1.28.8) closes the body of a request when it has the header of the response. If
 // net/http looks for the end of the body after that, WriteTo returns io.EOF, which net/http takes
 // for a failed write, and it closes the connection. So a small body is copied, which net/http sends
-// in one piece with the header, and a large one loses its WriteTo: Read returns io.EOF without harm.
+// in one piece with the header, and a large one loses its WriteTo: Read returns io.EOF without
+// harm.
 func (c httpClient) Do(r *http.Request) (*http.Response, error) {
 	const smallBody = 64 << 10
 	if r.ContentLength > 0 && r.ContentLength <= smallBody {

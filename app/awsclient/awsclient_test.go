@@ -26,8 +26,8 @@ import (
 	"prima.internal/app/telemetry"
 )
 
-// Ensure the answer to a call that is sent once comes whole, however large it is and however fast the
-// server: the SDK closes the request while it is still read.
+// Ensure the answer to a call that is sent once comes whole, however large it is and however fast
+// the server: the SDK closes the request while it is still read.
 func TestLargeAnswers(t *testing.T) {
 	t.Parallel()
 	page := `{"Count":1,"ScannedCount":1,"Items":[{"id":{"S":"` + strings.Repeat("x", 1<<18) + `"}}]}`
@@ -163,8 +163,8 @@ func staticCredentials(context.Context) (aws.Credentials, error) {
 	return aws.Credentials{AccessKeyID: "test", SecretAccessKey: "test"}, nil
 }
 
-// Ensure connections that are kept for later are dropped when a call fails, as those behind a network that has
-// forgotten them all: the attempt after the next does not meet another dead one.
+// Ensure connections that are kept for later are dropped when a call fails, as those behind a
+// network that has forgotten them all: the attempt after the next does not meet another dead one.
 func TestFreshConnections(t *testing.T) {
 	t.Parallel()
 	const kept = 16
@@ -203,8 +203,8 @@ func TestFreshConnections(t *testing.T) {
 	assert.EqualValues(t, 1, silent.Load(), "attempts that met a dead connection")
 }
 
-// Ensure clients whose calls failed together do not come back together: each wait is drawn anew, up to
-// a bound that doubles.
+// Ensure clients whose calls failed together do not come back together: each wait is drawn anew, up
+// to a bound that doubles.
 func TestBackoffIsJittered(t *testing.T) {
 	t.Parallel()
 	cfg, err := awsclient.Load(t.Context(), config.Default(), slog.New(slog.DiscardHandler))

@@ -1,5 +1,5 @@
-// Package awstest gives a test an AWS of its own, which it can make fail: the resources of the contract in
-// github.com/sivchari/kumo, behind a proxy.
+// Package awstest gives a test an AWS of its own, which it can make fail: the resources of the
+// contract in github.com/sivchari/kumo, behind a proxy.
 package awstest
 
 import (
@@ -143,7 +143,8 @@ func (a *AWS) Wipe(tb testing.TB) {
 	require.NoError(tb, emulator.Delete(tb.Context(), a.DynamoDB, a.S3, a.Config.Resources()))
 }
 
-// Pass lets time pass for the bucket: what is stored from now on is younger than what was by d more.
+// Pass lets time pass for the bucket: what is stored from now on is younger than what was by d
+// more.
 func (a *AWS) Pass(d time.Duration) { a.ahead.Add(int64(d)) }
 
 // PagesOf lets a Scan read n items at most, as AWS ends one at a megabyte, which kumo does not.
@@ -214,8 +215,8 @@ func (a *AWS) age(r *http.Response) error {
 	return nil
 }
 
-// operationOf names the call that a request makes as the API references do, such as DynamoDB.PutItem
-// and S3.HeadBucket.
+// operationOf names the call that a request makes as the API references do, such as
+// DynamoDB.PutItem and S3.HeadBucket.
 func operationOf(r *http.Request) string {
 	if _, name, ok := strings.Cut(r.Header.Get("X-Amz-Target"), "."); ok {
 		return "DynamoDB." + name
@@ -235,8 +236,9 @@ func operationOf(r *http.Request) string {
 
 func (a *AWS) intercept(proxy http.Handler) http.Handler {
 	next := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// Otherwise a long response closes the request and is cut off. A response without the proxy needs the
-		// opposite: net/http reads the rest of the request, or the connection of the next one could break.
+		// Otherwise a long response closes the request and is cut off. A response without the proxy needs
+		// the opposite: net/http reads the rest of the request, or the connection of the next one could
+		// break.
 		_ = http.NewResponseController(w).EnableFullDuplex()
 		proxy.ServeHTTP(w, r)
 	})
@@ -273,7 +275,8 @@ func (a *AWS) meet(operation string) (*fault, *Guard) {
 	return f, a.guard
 }
 
-// Calls returns how often an operation, such as "DynamoDB.PutItem", was called, repeated attempts included.
+// Calls returns how often an operation, such as "DynamoDB.PutItem", was called, repeated attempts
+// included.
 func (a *AWS) Calls(operation string) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()

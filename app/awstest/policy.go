@@ -25,8 +25,9 @@ import (
 // Account is the AWS account of every resource.
 const Account = "000000000000"
 
-// A Guard is the IAM of an [AWS]: it rejects calls that the policies do not allow, and records which permissions were
-// used. It knows the parts of IAM that this project uses, and rejects a policy with any other.
+// A Guard is the IAM of an [AWS]: it rejects calls that the policies do not allow, and records
+// which permissions were used. It knows the parts of IAM that this project uses, and rejects a
+// policy with any other.
 type Guard struct {
 	aws *AWS
 
@@ -44,8 +45,8 @@ type grant struct {
 
 func (g *grant) String() string { return g.Sid + ": " + g.action }
 
-// Guard has the calls from now on judged by the policies, documents in JSON by the access key that they are for, as IAM
-// does: what no statement allows is refused.
+// Guard has the calls from now on judged by the policies, documents in JSON by the access key that
+// they are for, as IAM does: what no statement allows is refused.
 func (a *AWS) Guard(tb testing.TB, documents map[string]string) *Guard {
 	tb.Helper()
 	g := &Guard{aws: a, policies: map[string][]*grant{}, refused: map[string]bool{}}
@@ -153,7 +154,8 @@ func (g *Guard) admit(w http.ResponseWriter, r *http.Request) bool {
 
 // credential is who has signed a request, and for which region.
 //
-// Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html.
+// Source:
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html.
 var credential = regexp.MustCompile(
 	`^AWS4-HMAC-SHA256 Credential=([^/, ]+)/[0-9]{8}/([^/, ]+)/(dynamodb|s3)/aws4_request,`)
 
@@ -176,7 +178,8 @@ var s3Actions = map[string]string{
 	"HeadObject":    "s3:GetObject",
 }
 
-// usesOf says what a call does. Every action of DynamoDB but PartiQL's has the name of its operation.
+// usesOf says what a call does. Every action of DynamoDB but PartiQL's has the name of its
+// operation.
 func usesOf(operation, region string, r *http.Request) ([]use, error) {
 	service, name, _ := strings.Cut(operation, ".")
 	switch service {
@@ -202,7 +205,8 @@ func usesOf(operation, region string, r *http.Request) ([]use, error) {
 	return nil, errors.New("a service that has no policies here")
 }
 
-// tablesOf returns the tables that a request to DynamoDB names, and leaves its body to be read again.
+// tablesOf returns the tables that a request to DynamoDB names, and leaves its body to be read
+// again.
 func tablesOf(r *http.Request) ([]string, error) {
 	body, err := io.ReadAll(r.Body)
 	r.Body = io.NopCloser(bytes.NewReader(body))
@@ -267,7 +271,8 @@ func like(pattern, text string) bool {
 	return regexp.MustCompile(`^(?s:` + expression + `)$`).MatchString(text)
 }
 
-// hides reports whether S3 keeps from who asks that an object is not there: it tells those who may list.
+// hides reports whether S3 keeps from who asks that an object is not there: it tells those who may
+// list.
 //
 // Source: "GetObject" in the S3 API reference, under permissions.
 func (g *Guard) hides(key string, r *http.Request) bool {

@@ -140,7 +140,8 @@ func (a *Avatars) List(ctx context.Context, each func([]user.ListedImage) error)
 	return nil
 }
 
-// Check calls HeadBucket for every bucket of the contract. user.ErrResourceMissing if one is missing.
+// Check calls HeadBucket for every bucket of the contract. user.ErrResourceMissing if one is
+// missing.
 func (a *Avatars) Check(ctx context.Context) error {
 	for _, name := range a.buckets {
 		ctx, call := awsclient.Track(ctx)

@@ -55,7 +55,8 @@ func TestMissing(t *testing.T) {
 	assert.NoError(t, avatars.Delete(t.Context(), "user", "image"))
 }
 
-// Ensure S3 can tell that an image is not what was sent: its checksum is part of the signature, and its content is not.
+// Ensure S3 can tell that an image is not what was sent: its checksum is part of the signature, and
+// its content is not.
 func TestPutIsChecked(t *testing.T) {
 	t.Parallel()
 	a, avatars := start(t)
@@ -177,7 +178,8 @@ func TestGetEndsWithContext(t *testing.T) {
 	_ = stored.Close()
 }
 
-// Ensure the check tells a bucket that is there from one that is missing and one that does not answer.
+// Ensure the check tells a bucket that is there from one that is missing and one that does not
+// answer.
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	a, avatars := start(t)

@@ -1,6 +1,7 @@
-// Package config is the contract between the API and whatever deploys it: every setting, the resources
-// in AWS and what the programs may do with them, and the paths that others rely on. The infrastructure
-// fills a [Config] and gives the API the variables of [Config.Environ]; the API reads them with [Load].
+// Package config is the contract between the API and whatever deploys it: every setting, the
+// resources in AWS and what the programs may do with them, and the paths that others rely on. The
+// infrastructure fills a [Config] and gives the API the variables of [Config.Environ]; the API
+// reads them with [Load].
 package config
 
 import (

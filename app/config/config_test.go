@@ -170,7 +170,8 @@ func TestLoadRefusesAnEmptySecret(t *testing.T) {
 	assert.NoError(t, err)
 }
 
-// Ensure tokens are in the one form that is accepted, differ, and are told from what somebody made up.
+// Ensure tokens are in the one form that is accepted, differ, and are told from what somebody made
+// up.
 func TestNewToken(t *testing.T) {
 	t.Parallel()
 	token := config.NewToken()
@@ -197,7 +198,8 @@ func TestAccessToken(t *testing.T) {
 	}
 }
 
-// Ensure an empty variable is the same as none, and that a slash at the end of a URL does not matter.
+// Ensure an empty variable is the same as none, and that a slash at the end of a URL does not
+// matter.
 func TestLoadNormalises(t *testing.T) {
 	t.Parallel()
 	c, _, err := config.Load([]string{
@@ -320,7 +322,8 @@ func arbitrary(s contract.Setting) *rapid.Generator[string] {
 	}))
 }
 
-// Ensure the help names every setting, its default and what it may be, and everything else that is read.
+// Ensure the help names every setting, its default and what it may be, and everything else that is
+// read.
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	help := config.Help()
@@ -335,7 +338,8 @@ func TestHelp(t *testing.T) {
 	}
 }
 
-// Ensure docs/configuration.md lists the settings as the contract has them. Written by `task generate`.
+// Ensure docs/configuration.md lists the settings as the contract has them. Written by `task
+// generate`.
 func TestGeneratedDocument(t *testing.T) {
 	t.Parallel()
 	const file, begin, end = "../../docs/configuration.md", "<!-- written by task generate -->\n", "<!-- end -->"

@@ -27,7 +27,8 @@ func TestAllowedHosts(t *testing.T) {
 	}
 }
 
-// Ensure a host is allowed that is in the list, below a name in it, an IP address or localhost, and no other.
+// Ensure a host is allowed that is in the list, below a name in it, an IP address or localhost, and
+// no other.
 func TestHostAllowed(t *testing.T) {
 	t.Parallel()
 	for list, hosts := range map[string]struct{ allowed, refused []string }{

@@ -6,8 +6,8 @@ import (
 	"prima.internal/app/contract"
 )
 
-// The programs, each with a role of its own in AWS. TestPermissions in app/cmd/prima-api compares what
-// they may do with the calls that they make.
+// The programs, each with a role of its own in AWS. TestPermissions in app/cmd/prima-api compares
+// what they may do with the calls that they make.
 const (
 	RoleAPI   contract.Role = "api"   // prima-api that serves
 	RoleSweep contract.Role = "sweep" // prima-api sweep

@@ -3,8 +3,8 @@
 // are in a package of its own, such as app/config. Both sides import that, so neither can call
 // anything by another name.
 //
-// The package imports the standard library alone, so that an infrastructure program compiles nothing
-// else for it.
+// The package imports the standard library alone, so that an infrastructure program compiles
+// nothing else for it.
 package contract
 
 // A Setting describes one variable.
@@ -39,8 +39,8 @@ const (
 	Nanoseconds Unit = "nanoseconds"
 )
 
-// A Row is a setting that is tied to a field of one configuration. Start from one of the kinds, such
-// as [Integer], [Text] or [Table].
+// A Row is a setting that is tied to a field of one configuration. Start from one of the kinds,
+// such as [Integer], [Text] or [Table].
 type Row struct {
 	Setting
 	// Field points to the field.

@@ -33,8 +33,8 @@ func (s *shop) rows() []contract.Row {
 	}
 }
 
-// Ensure a service with several tables and buckets has a policy for each role, whose statements have
-// names of their own.
+// Ensure a service with several tables and buckets has a policy for each role, whose statements
+// have names of their own.
 func TestPolicyOf(t *testing.T) {
 	t.Parallel()
 	require.NoError(t, contract.Check((*shop).rows))

@@ -136,8 +136,8 @@ func OneOf(field *string, choices ...string) Row {
 
 func itself(s string) string { return s }
 
-// Text is a text that matches a pattern. It has no control characters, even if the pattern lets them
-// pass, because not every way to a variable keeps them.
+// Text is a text that matches a pattern. It has no control characters, even if the pattern lets
+// them pass, because not every way to a variable keeps them.
 func Text(field *string, pattern, allowed string) Row {
 	return Value(field, regexp.MustCompile(pattern), allowed,
 		func(s string) (string, bool) { return s, !strings.ContainsFunc(s, unicode.IsControl) }, itself)

@@ -36,8 +36,8 @@ func (e *Error) Error() string {
 }
 
 // Load reads a configuration from an environment in the form of [os.Environ]. It warns of variables
-// that nobody should set any more: those of earlier versions and those that were removed. The error,
-// if any, is an [*Error] with every fault.
+// that nobody should set any more: those of earlier versions and those that were removed. The
+// error, if any, is an [*Error] with every fault.
 //
 // An empty variable counts as not set, except for a secret: somebody forgot to fill it, and without
 // it everybody would be let in.

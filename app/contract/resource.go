@@ -69,7 +69,8 @@ func (r Row) Allow(role Role, actions ...string) Row {
 	return r.allow(permission{role: role, Statement: Statement{Action: actions}})
 }
 
-// AllowObjects lets a role do something with the objects in a bucket whose keys begin with a prefix.
+// AllowObjects lets a role do something with the objects in a bucket whose keys begin with a
+// prefix.
 func (r Row) AllowObjects(role Role, prefix string, actions ...string) Row {
 	return r.allow(permission{role: role, suffix: "/" + prefix + "*", Statement: Statement{Action: actions}})
 }

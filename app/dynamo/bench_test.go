@@ -75,7 +75,8 @@ func ours(t testing.TB, answer canned) *dynamo.Users {
 	return dynamo.New(cfg, c)
 }
 
-// idiomatic returns a function that reads a page and writes its JSON as the SDK's documentation has it.
+// idiomatic returns a function that reads a page and writes its JSON as the SDK's documentation has
+// it.
 func idiomatic(t testing.TB, answer canned) func() ([]byte, error) {
 	t.Helper()
 	cfg, err := config.LoadDefaultConfig(t.Context(),
@@ -128,8 +129,8 @@ func BenchmarkPage(b *testing.B) {
 	})
 }
 
-// measure runs work and reports, beside what b does, the processor time of an operation: that of the garbage collector
-// is in it, which other threads do meanwhile.
+// measure runs work and reports, beside what b does, the processor time of an operation: that of
+// the garbage collector is in it, which other threads do meanwhile.
 func measure(b *testing.B, size int, work func()) {
 	b.Helper()
 	b.ReportAllocs()

@@ -29,8 +29,8 @@ const (
 	ada     = `{"id":{"S":"id"},"name":{"S":"ada"}}`
 )
 
-// cannedUsers returns users of a DynamoDB that answers each operation with the next of its responses,
-// and with the last one from then on.
+// cannedUsers returns users of a DynamoDB that answers each operation with the next of its
+// responses, and with the last one from then on.
 func cannedUsers(t *testing.T, responses map[string][]response) *dynamo.Users {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

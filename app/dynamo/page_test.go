@@ -46,7 +46,8 @@ func page(t *testing.T, users *dynamo.Users, q user.PageQuery) ([]listed, user.P
 	return list, p
 }
 
-// Ensure users are listed as they are, behind what was there before, whatever else is in their items.
+// Ensure users are listed as they are, behind what was there before, whatever else is in their
+// items.
 func TestPageOfForeignItems(t *testing.T) {
 	t.Parallel()
 	a, users := start(t)
@@ -218,7 +219,8 @@ func TestResponseTooLarge(t *testing.T) {
 	}
 }
 
-// Ensure a response that was changed on its way, to a read or a write, is discarded and the call repeated.
+// Ensure a response that was changed on its way, to a read or a write, is discarded and the call
+// repeated.
 func TestCorruptAnswers(t *testing.T) {
 	t.Parallel()
 	for _, operation := range []string{"Scan", "GetItem", "PutItem", "DescribeTable"} {

@@ -12,11 +12,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// FuzzTranscode compares both ways of reading a response. Whatever the bytes are, the transcoder accepts only JSON and
-// writes only JSON. For a response that DynamoDB can send, it writes what the SDK's reading gives.
+// FuzzTranscode compares both ways of reading a response. Whatever the bytes are, the transcoder
+// accepts only JSON and writes only JSON. For a response that DynamoDB can send, it writes what the
+// SDK's reading gives.
 //
-// For others the two may differ: the SDK (seen in service/dynamodb v1.73.1) takes a null, or a value of an unknown
-// type, for the value before it.
+// For others the two may differ: the SDK (seen in service/dynamodb v1.73.1) takes a null, or a
+// value of an unknown type, for the value before it.
 func FuzzTranscode(f *testing.F) {
 	random := rand.New(rand.NewPCG(1, 2)) // the same corpus each time
 	for range 50 {

@@ -34,7 +34,8 @@ func (c canned) Do(*http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// theSDK returns the page that is made of a body by the SDK's own way of reading it, untouched by ours.
+// theSDK returns the page that is made of a body by the SDK's own way of reading it, untouched by
+// ours.
 func theSDK(body []byte, begin string, limit int) (user.Page, error) {
 	client := dynamodb.New(dynamodb.Options{
 		Region: "us-east-1", HTTPClient: canned(body), Credentials: aws.AnonymousCredentials{}, Retryer: aws.NopRetryer{},
@@ -221,8 +222,8 @@ func (w *writer) page(items int) []byte {
 	return w.Bytes()
 }
 
-// Ensure whatever DynamoDB can return, in whichever way it is written, is read without the SDK and gives exactly
-// what the SDK's own reading gives.
+// Ensure whatever DynamoDB can return, in whichever way it is written, is read without the SDK and
+// gives exactly what the SDK's own reading gives.
 func TestTranscode(t *testing.T) {
 	t.Parallel()
 	seed := rand.Uint64()
@@ -243,8 +244,8 @@ func TestTranscode(t *testing.T) {
 	}
 }
 
-// Ensure what is cut off, or not what DynamoDB writes of users, is left to the SDK, and that nothing
-// of it stays. What is skipped is not looked at.
+// Ensure what is cut off, or not what DynamoDB writes of users, is left to the SDK, and that
+// nothing of it stays. What is skipped is not looked at.
 func TestTranscodeDeclines(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{
@@ -276,8 +277,9 @@ func TestTranscodeDeclines(t *testing.T) {
 	}
 }
 
-// Ensure a null, or a value of an unknown type, counts as no value. The SDK (seen in service/dynamodb v1.73.1) takes it
-// for the value before it, which may be another attribute's, or another user's.
+// Ensure a null, or a value of an unknown type, counts as no value. The SDK (seen in
+// service/dynamodb v1.73.1) takes it for the value before it, which may be another attribute's, or
+// another user's.
 func TestTranscodeLeavesOut(t *testing.T) {
 	t.Parallel()
 	for _, value := range []string{

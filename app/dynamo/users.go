@@ -226,7 +226,8 @@ func (u *Users) AvatarIDs(ctx context.Context, users []string) (map[string]strin
 	return avatars, nil
 }
 
-// Check calls DescribeTable for every table of the contract. user.ErrResourceMissing if one is missing.
+// Check calls DescribeTable for every table of the contract. user.ErrResourceMissing if one is
+// missing.
 func (u *Users) Check(ctx context.Context) error {
 	for _, table := range u.tables {
 		if err := u.checkTable(ctx, table); err != nil {

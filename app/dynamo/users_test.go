@@ -300,7 +300,8 @@ func TestConnectionRefused(t *testing.T) {
 	assert.False(t, fault.Uncertain, "%v", err)
 }
 
-// Ensure the check tells a table that is there from one that is missing and one that does not answer.
+// Ensure the check tells a table that is there from one that is missing and one that does not
+// answer.
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	a, users := start(t)

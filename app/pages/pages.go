@@ -1,5 +1,5 @@
-// Package pages holds the pages for people: the users at /, and the description of the API at /docs. They are plain files,
-// served as they lie here, and have no data in them: that they ask the API for, as every other client does.
+// Package pages has the pages for people: the users at /, and the description of the API at /docs.
+// They are static files without data. Their scripts call the API as every other client does.
 package pages
 
 import (
@@ -19,22 +19,24 @@ import (
 //go:embed *.html assets
 var own embed.FS
 
-// PathDocs is where the description of the API is shown.
+// PathDocs is the path of the page with the description.
 const PathDocs = "/docs"
 
-// PathAssets is what the paths of the pages' files begin with.
+// PathAssets begins the paths of the pages' other files.
 const PathAssets = "/assets/"
 
-// What a page may load and do. Both may use what this origin serves, show pictures that were picked and are not sent yet (blob:),
-// and neither be framed nor send a form anywhere. No script and no style stands in a page itself.
+// The Content-Security-Policy of the pages. Both load scripts and styles from this origin, show
+// pictures that are not uploaded yet (blob:), and can neither be framed nor send forms. They have no
+// inline script or style.
 const (
-	policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'; "
+	policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; " +
+		"form-action 'none'; base-uri 'none'; frame-ancestors 'none'; "
 
-	// The users: data becomes text and never markup, for which the browser itself vouches.
+	// Trusted types let the browser refuse to turn data into markup.
 	usersPolicy = policy + "img-src 'self' blob:; require-trusted-types-for 'script'; trusted-types 'none'"
 
-	// The viewer's style sheet has its icons in itself (data:), and it makes markup of the descriptions, through a sanitizer
-	// that knows no trusted types.
+	// Swagger UI has its icons in its style sheet (data:), and turns descriptions into markup through
+	// a sanitizer without trusted types.
 	docsPolicy = policy + "img-src 'self' blob: data:"
 )
 
@@ -42,13 +44,13 @@ const (
 type File struct {
 	Path        string
 	ContentType string
-	Policy      string // Content-Security-Policy; empty for what is no page
+	Policy      string // Content-Security-Policy; empty unless the file is a page
 
 	read func() contents
 }
 
-// contents are both forms of a file. They are made at its first request and shared by all: a copy for
-// each request would be 1.5 MB that a slow client holds.
+// contents are both forms of a file. They are made at its first request and shared by all, because
+// a copy for each request would be 1.5 MB that a slow client holds.
 type contents struct {
 	etag          string
 	plain, packed []byte

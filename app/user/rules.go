@@ -16,9 +16,10 @@ const (
 
 // ParseName returns the name without the white space around it, and otherwise as it was sent.
 //
-// It returns Missing for an empty string, and Invalid unless 1 to 200 characters of valid UTF-8 are left that show
-// what they are: the first is no combining mark, and none is a control character, turns the direction of text or is
-// invisible, except where it changes how its neighbors are drawn, as a joiner does between emojis.
+// It returns Missing for an empty string, and Invalid unless 1 to 200 characters of valid UTF-8 are
+// left that show what they are: the first is no combining mark, and none is a control character,
+// turns the direction of text or is invisible, except where it changes how its neighbors are drawn,
+// as a joiner does between emojis.
 func ParseName(s string) (string, error) {
 	if s == "" {
 		return "", ErrMissing
@@ -32,9 +33,9 @@ func ParseName(s string) (string, error) {
 
 // ParseEmail returns s as it was sent if it is one bare address.
 //
-// It returns Missing for an empty string, and Invalid unless s is an addr-spec of RFC 5322 of at most 254 bytes: no
-// display name, no angle brackets, no comment, no space around it, no invisible character, and no combining mark
-// without a character to stand on.
+// It returns Missing for an empty string, and Invalid unless s is an addr-spec of RFC 5322 of at
+// most 254 bytes: no display name, no angle brackets, no comment, no space around it, no invisible
+// character, and no combining mark without a character to stand on.
 func ParseEmail(s string) (string, error) {
 	if s == "" {
 		return "", ErrMissing

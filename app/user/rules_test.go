@@ -47,7 +47,8 @@ func TestParseNameRefuses(t *testing.T) {
 	}
 }
 
-// Ensure a name may have what people write names with, and comes back in the form that it was sent in.
+// Ensure a name may have what people write names with, and comes back in the form that it was sent
+// in.
 func TestParseNameShows(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{
@@ -94,8 +95,9 @@ func TestParseNameRefusesHidden(t *testing.T) {
 	}
 }
 
-// Ensure a name and an address reject every character of Unicode that does not show, between letters, and a name
-// accepts every other. Of the planes 4 to 13, 15 and 16 it tries one character of a hundred, and the last two.
+// Ensure a name and an address reject every character of Unicode that does not show, between
+// letters, and a name accepts every other. Of the planes 4 to 13, 15 and 16 it tries one character
+// of a hundred, and the last two.
 func TestParseCharacters(t *testing.T) {
 	t.Parallel()
 	tables := []*unicode.RangeTable{

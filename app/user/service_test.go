@@ -118,8 +118,8 @@ func TestForeignAvatar(t *testing.T) {
 	assert.Equal(t, u, got)
 }
 
-// Ensure that when a user cannot be written, whichever call fails and however, there is an error, no user,
-// and no image in the bucket; but that of a write which may come late, until it is swept.
+// Ensure that when a user cannot be written, whichever call fails and however, there is an error,
+// no user, and no image in the bucket; but that of a write which may come late, until it is swept.
 func TestCreateFails(t *testing.T) {
 	t.Parallel()
 	for _, operation := range []string{"S3.PutObject", "DynamoDB.PutItem", "DynamoDB.GetItem"} {
@@ -162,7 +162,8 @@ func TestCreateFails(t *testing.T) {
 	}
 }
 
-// Ensure a write that took effect is a success, however late or lost its answer, and makes one user.
+// Ensure a write that took effect is a success, however late or lost its answer, and makes one
+// user.
 func TestCreateLostReply(t *testing.T) {
 	t.Parallel()
 	for _, times := range []int{1, awstest.Always} { // the answer to one attempt, or to all of them
@@ -200,7 +201,8 @@ func TestCreateUnknownOutcome(t *testing.T) {
 	assert.Len(t, a.Objects(t), 1)
 }
 
-// Ensure one key with one content makes one user and one answer, also when the user has changed since.
+// Ensure one key with one content makes one user and one answer, also when the user has changed
+// since.
 func TestIdempotency(t *testing.T) {
 	t.Parallel()
 	a, d := start(t)
@@ -306,8 +308,8 @@ func TestSetAvatarFails(t *testing.T) {
 	}
 }
 
-// Ensure that a write which is carried out only when its request has failed, because the network held it up, finds
-// the image that it names: of a create, and of a replacement.
+// Ensure that a write which is carried out only when its request has failed, because the network
+// held it up, finds the image that it names: of a create, and of a replacement.
 func TestLateWrite(t *testing.T) {
 	t.Parallel()
 	for _, operation := range []string{"DynamoDB.PutItem", "DynamoDB.UpdateItem"} {

@@ -86,8 +86,8 @@ func (s *Sweeper) Find(ctx context.Context, before time.Time) ([]ListedImage, Sw
 	return orphans, swept, err
 }
 
-// Sweep deletes the images that Find returns. Unless forced, it deletes none if they are most of the
-// images: ErrTooManyOrphans.
+// Sweep deletes the images that Find returns. Unless forced, it deletes none if they are most of
+// the images: ErrTooManyOrphans.
 func (s *Sweeper) Sweep(ctx context.Context, before time.Time, force bool) (Swept, error) {
 	orphans, swept, err := s.Find(ctx, before)
 	if err != nil {

@@ -31,7 +31,8 @@ func sweeper(a *awstest.AWS) *user.Sweeper {
 }
 
 // Ensure a sweep removes exactly the images that no user names and that are old: of a create that
-// never came to its user, of a replacement that did not remove the one before, of a user who is gone.
+// never came to its user, of a replacement that did not remove the one before, of a user who is
+// gone.
 func TestSweep(t *testing.T) {
 	t.Parallel()
 	a, d := start(t)
@@ -85,8 +86,8 @@ func TestSweep(t *testing.T) {
 	assert.Len(t, items(t, a), 6)
 }
 
-// Ensure a sweep sees every image of a bucket that is listed and a table that is asked in parts, and
-// tells apart the images of one user.
+// Ensure a sweep sees every image of a bucket that is listed and a table that is asked in parts,
+// and tells apart the images of one user.
 func TestSweepInParts(t *testing.T) {
 	t.Parallel()
 	a, d := start(t)
@@ -188,8 +189,9 @@ func TestSweepOfATableThatFails(t *testing.T) {
 	assert.Equal(t, []string{object(u)}, a.Objects(t))
 }
 
-// Ensure that no sweep takes the image of an upload that has not come to its user yet, nor any other
-// that somebody can see, whatever happens at the same time; and that nothing is left in the end.
+// Ensure that no sweep takes the image of an upload that has not come to its user yet, nor any
+// other that somebody can see, whatever happens at the same time; and that nothing is left in the
+// end.
 func TestSweepAmongUploads(t *testing.T) {
 	t.Parallel()
 	a, d := start(t)

@@ -28,7 +28,8 @@ func TestAppendJSON(t *testing.T) {
 	}
 }
 
-// Ensure any string, valid or not, becomes the JSON string that encoding/json reads as it does its own.
+// Ensure any string, valid or not, becomes the JSON string that encoding/json reads as it does its
+// own.
 func TestAppendString(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// hidden reports whether a character shows nothing of its own, or turns the text around it. White space within
-// a line is not hidden.
+// hidden reports whether a character shows nothing of its own, or turns the text around it. White
+// space within a line is not hidden.
 func hidden(r rune) bool {
 	if r <= unicode.MaxASCII {
 		return unicode.IsControl(r)
@@ -23,16 +23,17 @@ func hidden(r rune) bool {
 		unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector, unicode.Noncharacter_Code_Point)
 }
 
-// blank has the characters that fonts draw as nothing, although Unicode counts them neither as white space nor as
-// ignorable, and two that stand for something else: an object, and what a decoder could not read.
+// blank has the characters that fonts draw as nothing, although Unicode counts them neither as
+// white space nor as ignorable, and two that stand for something else: an object, and what a
+// decoder could not read.
 const blank = "\u2800\U00011d45\U00011d97\U00013440\U00013441\U00013442\U00016fe4\U0001d159\ufffc\ufffd"
 
-// emojis matches the flag of a part of a country, which is spelled in tag characters, and a keycap. Their hidden
-// characters are allowed nowhere else.
+// emojis matches the flag of a part of a country, which is spelled in tag characters, and a keycap.
+// Their hidden characters are allowed nowhere else.
 var emojis = regexp.MustCompile(`\x{1F3F4}[\x{E0030}-\x{E0039}\x{E0061}-\x{E007A}]+\x{E007F}|[0-9#*]\x{FE0F}\x{20E3}`)
 
-// legible reports whether a text begins with something to see, and has hidden characters only where they change how
-// their neighbors are drawn.
+// legible reports whether a text begins with something to see, and has hidden characters only where
+// they change how their neighbors are drawn.
 func legible(text string) bool {
 	if isASCII(text) { // nearly every name
 		return text != "" && !strings.ContainsFunc(text, hidden)
@@ -91,7 +92,8 @@ func joins(base, r rune, following []rune) bool {
 	return false
 }
 
-// virama reports whether r takes the vowel of an Indic letter, which then joins the next: canonical combining class 9.
+// virama reports whether r takes the vowel of an Indic letter, which then joins the next: canonical
+// combining class 9.
 func virama(r rune) bool { return norm.NFC.PropertiesString(string(r)).CCC() == 9 }
 
 // sameScript reports whether all are of one cursive script.

@@ -1,5 +1,5 @@
-// Command idiomatic is the API as services in Go are usually written: net/http, the AWS SDK with its
-// defaults, attributevalue and encoding/json. The benchmark compares prima-api with it.
+// Command idiomatic is the API as services in Go are usually written: net/http, the AWS SDK with
+// its defaults, attributevalue and encoding/json. The benchmark compares prima-api with it.
 package main
 
 import (
@@ -47,8 +47,8 @@ func main() {
 	log.Fatal(server.ListenAndServe())
 }
 
-// plainBodies hides the WriteTo of request bodies from net/http, as app/awsclient does and explains.
-// Without it the SDK retries some requests to a server as near as the benchmark's.
+// plainBodies hides the WriteTo of request bodies from net/http, as app/awsclient does and
+// explains. Without it the SDK retries some requests to a server as near as the benchmark's.
 type plainBodies struct{ aws.HTTPClient }
 
 // Do implements [aws.HTTPClient].

@@ -1,10 +1,12 @@
-// Command devaws serves DynamoDB and S3 for development, by kumo (https://github.com/sivchari/kumo).
+// Command devaws serves DynamoDB and S3 for development, by kumo
+// (https://github.com/sivchari/kumo).
 //
 //	devaws [flags]                      until a signal
 //	devaws [flags] command [argument…]  while the command runs, with the endpoint in its environment
 //
-// It creates the resources of the contract, such as the table DYNAMODB_TABLE, and listens on 127.0.0.1:4566.
-// With -empty it creates nothing and listens on every address. The folder KUMO_DATA_DIR keeps the data.
+// It creates the resources of the contract, such as the table DYNAMODB_TABLE, and listens on
+// 127.0.0.1:4566. With -empty it creates nothing and listens on every address. The folder
+// KUMO_DATA_DIR keeps the data.
 package main
 
 import (
@@ -60,7 +62,8 @@ func main() {
 	os.Exit(status)
 }
 
-// command runs a command until its end or SIGTERM, and returns its exit status. Without one it waits.
+// command runs a command until its end or SIGTERM, and returns its exit status. Without one it
+// waits.
 func command(endpoint string, args []string) (status int) {
 	interrupts := make(chan os.Signal, 1)
 	signal.Notify(interrupts, os.Interrupt) // a terminal interrupts the command as well

@@ -75,7 +75,8 @@ func clients(endpoint string) (*dynamodb.Client, *s3.Client) {
 	return dynamodb.NewFromConfig(cfg), s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = true })
 }
 
-// Ensure the table and the bucket of the contract are there, and that what they hold survives a restart.
+// Ensure the table and the bucket of the contract are there, and that what they hold survives a
+// restart.
 func TestServe(t *testing.T) {
 	t.Parallel()
 	dir, want := t.TempDir(), config.Default()
@@ -111,7 +112,8 @@ func TestServe(t *testing.T) {
 	assert.Equal(t, "face", string(body))
 }
 
-// Ensure an empty devaws has no table, and reports itself as healthy in the way that LocalStack does.
+// Ensure an empty devaws has no table, and reports itself as healthy in the way that LocalStack
+// does.
 func TestEmpty(t *testing.T) {
 	t.Parallel()
 	line, endpoint, stop := start(t, "", "-empty")
@@ -128,7 +130,8 @@ func TestEmpty(t *testing.T) {
 	assert.Contains(t, string(body), `"dynamodb": "running", "s3": "running"`)
 }
 
-// Ensure a command finds the endpoint in its environment, and that its exit status is that of devaws.
+// Ensure a command finds the endpoint in its environment, and that its exit status is that of
+// devaws.
 func TestCommand(t *testing.T) {
 	t.Parallel()
 	c := devaws(t, "", os.Args[0])
