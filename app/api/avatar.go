@@ -23,14 +23,15 @@ func (s *Server) getAvatar(c *fiber.Ctx) error {
 	if refused != nil && (version == "" || refused != errNoToken) { //nolint:errorlint // it is the value itself
 		return refused
 	}
-	id, err := userID(c)
-	if err != nil {
-		return cmp.Or(refused, err)
+	id := userID(c)
+	if id == "" {
+		return cmp.Or(refused, user.ErrNoUser)
 	}
 	// The timeout is for the store to respond. Sending has its own.
-	ctx, cancel := context.WithCancel(requestOf(c).context)
+	r := requestOf(c)
+	ctx, cancel := context.WithCancel(r.context)
 	timeout := time.AfterFunc(s.config.RequestTimeout, cancel)
-	requestOf(c).onEnd(func() {
+	r.onEnd(func() {
 		timeout.Stop()
 		cancel()
 	})
@@ -47,7 +48,7 @@ func (s *Server) getAvatar(c *fiber.Ctx) error {
 	}
 	var body *bufio.Reader
 	if err == nil && stored != nil {
-		requestOf(c).onEnd(func() { _ = stored.Close() })
+		r.onEnd(func() { _ = stored.Close() })
 		// The first bytes are read before the status is sent, which their failure decides.
 		body = bufio.NewReaderSize(stored, writeBufferBytes)
 		if _, cause := body.Peek(int(min(stored.Size, writeBufferBytes))); cause != nil && !head {
@@ -70,7 +71,7 @@ func (s *Server) getAvatar(c *fiber.Ctx) error {
 		c.Set(fiber.HeaderContentType, fiber.MIMEOctetStream)
 	}
 	c.Set(fiber.HeaderContentDisposition, "inline")
-	return s.sendStream(c, stored.Size, func(w io.Writer) error {
+	return s.sendStream(c, int(stored.Size), func(w io.Writer) error {
 		n, err := io.CopyN(w, body, stored.Size)
 		if errors.Is(err, io.EOF) && n < stored.Size {
 			err = io.ErrUnexpectedEOF
@@ -84,10 +85,6 @@ func avatarTag(avatarID string) string { return `"` + avatarID + `"` }
 
 // putAvatar handles PUT /users/{id}/avatar: an image as it is, or the part avatar of a form.
 func (s *Server) putAvatar(c *fiber.Ctx) error {
-	id, err := userID(c)
-	if err != nil {
-		return err
-	}
 	data, err := s.readUpload(c)
 	if err != nil {
 		return err
@@ -96,7 +93,7 @@ func (s *Server) putAvatar(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	return s.sendUser(c, "Failed to save avatar", func(ctx context.Context) (user.User, error) {
+	return s.sendUser(c, "Failed to save avatar", func(ctx context.Context, id string) (user.User, error) {
 		return s.service.SetAvatar(ctx, id, image, conditionOf(c).ofAvatar())
 	})
 }

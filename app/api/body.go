@@ -12,13 +12,21 @@ import (
 	"github.com/gofiber/fiber/v2"
 )
 
+const (
+	// freeBody is the largest body, in bytes, that reserves no memory: the buffer of its connection
+	// holds it, and MAX_CONNECTIONS bounds those.
+	freeBody = 4 << 10
+	// stallGrace is how long a body may take to begin before it can be taken for stalled.
+	stallGrace = time.Second
+)
+
 // A bodyReader reads the body of a request, at most limit bytes of it. fasthttp neither bounds a
 // body that it streams, nor reports that a client hung up in the middle of one.
 type bodyReader struct {
 	stream io.Reader
 	length int64 // Content-Length; negative: not known
 	limit  int64
-	conn   *connection // nil in tests
+	conn   *connection
 	within time.Duration
 	start  time.Time
 
@@ -29,11 +37,7 @@ type bodyReader struct {
 	err      error  // why it has not; nil while it is read
 }
 
-// freeBody is the largest body, in bytes, that takes no memory of its share: the buffer of its
-// connection holds it, and MAX_CONNECTIONS bounds those.
-const freeBody = 4 << 10
-
-// openBody returns the body of the request. Memory for limit bytes, or for its length, is reserved
+// openBody returns the body of the request. Memory for its length, or for limit bytes, is reserved
 // until the response has been sent.
 func (s *Server) openBody(c *fiber.Ctx, limit int64) (*bodyReader, error) {
 	for _, encoding := range c.Request().Header.PeekAll(fiber.HeaderContentEncoding) {
@@ -41,21 +45,20 @@ func (s *Server) openBody(c *fiber.Ctx, limit int64) (*bodyReader, error) {
 			return nil, errMediaType.with("a request body is not compressed", nil)
 		}
 	}
+	r := requestOf(c)
 	b := &bodyReader{
 		stream: c.Context().RequestBodyStream(), length: int64(c.Request().Header.ContentLength()),
-		limit: limit, within: s.config.ReadTimeout, start: time.Now(),
+		limit: limit, within: s.config.ReadTimeout, conn: r.conn,
 	}
-	b.conn, _ = c.Context().Conn().(*connection)
 	if b.stream == nil {
 		b.stream = bytes.NewReader(c.Request().Body())
 	}
-	if b.length > limit {
+	switch {
+	case b.length > limit:
 		return nil, errBodyTooLarge
-	}
-	if requestOf(c).expects {
+	case r.expects:
 		return nil, errContinue
 	}
-	r := requestOf(c)
 	r.body = b
 	if b.size() <= freeBody {
 		return b, nil
@@ -113,11 +116,8 @@ func (b *bodyReader) cutOff() bool {
 	if b.length >= 0 {
 		return b.read.Load() < b.length
 	}
-	return b.conn != nil && b.conn.ended.Load()
+	return b.conn.ended.Load()
 }
-
-// stallGrace is how long a body may take to begin before it can be taken for stalled.
-const stallGrace = time.Second
 
 // stalled reports whether the body, at the rate at which it has arrived so far, would take longer
 // than READ_TIMEOUT.
@@ -128,8 +128,6 @@ func (b *bodyReader) stalled() bool {
 
 // drop ends the reading. The request gets a 503.
 func (b *bodyReader) drop() {
-	if b.conn != nil {
-		b.dropped.Store(true)
-		_ = b.conn.SetReadDeadline(time.Now())
-	}
+	b.dropped.Store(true)
+	_ = b.conn.SetReadDeadline(time.Now())
 }

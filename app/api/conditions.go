@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -12,16 +13,14 @@ import (
 )
 
 // A condition is what If-Match and If-None-Match ask of a resource (RFC 9110 §13).
-type condition struct {
-	match, noneMatch entityTags
-}
+type condition struct{ match, noneMatch entityTags }
 
 // entityTags are the values of If-Match or of If-None-Match.
 type entityTags struct {
 	given bool
 	any   bool // *
-	tags  []string
 	wrong bool // neither * nor a list of entity tags
+	tags  []string
 }
 
 var (
@@ -38,15 +37,16 @@ func conditionOf(c *fiber.Ctx) condition {
 }
 
 func parseEntityTags(headers [][]byte) entityTags {
-	if len(headers) == 0 {
+	list := string(bytes.Trim(bytes.Join(headers, []byte{','}), " \t"))
+	switch {
+	case len(headers) == 0:
 		return entityTags{}
+	case list == "*":
+		return entityTags{given: true, any: true}
+	case !entityTagList.MatchString(list):
+		return entityTags{given: true, wrong: true}
 	}
-	list := bytes.Trim(bytes.Join(headers, []byte{','}), " \t")
-	t := entityTags{given: true, any: string(list) == "*"}
-	if t.wrong = !t.any && !entityTagList.Match(list); !t.wrong {
-		t.tags = entityTag.FindAllString(string(list), -1)
-	}
-	return t
+	return entityTags{given: true, tags: entityTag.FindAllString(list, -1)}
 }
 
 // unchanged reports whether If-Match allows the request. etag is that of the resource, "" if there is
@@ -57,31 +57,8 @@ func (c condition) unchanged(etag string) bool {
 
 // changed reports whether If-None-Match allows the request. The comparison is weak.
 func (c condition) changed(etag string) bool {
-	opaque := trimWeak(etag)
-	return !c.noneMatch.given || etag == "" ||
-		!c.noneMatch.any && !slices.ContainsFunc(c.noneMatch.tags, func(tag string) bool { return trimWeak(tag) == opaque })
-}
-
-func trimWeak(etag string) string {
-	if len(etag) > 2 && etag[:2] == "W/" {
-		return etag[2:]
-	}
-	return etag
-}
-
-// notModified sets the entity tag of a response to GET or HEAD, and its status to 304 if the client
-// has it. It returns an error if If-Match asks for another.
-func notModified(c *fiber.Ctx, etag string) (bool, error) {
-	asked := conditionOf(c)
-	if !asked.unchanged(etag) {
-		return false, user.ErrChanged
-	}
-	c.Set(fiber.HeaderETag, etag)
-	if asked.changed(etag) {
-		return false, nil
-	}
-	c.Status(http.StatusNotModified)
-	return true, nil
+	same := func(tag string) bool { return strings.TrimPrefix(tag, "W/") == strings.TrimPrefix(etag, "W/") }
+	return !c.noneMatch.given || etag == "" || !c.noneMatch.any && !slices.ContainsFunc(c.noneMatch.tags, same)
 }
 
 // ofAvatar returns the condition on the avatar of a user; nil if there is none. One that cannot be
@@ -99,11 +76,27 @@ func (c condition) ofAvatar() user.Condition {
 	}
 }
 
-// unversioned refuses a change of a user, who has no entity tag, on the condition of one.
+// notModified sets the entity tag of a response to GET or HEAD, and its status to 304 if the client
+// has it. It returns an error if If-Match asks for another.
+func notModified(c *fiber.Ctx, etag string) (bool, error) {
+	asked := conditionOf(c)
+	if !asked.unchanged(etag) {
+		return false, user.ErrChanged
+	}
+	c.Set(fiber.HeaderETag, etag)
+	if asked.changed(etag) {
+		return false, nil
+	}
+	c.Status(http.StatusNotModified)
+	return true, nil
+}
+
+// unversioned is a middleware that refuses a change of a user on the condition of an entity tag,
+// because users have none.
 func unversioned(c *fiber.Ctx) error {
 	asked := conditionOf(c)
 	if asked.match.given && !asked.match.any || asked.noneMatch.any || asked.noneMatch.wrong {
 		return user.ErrChanged
 	}
-	return nil
+	return c.Next()
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/base64"
 	"log/slog"
 	"net/http"
 	"regexp"
@@ -55,7 +56,7 @@ func TestDescriptionHasTheLimits(t *testing.T) {
 	assert.True(t, idempotencyKeyPattern.MatchString(longest) && !idempotencyKeyPattern.MatchString(longest+"k"))
 	assert.InDelta(t, 1, *limit.Min, 0)
 	assert.InDelta(t, maxLimit, *limit.Max, 0)
-	assert.EqualValues(t, cursors.EncodedLen(maxCursorID+cursorCheckBytes), *cursor.MaxLength)
+	assert.EqualValues(t, base64.RawURLEncoding.EncodedLen(maxCursorID+cursorCheckBytes), *cursor.MaxLength)
 	assert.Contains(t, list.Description, "pages of 100.")
 	assert.Equal(t, 100, defaultLimit)
 	assert.Equal(t, 16<<10, maxHeaderBytes)

@@ -14,13 +14,15 @@ import (
 // revalidate is the Cache-Control of what the next version of the API may change under the same name.
 const revalidate = "no-cache"
 
-// descriptionTag is the entity tag of the description, without quotes.
-var descriptionTag = sync.OnceValue(func() string { return strconv.FormatUint(xxhash.Sum64(openapi.JSON), 16) })
+// descriptionTag returns the entity tag of the description.
+var descriptionTag = sync.OnceValue(func() string {
+	return `"` + strconv.FormatUint(xxhash.Sum64(openapi.JSON), 16) + `"`
+})
 
 // describe handles GET /openapi.json.
 func (s *Server) describe(c *fiber.Ctx) error {
 	c.Set(fiber.HeaderCacheControl, revalidate)
-	if done, err := notModified(c, `"`+descriptionTag()+`"`); done || err != nil {
+	if done, err := notModified(c, descriptionTag()); done || err != nil {
 		return err
 	}
 	return sendJSON(c, openapi.JSON)

@@ -180,16 +180,16 @@ func TestMultipartTruncated(t *testing.T) {
 // Ensure a body that ends before its Content-Length is not taken for a whole one.
 func TestBodyTruncated(t *testing.T) {
 	t.Parallel()
-	b := &bodyReader{stream: strings.NewReader("half"), length: 8, limit: 100}
+	b := &bodyReader{conn: new(connection), stream: strings.NewReader("half"), length: 8, limit: 100}
 	_, err := io.ReadAll(b)
 	assert.ErrorIs(t, err, io.ErrUnexpectedEOF)
 
-	b = &bodyReader{stream: strings.NewReader("whole"), length: 5, limit: 100}
+	b = &bodyReader{conn: new(connection), stream: strings.NewReader("whole"), length: 5, limit: 100}
 	data, err := io.ReadAll(b)
 	assert.NoError(t, err)
 	assert.Equal(t, "whole", string(data))
 
-	b = &bodyReader{stream: strings.NewReader("too long"), length: -1, limit: 7}
+	b = &bodyReader{conn: new(connection), stream: strings.NewReader("too long"), length: -1, limit: 7}
 	_, err = io.ReadAll(b)
 	assert.ErrorIs(t, err, errBodyTooLarge)
 }

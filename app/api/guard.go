@@ -13,10 +13,13 @@ import (
 
 // The responses to requests that may not do what they ask for: RFC 6750 §3.
 var (
-	errNoToken      = refusal(http.StatusUnauthorized, "Authentication required", "send Authorization: Bearer and an access token", "")
+	errNoToken = refusal(http.StatusUnauthorized, "Authentication required",
+		"send Authorization: Bearer and an access token", "")
 	errInvalidToken = refusal(http.StatusUnauthorized, "Invalid access token", "", `, error="invalid_token"`)
-	errNoRead       = refusal(http.StatusForbidden, "Insufficient scope", "the access token may not read", `, error="insufficient_scope", scope="read"`)
-	errNoWrite      = refusal(http.StatusForbidden, "Insufficient scope", "the access token may not write", `, error="insufficient_scope", scope="write"`)
+	errNoRead       = refusal(http.StatusForbidden, "Insufficient scope",
+		"the access token may not read", `, error="insufficient_scope", scope="read"`)
+	errNoWrite = refusal(http.StatusForbidden, "Insufficient scope",
+		"the access token may not write", `, error="insufficient_scope", scope="write"`)
 )
 
 func refusal(status int, text, detail, parameters string) *problem {
@@ -63,9 +66,8 @@ func (s *Server) permit(c *fiber.Ctx) error {
 
 // accessToken returns the entry of a token, nil if there is none. The time that it takes does not
 // depend on how much of a token is right.
-func accessToken(tokens []config.AccessToken, token string) *config.AccessToken {
+func accessToken(tokens []config.AccessToken, token string) (found *config.AccessToken) {
 	hash := config.HashToken(token)
-	var found *config.AccessToken
 	for i := range tokens {
 		if subtle.ConstantTimeCompare(hash[:], tokens[i].Hash[:]) == 1 {
 			found = &tokens[i]

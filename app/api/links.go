@@ -13,17 +13,15 @@ import (
 )
 
 // usersURL returns the absolute URL of the users as the client reaches them.
-func (s *Server) usersURL(c *fiber.Ctx) string { return s.baseURL(c) + config.PathUsers }
-
-func (s *Server) baseURL(c *fiber.Ctx) string {
+func (s *Server) usersURL(c *fiber.Ctx) string {
 	if s.config.PublicURL != "" {
-		return s.config.PublicURL
+		return s.config.PublicURL + config.PathUsers
 	}
 	host := requestOf(c).host
 	if host == "" { // of HTTP/1.0
 		host = c.Context().LocalAddr().String()
 	}
-	return scheme(c) + "://" + host
+	return scheme(c) + "://" + host + config.PathUsers
 }
 
 // scheme returns http or https, as a proxy in front says. A client that lies changes the links in its
@@ -36,9 +34,10 @@ func scheme(c *fiber.Ctx) string {
 	return "http"
 }
 
-// hostPattern is a name or an IPv4 address, or an IPv6 address in brackets, and a port or none. Names
-// of containers have underscores.
-var hostPattern = regexp.MustCompile(`^([A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*|\[([0-9A-Fa-f:.]+)\])(?::([0-9]{0,5}))?$`)
+// hostPattern is a name or an IPv4 address, or an IPv6 address in brackets, with or without a dot at
+// its end and a port. Names of containers have underscores.
+var hostPattern = regexp.MustCompile(
+	`^([A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*|\[([0-9A-Fa-f:.]+)\])\.?(?::([0-9]{0,5}))?$`)
 
 // maxHost is the longest name that the DNS has, and a port.
 const maxHost = 253 + len(":65535")
@@ -46,25 +45,23 @@ const maxHost = 253 + len(":65535")
 // splitHost returns the name or address of a host, without a dot at its end, and its port with the
 // colon. ok is false for what can be no host.
 func splitHost(host string) (name, port string, ok bool) {
-	absolute := strings.Replace(host, ".:", ":", 1)
-	parts := hostPattern.FindStringSubmatch(strings.TrimSuffix(absolute, "."))
+	parts := hostPattern.FindStringSubmatch(host)
 	if parts == nil || len(host) > maxHost {
 		return "", "", false
 	}
-	if address := parts[2]; address != "" {
-		if _, err := netip.ParseAddr(address); err != nil {
-			return "", "", false
-		}
+	name, address, port := parts[1], parts[2], parts[3]
+	if _, err := netip.ParseAddr(address); err != nil && address != "" {
+		return "", "", false
 	}
-	if parts[3] == "" {
-		return parts[1], "", true
+	if port == "" {
+		return name, "", true
 	}
-	n, err := strconv.ParseUint(parts[3], 10, 16)
-	return parts[1], ":" + parts[3], err == nil && n > 0
+	n, err := strconv.ParseUint(port, 10, 16)
+	return name, ":" + port, err == nil && n > 0
 }
 
 // checkHost refuses a request that is not HTTP/1, whose target is on no host (RFC 9112 §3.2), or on
-// one that the API does not answer for.
+// one that ALLOWED_HOSTS does not name.
 func (s *Server) checkHost(c *fiber.Ctx) error {
 	header := &c.Request().Header
 	if !bytes.HasPrefix(header.Protocol(), []byte("HTTP/1.")) {

@@ -3,26 +3,32 @@ package api
 import (
 	"context"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
+
+	"prima.internal/app/config"
 )
 
-// A memory bounds what requests hold at once: REQUEST_MEMORY. It has two shares, so that uploads
-// which a slow bucket holds up do not keep lists out. A request that does not fit waits for a
-// while and then gets a 503: a process that is killed for its memory fails every request it holds.
+// A memory bounds what requests hold at once to REQUEST_MEMORY. It has two shares, so that uploads to
+// a slow bucket do not keep lists out. A request that does not fit waits for a fifth of
+// REQUEST_TIMEOUT and then gets a 503.
 type memory struct {
 	bodies *share // of requests
 	pages  *share // of users, while they are read and sent
 }
 
-// newMemory divides size bytes. Requests wait for up to wait.
-func newMemory(size int64, wait time.Duration) memory {
-	part := func(size int64) *share {
-		return &share{size: size, wait: wait, semaphore: semaphore.NewWeighted(size), arriving: map[*bodyReader]struct{}{}}
+func newMemory(c config.Config, m *metrics) memory {
+	part := func(name string, size int64) *share {
+		m.memoryLimit.WithLabelValues(name).Set(float64(size))
+		return &share{
+			size: size, wait: c.RequestTimeout / 5, semaphore: semaphore.NewWeighted(size),
+			used: m.memoryUsed.WithLabelValues(name), waits: m.memoryWaits.WithLabelValues(name),
+			refusals: m.memoryRefusals.WithLabelValues(name), arriving: map[*bodyReader]struct{}{},
+		}
 	}
-	return memory{bodies: part(size / 8 * 3), pages: part(size / 8 * 5)}
+	return memory{bodies: part("bodies", c.RequestMemory/8*3), pages: part("pages", c.RequestMemory/8*5)}
 }
 
 // A share is a part of the memory, in bytes.
@@ -31,7 +37,8 @@ type share struct {
 	wait      time.Duration
 	semaphore *semaphore.Weighted
 
-	used, waits, refusals atomic.Int64
+	used            prometheus.Gauge
+	waits, refusals prometheus.Counter
 
 	mu       sync.Mutex
 	arriving map[*bodyReader]struct{} // bodies that hold memory and are still being received
@@ -42,18 +49,18 @@ type share struct {
 func (s *share) reserve(n int64) (release func(), err error) {
 	n = min(max(n, 0), s.size)
 	if !s.semaphore.TryAcquire(n) {
-		s.waits.Add(1)
+		s.waits.Inc()
 		s.dropStalled()
 		ctx, cancel := context.WithTimeout(context.Background(), s.wait)
 		defer cancel()
 		if s.semaphore.Acquire(ctx, n) != nil {
-			s.refusals.Add(1)
+			s.refusals.Inc()
 			return nil, errBusy
 		}
 	}
-	s.used.Add(n)
+	s.used.Add(float64(n))
 	return sync.OnceFunc(func() {
-		s.used.Add(-n)
+		s.used.Sub(float64(n))
 		s.semaphore.Release(n)
 	}), nil
 }

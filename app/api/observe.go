@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -16,21 +17,22 @@ import (
 	"prima.internal/app/telemetry"
 )
 
-// A request is what is known of a request until its response has been sent. Its strings are copies:
-// those of Fiber lie in buffers that fasthttp uses again.
+// A request is what is known of a request until its response has been sent. Its strings are copies,
+// because fasthttp reuses the buffers in which those of Fiber lie.
 type request struct {
 	id      string
 	start   time.Time
 	method  string
 	path    string
 	remote  string
-	host    string          // without a dot at its end, with the port
-	token   string          // name of the access token
+	host    string // without a dot at its end, with the port
+	token   string // name of the access token
+	route   string
+	conn    *connection
 	context context.Context //nolint:containedctx // of the request, and as long-lived as it
 	span    trace.Span      // nil if nothing is traced
-	route   string
-	body    *bodyReader // nil if it was not opened
-	expects bool        // the client waits for 100 Continue before it sends the body: see expect
+	body    *bodyReader     // nil if it was not opened
+	expects bool            // the client waits for 100 Continue before it sends the body: see expect
 	// streamed is set if the response is written after the handler has returned. The stream then
 	// ends the request.
 	streamed bool
@@ -47,11 +49,14 @@ func requestOf(c *fiber.Ctx) *request {
 	return c.Locals(requestKey).(*request) //nolint:forcetypeassert // observe is around every handler
 }
 
+// requestIDPattern is what a request id from outside may be, to stand in headers and logs.
+var requestIDPattern = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`)
+
 // observe is around every handler: it gives the request its id, turns errors and panics into
 // responses, and logs, counts and traces the request.
 func (s *Server) observe(c *fiber.Ctx) error {
 	r := s.begin(c)
-	err := s.recovered(c)
+	err := s.recovered(c, r)
 	if errors.Is(err, errContinue) {
 		r.expects = false
 		return nil
@@ -60,7 +65,7 @@ func (s *Server) observe(c *fiber.Ctx) error {
 		asProblem(err).send(c.Response())
 	}
 	if r.expects || c.Context().RequestBodyStream() != nil && (r.body == nil || !r.body.whole) {
-		leaveUnread(c)
+		leaveUnread(c, r)
 	}
 	s.finish(c, r, err)
 	return nil
@@ -71,7 +76,7 @@ func (s *Server) onParseError(c *fiber.Ctx, err error) error {
 	r := s.begin(c)
 	p := asProblem(err)
 	p.send(c.Response())
-	leaveUnread(c)
+	leaveUnread(c, r)
 	// The parser's own text quotes the request, in which a token could be.
 	s.finish(c, r, errors.New(p.error))
 	return nil
@@ -79,10 +84,8 @@ func (s *Server) onParseError(c *fiber.Ctx, err error) error {
 
 // leaveUnread notes that the client may still be sending a body. One that was too slow has had its
 // chance.
-func leaveUnread(c *fiber.Ctx) {
-	if conn, ok := c.Context().Conn().(*connection); ok {
-		conn.unread.Store(c.Response().StatusCode() != http.StatusRequestTimeout)
-	}
+func leaveUnread(c *fiber.Ctx, r *request) {
+	r.conn.unread.Store(c.Response().StatusCode() != http.StatusRequestTimeout)
 	if c.Request().Header.ContentLength() < 0 {
 		// fasthttp may close the connection after it has read on for a while. The client must know
 		// before it sends its next request.
@@ -94,17 +97,19 @@ func (s *Server) begin(c *fiber.Ctx) *request {
 	if r, ok := c.Locals(requestKey).(*request); ok { // see expect
 		return r
 	}
-	id := string([]byte(c.Get(fiber.HeaderXRequestID)))
+	id := strings.Clone(c.Get(fiber.HeaderXRequestID))
 	if !requestIDPattern.MatchString(id) {
 		id = uuid.NewString()
 	}
+	header := &c.Request().Header
 	r := &request{
 		id:      id,
 		start:   time.Now(),
-		method:  string(c.Request().Header.Method()),
+		method:  string(header.Method()),
 		path:    string(c.Request().URI().PathOriginal()),
 		remote:  c.Context().RemoteAddr().String(),
-		expects: c.Request().MayContinue() && c.Context().RequestBodyStream() == nil && hasBody(&c.Request().Header),
+		conn:    c.Context().Conn().(*connection), //nolint:forcetypeassert // the listener makes no other
+		expects: c.Request().MayContinue() && c.Context().RequestBodyStream() == nil && hasBody(header),
 	}
 	r.route = s.routes.of(r.path)
 	s.metrics.active.WithLabelValues(r.route).Inc()
@@ -114,12 +119,12 @@ func (s *Server) begin(c *fiber.Ctx) *request {
 }
 
 // recovered runs the handlers and returns a panic as an error.
-func (s *Server) recovered(c *fiber.Ctx) (err error) {
+func (s *Server) recovered(c *fiber.Ctx, r *request) (err error) {
 	defer s.metrics.recoverTo(&err)
 	if err := s.checkHost(c); err != nil {
 		return err
 	}
-	if conn, ok := c.Context().Conn().(*connection); ok && conn.refused {
+	if r.conn.refusal != nil {
 		c.Context().SetConnectionClose()
 		if !isProbe(c.Path()) {
 			return errBusy
@@ -178,9 +183,6 @@ func (s *Server) end(r *request, status, size int, err error) {
 	case status >= http.StatusInternalServerError:
 		level = slog.LevelError
 	}
-	if !s.log.Enabled(r.context, level) {
-		return
-	}
 	attrs := []slog.Attr{
 		slog.String("method", r.method),
 		slog.String("path", r.path),
@@ -197,9 +199,6 @@ func (s *Server) end(r *request, status, size int, err error) {
 	}
 	s.log.LogAttrs(r.context, level, "request", attrs...)
 }
-
-// requestIDPattern is what a request id from outside may be, to stand in headers and logs.
-var requestIDPattern = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`)
 
 // work returns the context for a request's calls of the service. It is not fasthttp's own, which
 // ends when the server begins to shut down.

@@ -23,8 +23,9 @@ var (
 )
 
 const (
-	preflightSeconds = "600" // how long a browser may keep the response to a preflight
-	everyOrigin      = "*"
+	preflightSeconds   = "600" // how long a browser may keep the response to a preflight
+	everyOrigin        = "*"
+	headerSecFetchSite = "Sec-Fetch-Site"
 )
 
 // allowOrigin lets a page of an allowed origin read the response.
@@ -56,7 +57,8 @@ func (s *Server) keepOrigin(header *fasthttp.RequestHeader) (config fasthttp.Req
 
 // preflight is a middleware that tells browsers what pages of other origins may send.
 func preflight(c *fiber.Ctx) error {
-	if c.Method() != http.MethodOptions || c.Get(fiber.HeaderOrigin) == "" || c.Get(fiber.HeaderAccessControlRequestMethod) == "" {
+	if c.Method() != http.MethodOptions ||
+		c.Get(fiber.HeaderOrigin) == "" || c.Get(fiber.HeaderAccessControlRequestMethod) == "" {
 		return c.Next()
 	}
 	c.Vary(fiber.HeaderAccessControlRequestMethod, fiber.HeaderAccessControlRequestHeaders)
@@ -70,7 +72,7 @@ func preflight(c *fiber.Ctx) error {
 // checkOrigin refuses a change that a page of another site asks for: browsers send some of these
 // without a preflight. Clients that are not browsers send neither Origin nor Sec-Fetch-Site.
 func (s *Server) checkOrigin(c *fiber.Ctx) error {
-	origin, site := c.Get(fiber.HeaderOrigin), c.Get("Sec-Fetch-Site")
+	origin, site := c.Get(fiber.HeaderOrigin), c.Get(headerSecFetchSite)
 	if origin == "" && site == "" {
 		return nil
 	}
@@ -78,20 +80,18 @@ func (s *Server) checkOrigin(c *fiber.Ctx) error {
 	for _, port := range []string{":80", ":443"} { // which proxies may add, and no Origin has
 		host = strings.TrimSuffix(host, port)
 	}
-	r := http.Request{Method: c.Method(), Host: host, Header: http.Header{}}
-	r.Header.Set(fiber.HeaderOrigin, origin)
-	r.Header.Set("Sec-Fetch-Site", site)
 	var protection http.CrossOriginProtection
-	err := protection.Check(&r)
+	err := protection.Check(&http.Request{
+		Method: c.Method(), Host: host,
+		Header: http.Header{fiber.HeaderOrigin: {origin}, headerSecFetchSite: {site}},
+	})
 	trusted := s.config.CORSOrigins
-	if err == nil || slices.Contains(trusted, origin) || slices.Contains(trusted, everyOrigin) || s.isPublic(origin) {
+	if err == nil || slices.Contains(trusted, origin) || slices.Contains(trusted, everyOrigin) {
+		return nil
+	}
+	// A proxy in front may replace Host.
+	if origin != "" && strings.HasPrefix(s.config.PublicURL+"/", origin+"/") {
 		return nil
 	}
 	return errCrossSite.with(errCrossSite.detail, err)
-}
-
-// isPublic reports whether an origin is that of PUBLIC_BASE_URL. A proxy may replace Host.
-func (s *Server) isPublic(origin string) bool {
-	rest, ok := strings.CutPrefix(s.config.PublicURL, origin)
-	return ok && origin != "" && (rest == "" || rest[0] == '/')
 }

@@ -12,11 +12,10 @@ import (
 	"prima.internal/app/user"
 )
 
-// problemType is the media type of a problem.
-const problemType = "application/problem+json"
-
-// retryAfter is what a 503 asks a client to wait, in seconds.
-const retryAfter = "1"
+const (
+	problemType = "application/problem+json"
+	retryAfter  = "1" // what a 503 asks a client to wait, in seconds
+)
 
 // A problem is a response that reports an error: RFC 9457, with the member error that clients of the
 // earlier service look for.
@@ -40,23 +39,31 @@ func (p *problem) Error() string {
 func (p *problem) Unwrap() error { return p.cause }
 
 var (
-	errNotFound         = &problem{status: http.StatusNotFound, error: "Not found"}
-	errMethodNotAllowed = &problem{status: http.StatusMethodNotAllowed, error: "Method not allowed"}
-	errBodyTooLarge     = &problem{status: http.StatusRequestEntityTooLarge, error: "Request body is too large"}
-	errMediaType        = &problem{status: http.StatusUnsupportedMediaType, error: "Unsupported media type"}
-	errInvalidJSON      = &problem{status: http.StatusBadRequest, error: "Invalid JSON"}
-	errInvalidForm      = &problem{status: http.StatusBadRequest, error: "Invalid form"}
-	errTimeout          = &problem{status: http.StatusRequestTimeout, error: "Request timed out"}
-	errBusy             = &problem{status: http.StatusServiceUnavailable, error: "Server is busy", detail: "there is no memory for the request now"}
-	errIncomplete       = &problem{status: http.StatusBadRequest, error: "Request body is incomplete"}
-	errHost             = &problem{status: http.StatusBadRequest, error: "Bad Request", detail: "Host is a name or an IP address, with or without a port"}
-	errMisdirected      = &problem{status: http.StatusMisdirectedRequest, error: "Misdirected request", detail: "ALLOWED_HOSTS does not name the host of the request"}
-	errVersion          = &problem{status: http.StatusHTTPVersionNotSupported, error: "HTTP version not supported", detail: "this is HTTP/1"}
-	errCrossSite        = &problem{status: http.StatusForbidden, error: "Cross-site request", detail: "only pages of this origin, and of those in CORS_ALLOWED_ORIGINS, can change anything"}
+	errNotFound         = newProblem(http.StatusNotFound, "Not found", "")
+	errMethodNotAllowed = newProblem(http.StatusMethodNotAllowed, "Method not allowed", "")
+	errBodyTooLarge     = newProblem(http.StatusRequestEntityTooLarge, "Request body is too large", "")
+	errMediaType        = newProblem(http.StatusUnsupportedMediaType, "Unsupported media type", "")
+	errInvalidJSON      = newProblem(http.StatusBadRequest, "Invalid JSON", "")
+	errInvalidForm      = newProblem(http.StatusBadRequest, "Invalid form", "")
+	errTimeout          = newProblem(http.StatusRequestTimeout, "Request timed out", "")
+	errIncomplete       = newProblem(http.StatusBadRequest, "Request body is incomplete", "")
+	errVersion          = newProblem(http.StatusHTTPVersionNotSupported, "HTTP version not supported", "this is HTTP/1")
+	errBusy             = newProblem(http.StatusServiceUnavailable, "Server is busy",
+		"there is no memory for the request now")
+	errHost = newProblem(http.StatusBadRequest, "Bad Request",
+		"Host is a name or an IP address, with or without a port")
+	errMisdirected = newProblem(http.StatusMisdirectedRequest, "Misdirected request",
+		"ALLOWED_HOSTS does not name the host of the request")
+	errCrossSite = newProblem(http.StatusForbidden, "Cross-site request",
+		"only pages of this origin, and of those in CORS_ALLOWED_ORIGINS, can change anything")
 
 	// errContinue is no response: the handler needs a body that the client has not sent yet.
-	errContinue = &problem{status: http.StatusContinue, error: http.StatusText(http.StatusContinue)}
+	errContinue = newProblem(http.StatusContinue, "", "")
 )
+
+func newProblem(status int, text, detail string) *problem {
+	return &problem{status: status, error: text, detail: detail}
+}
 
 // with returns a copy of p that says more.
 func (p *problem) with(detail string, cause error) *problem {
@@ -80,16 +87,15 @@ func failed(text string, err error) error {
 	return err
 }
 
-// statuses are the HTTP statuses of the domain's codes.
+// statuses are the HTTP statuses of the domain's codes, without those that failed replaces.
 var statuses = map[user.Code]int{
-	user.Missing:     http.StatusBadRequest,
-	user.Invalid:     http.StatusBadRequest,
-	user.NotFound:    http.StatusNotFound,
-	user.KeyReused:   http.StatusUnprocessableEntity,
-	user.Changed:     http.StatusPreconditionFailed,
-	user.TooLarge:    http.StatusRequestEntityTooLarge,
-	user.NotAnImage:  http.StatusUnsupportedMediaType,
-	user.Unavailable: http.StatusServiceUnavailable,
+	user.Missing:    http.StatusBadRequest,
+	user.Invalid:    http.StatusBadRequest,
+	user.NotFound:   http.StatusNotFound,
+	user.KeyReused:  http.StatusUnprocessableEntity,
+	user.Changed:    http.StatusPreconditionFailed,
+	user.TooLarge:   http.StatusRequestEntityTooLarge,
+	user.NotAnImage: http.StatusUnsupportedMediaType,
 }
 
 // fiberProblems are the responses to Fiber's errors that have a text of their own.
@@ -115,9 +121,7 @@ func asProblem(err error) *problem {
 		if p, ok := fiberProblems[framework.Code]; ok {
 			return p
 		}
-		if framework.Code < http.StatusInternalServerError || framework.Code == http.StatusNotImplemented {
-			return &problem{status: framework.Code, error: http.StatusText(framework.Code), cause: err}
-		}
+		return &problem{status: framework.Code, error: http.StatusText(framework.Code), cause: err}
 	}
 	if isTimeout(err) {
 		return errTimeout.with("", err)
@@ -126,8 +130,8 @@ func asProblem(err error) *problem {
 }
 
 func isTimeout(err error) bool {
-	var network net.Error
-	return errors.As(err, &network) && network.Timeout()
+	network, ok := errors.AsType[net.Error](err)
+	return ok && network.Timeout()
 }
 
 // send makes the problem the response.
@@ -135,9 +139,10 @@ func (p *problem) send(r *fasthttp.Response) {
 	r.ResetBody()
 	r.SetStatusCode(p.status)
 	r.Header.SetContentType(problemType)
-	r.Header.Set(fiber.HeaderCacheControl, "no-store")
-	for _, name := range []string{fiber.HeaderETag, fiber.HeaderLink, fiber.HeaderContentSecurityPolicy} {
-		r.Header.Del(name) // of what the handler was about to send
+	for _, name := range []string{ // of what the handler was about to send
+		fiber.HeaderCacheControl, fiber.HeaderContentSecurityPolicy, fiber.HeaderETag, fiber.HeaderLink,
+	} {
+		r.Header.Del(name)
 	}
 	if p.status == http.StatusServiceUnavailable {
 		r.Header.Set(fiber.HeaderRetryAfter, retryAfter)

@@ -11,18 +11,17 @@ import (
 
 // reads lets concurrent requests for the same page share a read of the store, as transactions share
 // a group commit: while a read runs, requests join the next one, which starts when it ends. So no
-// request gets what was read before it came, and however many clients ask for a page, at most one
-// read of it runs.
+// request gets what was read before it came, and at most one read of a page runs at a time.
 type reads struct {
 	metrics *metrics
 
 	mu    sync.Mutex
-	queue map[string]*read // by page: a read of it runs, and the next one, nil if nobody waits for it
+	queue map[string]*read // by page that is being read: the next read, nil if nobody waits for it
 }
 
 // A read is one read of a page, and the requests that wait for it.
 type read struct {
-	page    func() (*page, error)
+	page    func() (*page, error) // does not panic
 	readers int64
 	done    chan struct{}
 	result  *page
@@ -49,34 +48,34 @@ func (s *reads) get(ctx context.Context, key string, pageOf func() (*page, error
 	}
 	select {
 	case <-r.done:
+		return r.result, r.err
 	case <-ctx.Done():
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		select {
-		case <-r.done:
-		default:
-			r.readers--
-			return nil, &user.Error{Code: user.Unavailable, Err: fmt.Errorf("wait for another read of the page: %w", ctx.Err())}
-		}
 	}
-	return r.result, r.err
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.result != nil || r.err != nil { // the read ended at the same time
+		return r.result, r.err
+	}
+	r.readers--
+	err := fmt.Errorf("wait for another read of the page: %w", ctx.Err())
+	return nil, &user.Error{Code: user.Unavailable, Err: err}
 }
 
 // run reads a page, hands it to the requests that wait for it, and starts the next read.
 func (s *reads) run(key string, r *read) {
-	result, err := s.recovered(r.page)
+	result, err := r.page()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r.result, r.err = result, err
+	outcome := "failed"
 	if err == nil {
-		s.metrics.reads.WithLabelValues("ok").Inc()
+		outcome = "ok"
 		result.readers.Store(r.readers)
 		if r.readers == 0 {
 			result.free()
 		}
-	} else {
-		s.metrics.reads.WithLabelValues("failed").Inc()
 	}
+	s.metrics.reads.WithLabelValues(outcome).Inc()
 	close(r.done)
 	if s.queue[key] == nil {
 		delete(s.queue, key)
@@ -85,7 +84,7 @@ func (s *reads) run(key string, r *read) {
 	go s.runNext(key)
 }
 
-// runNext runs the next read of a page, if anybody waits for it still.
+// runNext runs the next read of a page if a request still waits for it.
 func (s *reads) runNext(key string) {
 	runtime.Gosched() // requests that are ready to run may join
 	s.mu.Lock()
@@ -98,10 +97,4 @@ func (s *reads) runNext(key string) {
 	s.queue[key] = nil
 	s.mu.Unlock()
 	s.run(key, next)
-}
-
-// recovered returns a panic as an error: the requests that wait must hear of it.
-func (s *reads) recovered(pageOf func() (*page, error)) (p *page, err error) {
-	defer s.metrics.recoverTo(&err)
-	return pageOf()
 }

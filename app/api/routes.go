@@ -13,35 +13,34 @@ import (
 // values of a label.
 const unmatched = "unmatched"
 
-// routes are the templates of paths, as they are documented, for metrics and traces. A request has a
-// route before and whether or not it reaches a handler.
+// routes are the templates of paths, as they are documented, for metrics and traces. A request has
+// one whether or not it reaches a handler.
 type routes map[string]bool
 
-// newRoutes returns the routes of an app.
 func newRoutes(app *fiber.App) routes {
 	r := routes{}
 	for _, served := range app.GetRoutes(true) {
-		template := strings.ReplaceAll(served.Path, ":id", "{id}")
-		if strings.HasPrefix(template, pages.PathAssets) { // one series for all of them
-			template = pages.PathAssets + "*"
-		}
-		r[template] = true
+		r[template(served.Path)] = true
 	}
 	return r
 }
 
 // of returns the route of a path.
 func (r routes) of(path string) string {
-	template := path
-	if rest, ok := strings.CutPrefix(path, config.PathUsers+"/"); ok {
-		if id, _, _ := strings.Cut(rest, "/"); id != "" {
-			template = config.PathUsers + "/{id}" + rest[len(id):]
-		}
-	} else if strings.HasPrefix(path, pages.PathAssets) {
-		template = pages.PathAssets + "*"
-	}
-	if r[template] {
-		return template
+	if t := template(path); r[t] {
+		return t
 	}
 	return unmatched
+}
+
+// template replaces what varies in a path, or in a path of Fiber: the id of a user, the name of a file.
+func template(path string) string {
+	if strings.HasPrefix(path, pages.PathAssets) { // one series for all of them
+		return pages.PathAssets + "*"
+	}
+	rest, ok := strings.CutPrefix(path, config.PathUsers+"/")
+	if id, _, _ := strings.Cut(rest, "/"); ok && id != "" {
+		return config.PathUsers + "/{id}" + rest[len(id):]
+	}
+	return path
 }

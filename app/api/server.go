@@ -1,7 +1,7 @@
 // Package api serves users over HTTP. It is the only package that knows Fiber.
 //
 // A request passes observe, which is around every handler, and guard, reaches the handler of its
-// route, and from there the [user.Service].
+// route (func addRoutes), and from there the [user.Service].
 package api
 
 import (
@@ -24,14 +24,15 @@ import (
 	"prima.internal/app/user"
 )
 
-// maxHeaderBytes bounds the request line and the headers of a request; more is a 431.
-const maxHeaderBytes = 16 << 10
+const (
+	maxHeaderBytes   = 16 << 10 // of the request line and the headers; more is a 431
+	writeBufferBytes = 4 << 10  // of the buffer in front of each connection
+)
 
-// writeBufferBytes is the size of the buffer in front of each connection.
-const writeBufferBytes = 4 << 10
-
-// A Server is the API on one listener.
+// A Server is the API on one listener. As a collector it has the metrics of the requests.
 type Server struct {
+	prometheus.Collector
+
 	config      config.Config
 	service     *user.Service
 	readiness   *readiness
@@ -43,7 +44,6 @@ type Server struct {
 	tracer      trace.Tracer // nil: nothing is traced
 	log         *slog.Logger
 	app         *fiber.App
-	collectors  []prometheus.Collector
 	listener    atomic.Pointer[listener]
 	connections connections
 	draining    atomic.Bool
@@ -54,13 +54,13 @@ type Server struct {
 func New(c config.Config, service *user.Service, dependencies []Dependency, log *slog.Logger) *Server {
 	m := newMetrics()
 	s := &Server{
-		config: c, service: service, log: log, metrics: m,
+		Collector: m, config: c, service: service, log: log, metrics: m,
 		readiness: newReadiness(dependencies, log, m),
-		memory:    newMemory(c.RequestMemory, c.RequestTimeout/5),
+		memory:    newMemory(c, m),
 		reads:     reads{queue: map[string]*read{}, metrics: m},
 	}
+	s.registerState()
 	s.app = fiber.New(fiber.Config{
-		AppName:               "prima-api",
 		DisableStartupMessage: true,
 		ErrorHandler:          s.onParseError,
 		CaseSensitive:         true,
@@ -78,47 +78,25 @@ func New(c config.Config, service *user.Service, dependencies []Dependency, log 
 		IdleTimeout:  c.IdleTimeout,
 		Concurrency:  math.MaxInt32, // the listener counts
 	})
+	s.addRoutes()
+	s.routes = newRoutes(s.app)
+
 	server := s.app.Server()
 	server.CloseOnShutdown = true       // tells clients that their connection will be closed
 	server.SecureErrorLogMessage = true // keeps what clients sent out of error texts
 	server.Logger = frameworkLog{log}
+	server.ExpectHandler = s.expect
 	server.ConnState = func(c net.Conn, state fasthttp.ConnState) {
 		if client, ok := c.(*connection); ok && state == fasthttp.StateIdle {
 			client.unread.Store(false) // fasthttp has read the rest of the body
 			client.received.Store(0)
 		}
 	}
-
-	s.app.Use(s.observe)
-	if len(c.CORSOrigins) > 0 {
-		s.app.Use(preflight)
-		if c.CORSOrigins[0] != everyOrigin {
-			server.HeaderReceived = s.keepOrigin
-		}
+	if len(c.CORSOrigins) > 0 && c.CORSOrigins[0] != everyOrigin {
+		server.HeaderReceived = s.keepOrigin
 	}
-	s.app.Get(config.PathHealth, adaptor.HTTPHandler(s.Health()))
-	s.app.Get(config.PathReady, adaptor.HTTPHandler(s.Ready()))
-	s.app.Get(config.PathDescription, s.describe)
-	s.app.Get(config.PathUsers+"/:id/avatar", s.getAvatar) // asks for permission itself
-	if c.Pages {
-		s.servePages()
-	}
-	s.app.Use(s.guard)
-	s.app.Post(config.PathUser, s.createUser)
-	s.app.Post(config.PathUsers, s.createUser)
-	s.app.Get(config.PathUsers, s.listUsers)
-	s.app.Get(config.PathUsers+"/:id", s.getUser)
-	s.app.Patch(config.PathUsers+"/:id", s.updateUser)
-	s.app.Delete(config.PathUsers+"/:id", s.deleteUser)
-	s.app.Put(config.PathUsers+"/:id/avatar", s.putAvatar)
-	s.app.Delete(config.PathUsers+"/:id/avatar", s.deleteAvatar)
-
-	s.routes = newRoutes(s.app)
-	s.collectors = s.newCollectors()
-
 	// Fiber responds to a method that it does not know by itself, in plain text.
-	known := s.app.Config().RequestMethods
-	handler := s.app.Handler()
+	known, handler := s.app.Config().RequestMethods, s.app.Handler()
 	server.Handler = func(fctx *fasthttp.RequestCtx) {
 		if slices.Contains(known, string(fctx.Method())) {
 			handler(fctx)
@@ -128,8 +106,31 @@ func New(c config.Config, service *user.Service, dependencies []Dependency, log 
 		defer s.app.ReleaseCtx(c)
 		_ = s.onParseError(c, fiber.ErrNotImplemented)
 	}
-	server.ExpectHandler = s.expect
 	return s
+}
+
+func (s *Server) addRoutes() {
+	const id = config.PathUsers + "/:id"
+	s.app.Use(s.observe)
+	if len(s.config.CORSOrigins) > 0 {
+		s.app.Use(preflight)
+	}
+	s.app.Get(config.PathHealth, adaptor.HTTPHandler(s.Health()))
+	s.app.Get(config.PathReady, adaptor.HTTPHandler(s.Ready()))
+	s.app.Get(config.PathDescription, s.describe)
+	s.app.Get(id+"/avatar", s.getAvatar) // asks for permission itself
+	if s.config.Pages {
+		s.servePages()
+	}
+	s.app.Use(s.guard)
+	s.app.Post(config.PathUser, unversioned, s.createUser)
+	s.app.Post(config.PathUsers, unversioned, s.createUser)
+	s.app.Get(config.PathUsers, s.listUsers)
+	s.app.Get(id, existing, s.getUser)
+	s.app.Patch(id, existing, unversioned, s.updateUser)
+	s.app.Delete(id, unversioned, existing, s.deleteUser)
+	s.app.Put(id+"/avatar", existing, s.putAvatar)
+	s.app.Delete(id+"/avatar", existing, s.deleteAvatar)
 }
 
 // Serve serves the API on a listener until Shutdown, and checks the dependencies meanwhile.

@@ -14,20 +14,21 @@ type stream struct {
 	server  *Server
 	request *request
 	write   func(io.Writer) error
-	sent    int64 // bytes
-	done    bool  // the body has been written to its end
-	err     error
+	w       io.Writer // the connection; nil until the body is written
+	sent    int       // bytes
+	err     error     // why the body is not complete
 }
 
 // sendStream sends what write writes, of size bytes, or in chunks if size is negative. An error of
 // write breaks the response off, and so does a panic.
-func (s *Server) sendStream(c *fiber.Ctx, size int64, write func(io.Writer) error) error {
+func (s *Server) sendStream(c *fiber.Ctx, size int, write func(io.Writer) error) error {
 	if c.Method() == fiber.MethodHead {
-		return c.SendStream(http.NoBody, int(size))
+		return c.SendStream(http.NoBody, size)
 	}
 	r := requestOf(c)
 	r.streamed = true
-	return c.SendStream(&stream{server: s, request: r, write: write}, int(size))
+	notSent := errors.New("the response was not sent")
+	return c.SendStream(&stream{server: s, request: r, write: write, err: notSent}, size)
 }
 
 // SupportsBodyWriteTo implements [fasthttp.BodyWriterTo].
@@ -35,10 +36,20 @@ func (b *stream) SupportsBodyWriteTo() bool { return true }
 
 // WriteTo implements [io.WriterTo]. After an error fasthttp closes the connection without an end to
 // the body, so that no client takes half of it for all.
-func (b *stream) WriteTo(w io.Writer) (n int64, err error) {
-	defer func() { n, b.done, b.err = b.sent, err == nil, err }()
-	defer b.server.metrics.recoverTo(&err)
-	return 0, b.write(countingWriter{w, &b.sent})
+func (b *stream) WriteTo(w io.Writer) (int64, error) {
+	b.w = w
+	b.err = func() (err error) {
+		defer b.server.metrics.recoverTo(&err)
+		return b.write(b)
+	}()
+	return int64(b.sent), b.err
+}
+
+// Write implements [io.Writer] and counts the bytes that the client is sent.
+func (b *stream) Write(p []byte) (int, error) {
+	n, err := b.w.Write(p)
+	b.sent += n
+	return n, err
 }
 
 // Read implements [io.Reader], which fasthttp wants of a body that it writes by WriteTo.
@@ -46,23 +57,9 @@ func (b *stream) Read([]byte) (int, error) { return 0, errors.ErrUnsupported }
 
 // CloseWithError implements [fasthttp.ReadCloserWithError]. err is why the response was not sent.
 func (b *stream) CloseWithError(err error) error {
-	switch {
-	case b.err != nil:
+	if b.err != nil && (b.w != nil || err == nil) {
 		err = b.err
-	case err == nil && !b.done:
-		err = errors.New("the response was not sent")
 	}
-	b.server.end(b.request, http.StatusOK, int(b.sent), err)
+	b.server.end(b.request, http.StatusOK, b.sent, err)
 	return nil
-}
-
-type countingWriter struct {
-	io.Writer
-	n *int64
-}
-
-func (w countingWriter) Write(p []byte) (int, error) {
-	n, err := w.Writer.Write(p)
-	*w.n += int64(n)
-	return n, err
 }

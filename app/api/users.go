@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"regexp"
+	"strings"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
@@ -13,16 +14,17 @@ import (
 
 const headerIdempotencyKey = "Idempotency-Key"
 
-var idempotencyKeyPattern = regexp.MustCompile(`^[ -~]{1,255}$`)
+var (
+	idempotencyKeyPattern = regexp.MustCompile(`^[ -~]{1,255}$`)
+	errIdempotencyKey     = newProblem(http.StatusBadRequest, "Invalid 'Idempotency-Key'",
+		"a key is 1 to 255 printable ASCII characters, sent once")
+)
 
 // createUser handles POST /user and POST /users.
 func (s *Server) createUser(c *fiber.Ctx) error {
-	if err := unversioned(c); err != nil {
-		return err
-	}
-	key, err := idempotencyKey(c)
-	if err != nil {
-		return err
+	keys := c.Request().Header.PeekAll(headerIdempotencyKey)
+	if len(keys) > 1 || len(keys) == 1 && !idempotencyKeyPattern.Match(keys[0]) {
+		return errIdempotencyKey
 	}
 	read, err := s.readFields(c)
 	if err != nil {
@@ -32,7 +34,10 @@ func (s *Server) createUser(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	draft.IdempotencyKey, draft.Caller = key, requestOf(c).token
+	draft.Caller = requestOf(c).token
+	if len(keys) > 0 {
+		draft.IdempotencyKey = string(keys[0])
+	}
 
 	ctx, cancel := s.work(c)
 	defer cancel()
@@ -49,47 +54,13 @@ func (s *Server) createUser(c *fiber.Ctx) error {
 	return sendJSON(c.Status(http.StatusCreated), append(body, '}'))
 }
 
-// idempotencyKey returns the key of a request, "" if it has none.
-func idempotencyKey(c *fiber.Ctx) (string, error) {
-	keys := c.Request().Header.PeekAll(headerIdempotencyKey)
-	if len(keys) == 0 {
-		return "", nil
-	}
-	if len(keys) > 1 || !idempotencyKeyPattern.Match(keys[0]) {
-		return "", &problem{status: http.StatusBadRequest, error: "Invalid 'Idempotency-Key'", detail: "a key is 1 to 255 printable ASCII characters, sent once"}
-	}
-	return string(keys[0]), nil
-}
-
 // getUser handles GET /users/{id}.
 func (s *Server) getUser(c *fiber.Ctx) error {
-	id, err := userID(c)
-	if err != nil {
-		return err
-	}
-	return s.sendUser(c, "Failed to read user", func(ctx context.Context) (user.User, error) { return s.service.Get(ctx, id) })
-}
-
-// sendUser sends the user that a call of the service returns. text replaces the cause of a failure.
-func (s *Server) sendUser(c *fiber.Ctx, text string, call func(context.Context) (user.User, error)) error {
-	ctx, cancel := s.work(c)
-	defer cancel()
-	u, err := call(ctx)
-	if err != nil {
-		return failed(text, err)
-	}
-	return sendJSON(c, u.AppendJSON(nil, s.usersURL(c)))
+	return s.sendUser(c, "Failed to read user", s.service.Get)
 }
 
 // updateUser handles PATCH /users/{id} with a JSON merge patch (RFC 7396).
 func (s *Server) updateUser(c *fiber.Ctx) error {
-	id, err := userID(c)
-	if err != nil {
-		return err
-	}
-	if err := unversioned(c); err != nil {
-		return err
-	}
 	mediaType, _, err := mediaType(c)
 	if err != nil {
 		return err
@@ -112,7 +83,9 @@ func (s *Server) updateUser(c *fiber.Ctx) error {
 	if patch.Email, err = patched(texts, "email", user.ParseEmail); err != nil {
 		return err
 	}
-	return s.sendUser(c, "Failed to save user", func(ctx context.Context) (user.User, error) { return s.service.Update(ctx, id, patch) })
+	return s.sendUser(c, "Failed to save user", func(ctx context.Context, id string) (user.User, error) {
+		return s.service.Update(ctx, id, patch)
+	})
 }
 
 // patched applies a rule to a member of a patch. It returns nil if there is none. A member that is
@@ -131,34 +104,49 @@ func patched(texts map[string]*string, name string, rule func(string) (string, e
 
 // deleteUser handles DELETE /users/{id}.
 func (s *Server) deleteUser(c *fiber.Ctx) error {
-	if err := unversioned(c); err != nil {
-		return err
-	}
 	return s.remove(c, "Failed to delete user", s.service.Delete)
+}
+
+// sendUser sends the user of the path as a call of the service returns it. text replaces the cause of
+// a failure.
+func (s *Server) sendUser(
+	c *fiber.Ctx, text string, call func(ctx context.Context, id string) (user.User, error),
+) error {
+	ctx, cancel := s.work(c)
+	defer cancel()
+	u, err := call(ctx, userID(c))
+	if err != nil {
+		return failed(text, err)
+	}
+	return sendJSON(c, u.AppendJSON(nil, s.usersURL(c)))
 }
 
 // remove responds to a DELETE with 204.
 func (s *Server) remove(c *fiber.Ctx, text string, call func(ctx context.Context, id string) error) error {
-	id, err := userID(c)
-	if err != nil {
-		return err
-	}
 	ctx, cancel := s.work(c)
 	defer cancel()
-	if err := call(ctx, id); err != nil {
+	if err := call(ctx, userID(c)); err != nil {
 		return failed(text, err)
 	}
 	c.Status(http.StatusNoContent)
 	return nil
 }
 
-// userID returns a copy of the id in the path. The error is that of a user who does not exist.
-func userID(c *fiber.Ctx) (string, error) {
+// userID returns a copy of the id in the path, "" if no user can have it.
+func userID(c *fiber.Ctx) string {
 	id := c.Params("id")
 	if parsed, err := uuid.Parse(id); err != nil || parsed.String() != id {
-		return "", user.ErrNoUser
+		return ""
 	}
-	return string([]byte(id)), nil
+	return strings.Clone(id)
+}
+
+// existing is a middleware that refuses an id which no user can have.
+func existing(c *fiber.Ctx) error {
+	if userID(c) == "" {
+		return user.ErrNoUser
+	}
+	return c.Next()
 }
 
 func sendJSON(c *fiber.Ctx, body []byte) error {
