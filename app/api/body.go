@@ -5,11 +5,14 @@ import (
 	"cmp"
 	"errors"
 	"io"
+	"net/http"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
 )
 
 const (
@@ -130,4 +133,64 @@ func (b *bodyReader) stalled() bool {
 func (b *bodyReader) drop() {
 	b.dropped.Store(true)
 	_ = b.conn.SetReadDeadline(time.Now())
+}
+
+var (
+	// jsonType matches JSON and the types that are built on it: RFC 6839 §3.1.
+	jsonType = regexp.MustCompile(`^(?:application/json|[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+\+json)$`)
+	// boundaryParameter matches the boundary of a form. Clients of the earlier service send those
+	// that need quotes without them.
+	boundaryParameter = regexp.MustCompile(
+		`(?i);[ \t]*boundary=(?:([0-9A-Za-z'()+_./:=?-]*)|"((?:[^"\\]|\\.)*)")[ \t]*(?:;|$)`)
+	quotedPair   = regexp.MustCompile(`\\(["\\])`)
+	boundaryName = regexp.MustCompile(`(?i)boundary=`)
+	contentTypes = regexp.MustCompile(`(?im)^content-type:`)
+)
+
+// mediaType returns the type of the body, in lower case, and its boundary if there is one; JSON if
+// there is no Content-Type. Nothing else in the header matters, even if it is malformed.
+func mediaType(c *fiber.Ctx) (mediaType, boundary string, err error) {
+	header := c.Get(fiber.HeaderContentType)
+	if header == "" {
+		return fiber.MIMEApplicationJSON, "", nil
+	}
+	// The parser keeps only the last Content-Type.
+	if len(contentTypes.FindAllIndex(c.Request().Header.RawHeaders(), 2)) > 1 {
+		return "", "", errMediaType.with("Content-Type is there twice", nil)
+	}
+	mediaType, _, _ = strings.Cut(header, ";")
+	mediaType = strings.ToLower(strings.TrimSpace(mediaType))
+	names := boundaryName.FindAllString(header, 2)
+	if mediaType != fiber.MIMEMultipartForm || len(names) == 0 {
+		return mediaType, "", nil
+	}
+	found := boundaryParameter.FindStringSubmatch(header)
+	if found == nil || len(names) > 1 {
+		return "", "", errMediaType.with("the boundary cannot be read", nil)
+	}
+	return mediaType, found[1] + quotedPair.ReplaceAllString(found[2], "$1"), nil
+}
+
+// hasBody reports whether a request has a body, in chunks or with a length.
+func hasBody(header *fasthttp.RequestHeader) bool {
+	const chunked = -1
+	return header.ContentLength() > 0 || header.ContentLength() == chunked
+}
+
+// expect is called for a client that waits for 100 Continue before it sends the body of a request.
+// It runs the handlers without the body. What they decide from the header is the response; if they
+// ask for the body, they run again once the client sends it.
+//
+// fasthttp asks an ExpectHandler to leave the response alone, but would send a refusal without a
+// body. It sends the response as it finds it; func expect of package apitest fails if that changes.
+func (s *Server) expect(fctx *fasthttp.RequestCtx) (status int) {
+	if !hasBody(&fctx.Request.Header) {
+		return http.StatusContinue
+	}
+	s.app.Server().Handler(fctx)
+	if r, ok := fctx.UserValue(requestKey).(*request); ok && !r.expects {
+		fctx.Response.Reset()
+		return http.StatusContinue
+	}
+	return fctx.Response.StatusCode()
 }

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/gofiber/fiber/v2"
-	"github.com/gofiber/fiber/v2/middleware/adaptor"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 	"go.opentelemetry.io/otel/trace"
@@ -107,30 +106,6 @@ func New(c config.Config, service *user.Service, dependencies []Dependency, log 
 		_ = s.onParseError(c, fiber.ErrNotImplemented)
 	}
 	return s
-}
-
-func (s *Server) addRoutes() {
-	const id = config.PathUsers + "/:id"
-	s.app.Use(s.observe)
-	if len(s.config.CORSOrigins) > 0 {
-		s.app.Use(preflight)
-	}
-	s.app.Get(config.PathHealth, adaptor.HTTPHandler(s.Health()))
-	s.app.Get(config.PathReady, adaptor.HTTPHandler(s.Ready()))
-	s.app.Get(config.PathDescription, s.describe)
-	s.app.Get(id+"/avatar", s.getAvatar) // asks for permission itself
-	if s.config.Pages {
-		s.servePages()
-	}
-	s.app.Use(s.guard)
-	s.app.Post(config.PathUser, unversioned, s.createUser)
-	s.app.Post(config.PathUsers, unversioned, s.createUser)
-	s.app.Get(config.PathUsers, s.listUsers)
-	s.app.Get(id, existing, s.getUser)
-	s.app.Patch(id, existing, unversioned, s.updateUser)
-	s.app.Delete(id, unversioned, existing, s.deleteUser)
-	s.app.Put(id+"/avatar", existing, s.putAvatar)
-	s.app.Delete(id+"/avatar", existing, s.deleteAvatar)
 }
 
 // Serve serves the API on a listener until Shutdown, and checks the dependencies meanwhile.
