@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -38,7 +39,9 @@ func TestContract(t *testing.T) {
 			const readTimeout = 5 * time.Second
 			s := start(t, func(c *config.Config) { c.ReadTimeout = readTimeout })
 			s.aws.PagesOf(500)
-			apitest.Run(t, s.url, apitest.Options{Empty: true, Large: true, ReadTimeout: readTimeout, Coverage: coverage})
+			apitest.Run(t, s.url, apitest.Options{
+				Empty: true, Large: true, ReadTimeout: readTimeout, Coverage: coverage,
+			})
 		})
 		t.Run("guarded", func(t *testing.T) {
 			t.Parallel()
@@ -70,14 +73,17 @@ func start(t *testing.T, change func(*config.Config)) *server {
 		change(&a.Config)
 	}
 	users, avatars := dynamo.New(a.SDK, a.Config), bucket.New(a.SDK, a.Config)
-	s := serve(t, a.Config, users, avatars, []api.Dependency{{Name: "dynamodb", Check: users.Check}, {Name: "s3", Check: avatars.Check}})
+	s := serve(t, a.Config, users, avatars, []api.Dependency{
+		{Name: "dynamodb", Check: users.Check}, {Name: "s3", Check: avatars.Check},
+	})
 	s.aws = a
 	return s
 }
 
-func serve(t *testing.T, c config.Config, users user.Store, avatars user.Avatars, dependencies []api.Dependency) *server {
+// serve serves until the test ends, from the moment when it is ready.
+func serve(t *testing.T, c config.Config, users user.Store, avatars user.Avatars, needed []api.Dependency) *server {
 	t.Helper()
-	s := listen(t, c, users, avatars, dependencies)
+	s := listen(t, c, users, avatars, needed)
 	require.Eventually(t, func() bool { // without a connection, of which tests may hold all that there are
 		w := httptest.NewRecorder()
 		s.Ready().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, config.PathReady, nil))
@@ -87,12 +93,12 @@ func serve(t *testing.T, c config.Config, users user.Store, avatars user.Avatars
 }
 
 // listen serves until the test ends, ready or not.
-func listen(t *testing.T, c config.Config, users user.Store, avatars user.Avatars, dependencies []api.Dependency) *server {
+func listen(t *testing.T, c config.Config, users user.Store, avatars user.Avatars, needed []api.Dependency) *server {
 	t.Helper()
-	log := new(lines)
 	c.LogLevel = "debug"
-	logger := telemetry.NewLogger(log, c)
-	s := &server{Server: api.New(c, &user.Service{Users: users, Avatars: avatars, Log: logger}, dependencies, logger), log: log}
+	s := &server{log: new(lines)}
+	log := telemetry.NewLogger(s.log, c)
+	s.Server = api.New(c, &user.Service{Users: users, Avatars: avatars, Log: log}, needed, log)
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	s.url = "http://" + listener.Addr().String()
@@ -131,7 +137,8 @@ func (l *lines) requests(t *testing.T, path string) []map[string]any {
 		found = nil
 		for line := range strings.Lines(l.String()) {
 			var record map[string]any
-			if json.Unmarshal([]byte(line), &record) == nil && record["msg"] == "request" && record["path"] == path {
+			err := json.Unmarshal([]byte(line), &record)
+			if err == nil && record["msg"] == "request" && record["path"] == path {
 				found = append(found, record)
 			}
 		}
@@ -147,10 +154,12 @@ type answer struct {
 	err  error // of reading the body
 }
 
-func (s *server) do(t *testing.T, method, path, body string, header ...string) answer {
-	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), method, s.url+path, strings.NewReader(body))
-	require.NoError(t, err)
+// send sends a request over a transport. It is do for goroutines, which must not end a test.
+func (s *server) send(over http.RoundTripper, method, path, body string, header ...string) (answer, error) {
+	r, err := http.NewRequest(method, s.url+path, strings.NewReader(body))
+	if err != nil {
+		return answer{}, err
+	}
 	for i := 0; i < len(header); i += 2 {
 		if header[i] == "Host" {
 			r.Host = header[i+1]
@@ -158,19 +167,53 @@ func (s *server) do(t *testing.T, method, path, body string, header ...string) a
 		}
 		r.Header.Set(header[i], header[i+1])
 	}
-	response, err := http.DefaultTransport.RoundTrip(r)
+	response, err := over.RoundTrip(r)
+	if err != nil {
+		return answer{}, err
+	}
+	defer response.Body.Close()
+	data, err := io.ReadAll(response.Body)
+	return answer{Response: response, body: string(data), err: err}, nil
+}
+
+func (s *server) do(t *testing.T, method, path, body string, header ...string) answer {
+	t.Helper()
+	got, err := s.send(http.DefaultTransport, method, path, body, header...)
+	require.NoError(t, err)
+	return got
+}
+
+// create makes a user and returns the id.
+func (s *server) create(t *testing.T) string {
+	t.Helper()
+	got := s.do(t, http.MethodPost, "/users", ada)
+	require.Equal(t, http.StatusCreated, got.StatusCode, got.body)
+	_, id, _ := strings.Cut(got.Header.Get("Location"), "/users/")
+	return id
+}
+
+const ada = `{"name":"Ada","email":"ada@example.com"}`
+
+// dial opens a connection, which ends with the test, and writes text to it, in which lines end in \n.
+func (s *server) dial(t *testing.T, text string) net.Conn {
+	t.Helper()
+	c, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(s.url, "http://"))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	_, err = io.WriteString(c, strings.ReplaceAll(text, "\n", "\r\n"))
+	require.NoError(t, err)
+	return c
+}
+
+// read reads the response to a request of a method.
+func read(t *testing.T, from io.Reader, method string) answer {
+	t.Helper()
+	response, err := http.ReadResponse(bufio.NewReader(from), &http.Request{Method: method})
 	require.NoError(t, err)
 	defer response.Body.Close()
 	data, err := io.ReadAll(response.Body)
 	return answer{Response: response, body: string(data), err: err}
 }
 
-// create makes a user and returns the id.
-func (s *server) create(t *testing.T) string {
-	t.Helper()
-	got := s.do(t, http.MethodPost, "/users", `{"name":"Ada","email":"ada@example.com"}`, "Content-Type", "application/json")
-	require.Equal(t, http.StatusCreated, got.StatusCode, got.body)
-	var created struct{ ID string }
-	require.NoError(t, json.Unmarshal([]byte(got.body), &created))
-	return created.ID
-}
+// alone returns a transport that has a connection for each request.
+func alone() http.RoundTripper { return &http.Transport{DisableKeepAlives: true} }

@@ -1,11 +1,10 @@
 package api_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,66 +16,52 @@ import (
 	"prima.internal/app/bucket"
 )
 
-// Ensure changes of one user at the same time, to name, email and avatar, and its deletion, end in a state
-// that an order of them would have given, with answers that fit it and nothing else in the bucket.
+// Ensure changes of one user at the same time, to name, email and avatar, and its deletion, end in a
+// state that an order of them would have given, with responses that fit it and nothing else in the
+// bucket.
 func TestChangesAtOnce(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
-	images := [][]byte{apitest.PNG(2, 2), apitest.PNG(3, 3), apitest.PNG(4, 4)}
+	first, second, third := string(apitest.PNG(2, 2)), string(apitest.PNG(3, 3)), string(apitest.PNG(4, 4))
 	for round := range 60 {
 		deleting, removing := round%3 == 0, round%2 == 0
 		t.Run(fmt.Sprint(round), func(t *testing.T) {
 			t.Parallel()
-			path := "/users/" + s.create(t)
-			require.Equal(t, http.StatusOK, s.do(t, http.MethodPut, path+"/avatar", string(images[0])).StatusCode)
-
-			type change struct {
-				method, path string
-				body         []byte
-				answer       answer
+			id := s.create(t)
+			path := "/users/" + id
+			require.Equal(t, http.StatusOK, s.do(t, http.MethodPut, path+"/avatar", first).StatusCode)
+			changes := [][3]string{
+				{http.MethodPatch, path, `{"name":"Grace"}`},
+				{http.MethodPatch, path, `{"email":"grace@example.com"}`},
+				{http.MethodPut, path + "/avatar", second},
+				{http.MethodPut, path + "/avatar", third},
 			}
-			changes := []*change{
-				{method: http.MethodPatch, path: path, body: []byte(`{"name":"Grace"}`)},
-				{method: http.MethodPatch, path: path, body: []byte(`{"email":"grace@example.com"}`)},
-				{method: http.MethodPut, path: path + "/avatar", body: images[1]},
-				{method: http.MethodPut, path: path + "/avatar", body: images[2]},
-			}
+			fits := []int{http.StatusOK, http.StatusNoContent}
 			if removing {
-				changes = append(changes, &change{method: http.MethodDelete, path: path + "/avatar"})
+				changes = append(changes, [3]string{http.MethodDelete, path + "/avatar"})
 			}
 			if deleting {
-				changes = append(changes, &change{method: http.MethodDelete, path: path})
+				changes = append(changes, [3]string{http.MethodDelete, path})
+				fits = append(fits, http.StatusNotFound)
 			}
 			var all sync.WaitGroup
 			begin := make(chan struct{})
 			for _, c := range changes {
 				all.Go(func() {
 					<-begin
-					var err error
-					c.answer, err = s.send(c.method, c.path, c.body)
+					got, err := s.send(alone(), c[0], c[1], c[2])
 					assert.NoError(t, err)
+					assert.Contains(t, fits, got.StatusCode, "%s %s: %s", c[0], c[1], got.body)
 				})
 			}
 			close(begin)
 			all.Wait()
-			for _, c := range changes {
-				fits := []int{http.StatusOK, http.StatusNoContent}
-				if deleting {
-					fits = append(fits, http.StatusNotFound)
-				}
-				assert.Contains(t, fits, c.answer.StatusCode, "%s %s: %s", c.method, c.path, c.answer.body)
-			}
 
 			got := s.do(t, http.MethodGet, path, "")
-			id := strings.TrimPrefix(path, "/users/")
-			var objects []string
-			for _, key := range s.aws.Objects(t) {
-				if strings.HasPrefix(key, bucket.Prefix+id+"/") {
-					objects = append(objects, key)
-				}
-			}
+			objects := slices.DeleteFunc(s.aws.Objects(t), func(key string) bool {
+				return !strings.HasPrefix(key, bucket.Prefix+id+"/")
+			})
 			if deleting {
-				assert.Equal(t, http.StatusNoContent, changes[len(changes)-1].answer.StatusCode)
 				assert.Equal(t, http.StatusNotFound, got.StatusCode, got.body)
 				assert.Empty(t, objects)
 				return
@@ -96,47 +81,7 @@ func TestChangesAtOnce(t *testing.T) {
 			_, image, _ := strings.Cut(user.AvatarURL, "?v=")
 			assert.Equal(t, []string{bucket.Prefix + id + "/" + image}, objects)
 			stored := s.do(t, http.MethodGet, path+"/avatar", "")
-			assert.Contains(t, images[1:], []byte(stored.body), "not the first: it was replaced")
+			assert.Contains(t, []string{second, third}, stored.body, "not the first: it was replaced")
 		})
 	}
-}
-
-// Ensure one key from fifty connections at once makes one user with one image, and all get one answer.
-func TestOneKeyFromManyConnections(t *testing.T) {
-	t.Parallel()
-	s := start(t, nil)
-	contentType, body := apitest.Form(apitest.Field("name", "Ada"), apitest.Field("email", "ada@example.com"), apitest.File("avatar", "a.png", apitest.PNG(2, 2)))
-	const n = 50
-	answers := make([]string, n)
-	var all sync.WaitGroup
-	begin := make(chan struct{})
-	for i := range n {
-		all.Go(func() {
-			transport := new(http.Transport)
-			defer transport.CloseIdleConnections()
-			request, err := http.NewRequest(http.MethodPost, s.url+"/users", bytes.NewReader(body))
-			if !assert.NoError(t, err) {
-				return
-			}
-			request.Header.Set("Content-Type", contentType)
-			request.Header.Set("Idempotency-Key", "one")
-			<-begin
-			response, err := transport.RoundTrip(request)
-			if !assert.NoError(t, err) {
-				return
-			}
-			defer response.Body.Close()
-			answer, err := io.ReadAll(response.Body)
-			assert.NoError(t, err)
-			assert.Equal(t, http.StatusCreated, response.StatusCode, "%s", answer)
-			answers[i] = string(answer)
-		})
-	}
-	close(begin)
-	all.Wait()
-	for _, answer := range answers {
-		assert.Equal(t, answers[0], answer)
-	}
-	assert.Len(t, s.aws.Objects(t), 1)
-	assert.Equal(t, 1, strings.Count(s.do(t, http.MethodGet, "/users", "").body, `"id":`))
 }

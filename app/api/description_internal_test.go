@@ -46,7 +46,8 @@ func TestDescriptionHasTheLimits(t *testing.T) {
 	schemas, list := document.Components.Schemas, document.Paths.Value(config.PathUsers).Get
 	name, email := schemas["Name"].Value, schemas["Email"].Value
 	key := document.Components.Parameters["IdempotencyKey"].Value.Schema.Value
-	limit, cursor := list.Parameters.GetByInAndName("query", "limit").Schema.Value, list.Parameters.GetByInAndName("query", "cursor").Schema.Value
+	limit := list.Parameters.GetByInAndName("query", "limit").Schema.Value
+	cursor := list.Parameters.GetByInAndName("query", "cursor").Schema.Value
 
 	assert.EqualValues(t, 1, name.MinLength)
 	assert.EqualValues(t, user.MaxNameRunes, *name.MaxLength)
@@ -66,14 +67,15 @@ func TestDescriptionHasTheLimits(t *testing.T) {
 	assert.Contains(t, schemas["Image"].Value.Description, "5 MiB and 8192 pixels")
 	assert.Contains(t, *document.Components.Responses["TooLarge"].Value.Description, "64 KiB without an avatar, and 5 MiB")
 
-	accepted := map[string]bool{}
-	for mediaType := range document.Paths.Value(config.PathUsers + "/{id}/avatar").Get.Responses.Value("200").Value.Content {
+	accepted := 0
+	avatar := document.Paths.Value(config.PathUsers + "/{id}/avatar").Get.Responses.Value("200").Value
+	for mediaType := range avatar.Content {
 		if strings.HasPrefix(mediaType, "image/") {
-			accepted[mediaType] = true
+			accepted++
 			assert.True(t, user.IsImageType(mediaType), mediaType)
 		}
 	}
-	assert.Len(t, accepted, 4)
+	assert.Equal(t, 4, accepted)
 }
 
 func description(t *testing.T) *openapi3.T {

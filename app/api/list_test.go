@@ -2,10 +2,15 @@ package api_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -14,84 +19,19 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"prima.internal/app/apitest"
+	"prima.internal/app/awstest"
+	"prima.internal/app/bucket"
 	"prima.internal/app/config"
+	"prima.internal/app/dynamo"
 	"prima.internal/app/user"
 )
-
-// Ensure an empty table is an empty array.
-func TestListEmpty(t *testing.T) {
-	t.Parallel()
-	s := start(t, nil)
-	for _, path := range []string{"/users", "/users?limit=5"} {
-		got := s.do(t, http.MethodGet, path, "")
-		assert.Equal(t, http.StatusOK, got.StatusCode)
-		assert.Equal(t, "[]", got.body)
-		assert.Equal(t, "application/json", got.Header.Get("Content-Type"))
-		assert.Empty(t, got.Header.Get("Link"))
-	}
-}
-
-// Ensure a table of more than a megabyte is listed whole, every user once and as valid JSON, in one
-// answer and by following links.
-func TestListLongTable(t *testing.T) {
-	t.Parallel()
-	s := start(t, nil)
-	s.aws.PagesOf(1000)
-	const n = 1500
-	want := map[string]bool{}
-	for range n {
-		id := uuid.NewString()
-		want[id] = true
-		s.put(t, map[string]string{"id": id, "name": "Ada", "email": "a@b.c"})
-	}
-
-	whole := s.do(t, http.MethodGet, "/users", "")
-	require.NoError(t, whole.err)
-	assert.Equal(t, []string{"chunked"}, whole.TransferEncoding, "sent while it is read")
-	assert.Equal(t, want, ids(t, whole.body))
-	assert.Greater(t, s.aws.Calls("DynamoDB.Scan"), 1)
-	line := s.log.requests(t, "/users")[0]
-	assert.EqualValues(t, len(whole.body), line["bytes"])
-	assert.NotContains(t, line, "error")
-
-	head := s.do(t, http.MethodHead, "/users", "")
-	assert.Equal(t, http.StatusOK, head.StatusCode)
-	assert.Empty(t, head.body)
-
-	seen, path := map[string]bool{}, "/users?limit=700"
-	for path != "" {
-		part := s.do(t, http.MethodGet, path, "")
-		require.Equal(t, http.StatusOK, part.StatusCode, part.body)
-		for id := range ids(t, part.body) {
-			require.False(t, seen[id], "%s came twice", id)
-			seen[id] = true
-		}
-		link, ok := strings.CutSuffix(part.Header.Get("Link"), `>; rel="next"`)
-		require.Equal(t, len(seen) < n, ok, "after %d users: %q", len(seen), part.Header.Get("Link"))
-		path = strings.TrimPrefix(link, "<"+s.url)
-	}
-	assert.Equal(t, want, seen)
-}
-
-// Ensure there is no link where the limit falls on the last user.
-func TestListLimitIsLength(t *testing.T) {
-	t.Parallel()
-	s := start(t, nil)
-	s.create(t)
-	s.create(t)
-	assert.NotEmpty(t, s.do(t, http.MethodGet, "/users?limit=1", "").Header.Get("Link"))
-	assert.Empty(t, s.do(t, http.MethodGet, "/users?limit=2", "").Header.Get("Link"))
-}
 
 // Ensure a page of the store that is empty and not the last ends no list.
 func TestListEmptyPages(t *testing.T) {
 	t.Parallel()
-	s := serve(t, config.Default(), pages{page: func(after string) ([]user.User, string, error) {
-		return map[string][]user.User{"2": {{ID: "a"}}, "4": {{ID: "b"}}}[after], map[string]string{"": "1", "1": "2", "2": "3", "3": "4", "4": "5"}[after], nil
-	}}, nil, nil)
-	const want = `[{"id":"a","name":"","email":"","avatar_url":""},{"id":"b","name":"","email":"","avatar_url":""}]`
-	assert.Equal(t, want, s.do(t, http.MethodGet, "/users", "").body)
-	assert.Equal(t, want, s.do(t, http.MethodGet, "/users?limit=2", "").body)
+	s := serve(t, config.Default(), sparse{}, nil, nil)
+	got := s.do(t, http.MethodGet, "/users", "").body
+	assert.Equal(t, map[string]bool{"1": true, "3": true}, ids(t, got), got)
 }
 
 // Ensure users of the earlier service are listed as they always were.
@@ -99,32 +39,29 @@ func TestListForeignItems(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
 	with, without := uuid.NewString(), uuid.NewString()
-	s.put(t, map[string]string{"id": with, "name": "Ada", "email": "not an address", "avatar_url": "http://old.example.com/a.png?x=1&y=<2>"})
-	s.put(t, map[string]string{"id": without, "name": "Bob", "email": "b@c.d", "avatar_url": ""})
-
+	items := []map[string]string{
+		{"id": with, "name": "Ada", "email": "no address", "avatar_url": "http://old.example.com/a.png?x=1&y=<2>"},
+		{"id": without, "name": "Bob", "email": "b@c.d", "avatar_url": ""},
+	}
+	for _, attributes := range items {
+		item := map[string]types.AttributeValue{}
+		for name, value := range attributes {
+			item[name] = &types.AttributeValueMemberS{Value: value}
+		}
+		_, err := s.aws.DynamoDB.PutItem(t.Context(),
+			&dynamodb.PutItemInput{TableName: &s.aws.Config.Table, Item: item})
+		require.NoError(t, err)
+	}
 	var got []map[string]string
 	require.NoError(t, json.Unmarshal([]byte(s.do(t, http.MethodGet, "/users", "").body), &got))
-	assert.ElementsMatch(t, []map[string]string{
-		{"id": with, "name": "Ada", "email": "not an address", "avatar_url": "http://old.example.com/a.png?x=1&y=<2>"},
-		{"id": without, "name": "Bob", "email": "b@c.d", "avatar_url": ""},
-	}, got)
+	assert.ElementsMatch(t, items, got)
 
-	assert.Equal(t, http.StatusNotFound, s.do(t, http.MethodGet, "/users/"+with+"/avatar", "").StatusCode)
-	replaced := s.do(t, http.MethodPut, "/users/"+with+"/avatar", string(apitest.GIF(2, 2, 1)))
+	avatar := "/users/" + with + "/avatar"
+	assert.Equal(t, http.StatusNotFound, s.do(t, http.MethodGet, avatar, "").StatusCode)
+	replaced := s.do(t, http.MethodPut, avatar, string(apitest.GIF(2, 2, 1)))
 	assert.Equal(t, http.StatusOK, replaced.StatusCode, replaced.body)
-	assert.Equal(t, "image/gif", s.do(t, http.MethodGet, "/users/"+with+"/avatar", "").Header.Get("Content-Type"))
+	assert.Equal(t, "image/gif", s.do(t, http.MethodGet, avatar, "").Header.Get("Content-Type"))
 	assert.Equal(t, http.StatusNotFound, s.do(t, http.MethodDelete, "/users/"+without+"/avatar", "").StatusCode)
-}
-
-// put writes an item as somebody else would.
-func (s *server) put(t *testing.T, attributes map[string]string) {
-	t.Helper()
-	item := map[string]types.AttributeValue{}
-	for name, value := range attributes {
-		item[name] = &types.AttributeValueMemberS{Value: value}
-	}
-	_, err := s.aws.DynamoDB.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: &s.aws.Config.Table, Item: item})
-	require.NoError(t, err)
 }
 
 func ids(t *testing.T, body string) map[string]bool {
@@ -136,6 +73,197 @@ func ids(t *testing.T, body string) map[string]bool {
 		require.False(t, set[u.ID], "%s came twice", u.ID)
 		set[u.ID] = true
 	}
-	require.Len(t, set, len(users), fmt.Sprint(len(users)))
 	return set
+}
+
+// Ensure a list of several pages has every user exactly once, page after page, and that its one line
+// in the log has its size.
+func TestListOfSeveralPages(t *testing.T) {
+	t.Parallel()
+	for users := range 12 {
+		store := newTable(users, 2)
+		s := serve(t, config.Default(), store, nil, nil)
+		got := s.do(t, http.MethodGet, "/users", "")
+		require.NoError(t, got.err)
+		assert.Len(t, ids(t, got.body), users, got.body)
+		assert.EqualValues(t, max((users+1)/2, 1), store.asked.Load())
+		assert.Equal(t, users > 2, got.Header.Get("ETag") == "", "of what is sent while it is read")
+		lines := s.log.requests(t, "/users")
+		assert.Len(t, lines, 1)
+		assert.EqualValues(t, len(got.body), lines[0]["bytes"])
+		assert.NotContains(t, lines[0], "error")
+	}
+}
+
+// Ensure the first page is sent before the second is asked for.
+func TestListBeginsAtOnce(t *testing.T) {
+	t.Parallel()
+	store := newTable(2000, 100)
+	received := make(chan struct{})
+	store.before = func(q user.PageQuery) error {
+		if q.After != "" {
+			<-received
+		}
+		return nil
+	}
+	s := serve(t, config.Default(), store, nil, nil)
+	c := s.dial(t, "GET /users HTTP/1.1\nHost: a\n\n")
+	begin := make([]byte, 100*150)
+	_, err := io.ReadFull(c, begin)
+	require.NoError(t, err)
+	close(received)
+	got := read(t, io.MultiReader(strings.NewReader(string(begin)), c), http.MethodGet)
+	require.NoError(t, got.err)
+	assert.Len(t, ids(t, got.body), 2000)
+}
+
+// Ensure a list of which a later page fails, also by a panic, is cut off, so that no client takes half
+// of it for all, has one line in the log that says so, gives back its memory, and that the process
+// goes on.
+func TestListIsCutOff(t *testing.T) {
+	t.Parallel()
+	for name, fail := range map[string]func() error{
+		"error": func() error { return errors.New("a secret") },
+		"panic": func() error { panic("a secret") },
+	} {
+		store := newTable(4000, 100)
+		store.before = func(q user.PageQuery) error {
+			if q.After > "00001000" {
+				return fail()
+			}
+			return nil
+		}
+		c := config.Default()
+		c.RequestMemory, c.RequestTimeout = 4<<20, time.Second // of one list
+		s := serve(t, c, store, nil, nil)
+		const n = 20
+		for range n {
+			got := s.do(t, http.MethodGet, "/users", "")
+			require.Equal(t, http.StatusOK, got.StatusCode, name)
+			require.Error(t, got.err, name)
+			require.Contains(t, got.body, `[{"id":"00000000"`, name)
+			require.False(t, json.Valid([]byte(got.body)), name)
+		}
+		lines := s.log.requests(t, "/users")
+		assert.Len(t, lines, n, name)
+		assert.Contains(t, lines[0]["error"], "a secret", name)
+		store.setBefore(nil)
+		assert.Len(t, ids(t, s.do(t, http.MethodGet, "/users", "").body), 4000, name)
+	}
+}
+
+// Ensure a user who has been acknowledged is in every list that is asked for after that, while lists
+// share reads: as many clients as there are write and list at a time.
+func TestSharedListsAreNeverOld(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil)
+	// A read takes a while, for others to come, and then says what was true when it began.
+	s.aws.Intercede("DynamoDB.Scan", func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		read := httptest.NewRecorder()
+		next.ServeHTTP(read, r)
+		time.Sleep(2 * time.Millisecond)
+		for name, values := range read.Header() {
+			w.Header()[name] = values
+		}
+		w.WriteHeader(read.Code)
+		_, _ = w.Write(read.Body.Bytes())
+	})
+	const clients, rounds = 16, 8
+	var all sync.WaitGroup
+	for i := range clients {
+		all.Go(func() {
+			path := []string{"/users", "/users?limit=1000"}[i%2]
+			for range rounds {
+				created, err := s.send(alone(), http.MethodPost, "/users", ada)
+				if !assert.NoError(t, err) || !assert.Equal(t, http.StatusCreated, created.StatusCode, created.body) {
+					return
+				}
+				_, id, _ := strings.Cut(created.Header.Get("Location"), "/users/")
+				listed, err := s.send(alone(), http.MethodGet, path, "")
+				assert.NoError(t, err)
+				assert.Contains(t, listed.body, id)
+			}
+		})
+	}
+	all.Wait()
+	scans, lists := s.aws.Calls("DynamoDB.Scan"), clients*rounds
+	t.Logf("figure: %d lists: %d scans", lists, scans)
+	assert.Less(t, scans, lists*3/4)
+}
+
+// Ensure what is sent is what was read, to each client, while pages of all sizes for different hosts
+// are shared, and sent fast and slowly, in one piece and page after page.
+func TestListsAreNotMixedUp(t *testing.T) {
+	t.Parallel()
+	for _, store := range []*table{newTable(10, 100), newTable(900, 1000), newTable(3000, 500)} {
+		for i := range store.users {
+			store.users[i].AvatarID = uuid.NewString()
+		}
+		c := config.Default()
+		c.ReadTimeout, c.RequestMemory = time.Minute, 256<<20
+		s := serve(t, c, store, nil, nil)
+		var all sync.WaitGroup
+		for client := range 8 {
+			all.Go(func() {
+				host := fmt.Sprintf("host%d.example.com", client%3)
+				var users []string
+				for _, u := range store.users {
+					users = append(users, string(u.AppendJSON(nil, "http://"+host+"/users")))
+				}
+				want := "[" + strings.Join(users, ",") + "]"
+				for range 5 {
+					c := s.dial(t, "GET /users HTTP/1.1\nHost: "+host+"\nConnection: close\n\n")
+					if client%2 == 0 {
+						time.Sleep(20 * time.Millisecond)
+					}
+					got := read(t, c, http.MethodGet)
+					assert.NoError(t, got.err)
+					assert.True(t, want == got.body, "%d bytes of %d", len(got.body), len(want))
+				}
+			})
+		}
+		all.Wait()
+	}
+}
+
+// Ensure the ETag of a list is that of its content, whichever replica sends it, and changes with the
+// link to what follows.
+func TestListETag(t *testing.T) {
+	t.Parallel()
+	a := awstest.Start(t)
+	a.Config.PublicURL = "https://api.example.com/v1"
+	users, avatars := dynamo.New(a.SDK, a.Config), bucket.New(a.SDK, a.Config)
+	first, second := serve(t, a.Config, users, avatars, nil), serve(t, a.Config, users, avatars, nil)
+	for range 3 {
+		first.create(t)
+	}
+	for _, path := range []string{"/users", "/users?limit=2", "/users?limit=3"} {
+		tag := first.do(t, http.MethodGet, path, "").Header.Get("ETag")
+		require.Regexp(t, `^"[0-9a-f]+"$`, tag)
+		again := second.do(t, http.MethodGet, path, "", "If-None-Match", tag)
+		assert.Equal(t, http.StatusNotModified, again.StatusCode, path)
+	}
+	before := first.do(t, http.MethodGet, "/users?limit=3", "")
+	first.create(t)
+	after := second.do(t, http.MethodGet, "/users?limit=3", "", "If-None-Match", before.Header.Get("ETag"))
+	assert.Equal(t, http.StatusOK, after.StatusCode, "a link has come, if nothing else")
+	assert.Contains(t, after.Header.Get("Link"), "<https://api.example.com/v1/users?limit=3&cursor=")
+}
+
+// Ensure a client of HTTP/1.0, which knows no chunks, gets a list in one piece, or is told that it is
+// too long for that.
+func TestListInOnePiece(t *testing.T) {
+	t.Parallel()
+	for users, want := range map[int]int{3000: http.StatusOK, 60_000: http.StatusHTTPVersionNotSupported} {
+		s := serve(t, config.Default(), newTable(users, 1000), nil, nil)
+		got := read(t, s.dial(t, "GET /users HTTP/1.0\nHost: a\n\n"), http.MethodGet)
+		assert.NoError(t, got.err)
+		assert.Equal(t, want, got.StatusCode)
+		assert.EqualValues(t, len(got.body), got.ContentLength)
+		if want == http.StatusOK {
+			assert.Len(t, ids(t, got.body), users)
+		} else {
+			assert.Contains(t, got.body, "or ask for a part of it by limit")
+		}
+	}
 }

@@ -1,12 +1,8 @@
 package api_test
 
 import (
-	"bufio"
-	"context"
 	"io"
 	"log/slog"
-	"net"
-	"net/http"
 	"testing"
 	"time"
 
@@ -14,14 +10,15 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"prima.internal/app/api"
 	"prima.internal/app/config"
 	"prima.internal/app/user"
 )
 
-// gathered returns how often requests of a route have been counted, and how long they took together; and how many are being served
-// and how many lists sent.
-func gathered(t *testing.T, c prometheus.Collector, route string) (count int, took time.Duration, active, streams int) {
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// gathered returns how often requests for /users have been counted, how long they took together, how
+// many are being served, and how many lists sent.
+func gathered(t *testing.T, c prometheus.Collector) (count int, took time.Duration, active, streams int) {
 	t.Helper()
 	registry := prometheus.NewRegistry()
 	require.NoError(t, registry.Register(c))
@@ -29,15 +26,15 @@ func gathered(t *testing.T, c prometheus.Collector, route string) (count int, to
 	require.NoError(t, err)
 	for _, family := range families {
 		for _, m := range family.GetMetric() {
-			of := false
+			users := false
 			for _, label := range m.GetLabel() {
-				of = of || label.GetName() == "http_route" && label.GetValue() == route
+				users = users || label.GetName() == "http_route" && label.GetValue() == "/users"
 			}
 			switch name := family.GetName(); {
-			case name == "http_server_request_duration_seconds" && of:
+			case name == "http_server_request_duration_seconds" && users:
 				count += int(m.GetHistogram().GetSampleCount())
 				took += time.Duration(m.GetHistogram().GetSampleSum() * float64(time.Second))
-			case name == "http_server_active_requests" && of:
+			case name == "http_server_active_requests" && users:
 				active = int(m.GetGauge().GetValue())
 			case name == "prima_list_streams_active":
 				streams = int(m.GetGauge().GetValue())
@@ -47,8 +44,8 @@ func gathered(t *testing.T, c prometheus.Collector, route string) (count int, to
 	return count, took, active, streams
 }
 
-// Ensure a list that is sent while it is read is one that is being served until the last of it has been sent, and is counted then, with
-// all the time that it took.
+// Ensure a list that is sent while it is read is being served until the last of it has been sent, and
+// is counted then, with all the time that it took.
 func TestMetricsOfALongList(t *testing.T) {
 	t.Parallel()
 	store := newTable(40, 10)
@@ -60,39 +57,22 @@ func TestMetricsOfALongList(t *testing.T) {
 		}
 		return nil
 	}
-	log := slog.New(slog.DiscardHandler)
-	server := api.New(config.Default(), &user.Service{Users: store, Log: log}, nil, log)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
-	t.Cleanup(func() {
-		require.NoError(t, server.Shutdown(context.Background()))
-		assert.NoError(t, <-served)
-	})
-
+	s := serve(t, config.Default(), store, nil, nil)
 	start := time.Now()
-	connection, err := net.Dial("tcp", listener.Addr().String())
-	require.NoError(t, err)
-	defer connection.Close()
-	_, err = io.WriteString(connection, "GET /users HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-	require.NoError(t, err)
+	c := s.dial(t, "GET /users HTTP/1.1\nHost: a\nConnection: close\n\n")
 	<-reached
 	waited := time.Now()
-	count, _, active, streams := gathered(t, server, "/users")
+	count, _, active, streams := gathered(t, s)
 	assert.Equal(t, [3]int{0, 1, 1}, [3]int{count, active, streams})
 	pause := time.Since(waited)
 	close(goOn)
-	response, err := http.ReadResponse(bufio.NewReader(connection), nil)
-	require.NoError(t, err)
-	defer response.Body.Close()
-	_, err = io.Copy(io.Discard, response.Body)
+	_, err := io.Copy(io.Discard, c)
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
-		count, _, _, _ = gathered(t, server, "/users")
+		count, _, _, _ = gathered(t, s)
 		return count == 1
 	}, time.Minute, time.Millisecond)
-	_, took, active, streams := gathered(t, server, "/users")
+	_, took, active, streams := gathered(t, s)
 	assert.Equal(t, [2]int{0, 0}, [2]int{active, streams})
 	assert.GreaterOrEqual(t, took, pause)
 	assert.LessOrEqual(t, took, time.Since(start))

@@ -2,7 +2,6 @@ package api
 
 import (
 	"log/slog"
-	"strings"
 	"testing"
 
 	"github.com/gofiber/fiber/v2"
@@ -12,8 +11,8 @@ import (
 	"prima.internal/app/user"
 )
 
-// Ensure every path has the route that Fiber would take, by the name that the documentation has for it, and what is not served has one
-// name for all.
+// Ensure every path has the route that Fiber would take, by the name that the description has for it,
+// and what is not served has one name for all.
 func TestRoutes(t *testing.T) {
 	t.Parallel()
 	log := slog.New(slog.DiscardHandler)
@@ -22,17 +21,11 @@ func TestRoutes(t *testing.T) {
 		"/health": "/health", "/readyz": "/readyz", "/user": "/user", "/users": "/users",
 		"/users/1": "/users/{id}", "/users/%2f": "/users/{id}", "/users/1/avatar": "/users/{id}/avatar",
 		"/": "/", "/docs": "/docs", "/openapi.json": "/openapi.json", "/assets/users.js": "/assets/*",
-		"/users/": unmatched, "/users//avatar": unmatched, "/users/1/": unmatched, "/users/1/avatar/": unmatched, "/users/1/2": unmatched,
-		"/Users": unmatched, "": unmatched, "*": unmatched, "/users/{id}/x": unmatched, "/metrics": unmatched, "http://a/users": unmatched,
+		"/users/": unmatched, "/users//avatar": unmatched, "/users/1/": unmatched, "/users/1/avatar/": unmatched,
+		"/users/1/2": unmatched, "/Users": unmatched, "": unmatched, "*": unmatched, "/users/{id}/x": unmatched,
+		"/metrics": unmatched, "http://a/users": unmatched,
 	} {
 		assert.Equal(t, want, s.routes.of(path), path)
-	}
-	for _, served := range s.app.GetRoutes(true) {
-		want := strings.ReplaceAll(served.Path, ":id", "{id}")
-		if strings.HasPrefix(want, "/assets/") {
-			want = "/assets/*"
-		}
-		assert.Equal(t, want, s.routes.of(served.Path))
 	}
 }
 
