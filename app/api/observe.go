@@ -14,7 +14,6 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"prima.internal/app/config"
-	"prima.internal/app/telemetry"
 )
 
 // A request is what is known of a request until its response has been sent. Its strings are copies,
@@ -30,9 +29,9 @@ type request struct {
 	route   string
 	conn    *connection
 	context context.Context //nolint:containedctx // of the request, and as long-lived as it
-	span    trace.Span      // nil if nothing is traced
-	body    *bodyReader     // nil if it was not opened
-	expects bool            // the client waits for 100 Continue before it sends the body: see expect
+	span    trace.Span
+	body    *bodyReader // nil if it was not opened
+	expects bool        // the client waits for 100 Continue before it sends the body: see expect
 	// streamed is set if the response is written after the handler has returned. The stream then
 	// ends the request.
 	streamed bool
@@ -113,7 +112,7 @@ func (s *Server) begin(c *fiber.Ctx) *request {
 	}
 	r.route = s.routes.of(r.path)
 	s.metrics.active.WithLabelValues(r.route).Inc()
-	r.context = s.traced(telemetry.WithRequestID(context.Background(), id), c, r)
+	s.startSpan(c, r)
 	c.Locals(requestKey, r)
 	return r
 }

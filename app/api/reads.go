@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"sync"
 
 	"prima.internal/app/user"
@@ -15,36 +14,42 @@ import (
 type reads struct {
 	metrics *metrics
 
-	mu    sync.Mutex
-	queue map[string]*read // by page that is being read: the next read, nil if nobody waits for it
+	mu   sync.Mutex
+	open map[string]*read // by page: the read that requests join, because it has not started
+	last map[string]*read // by page: the last read that has not ended
+}
+
+func newReads(m *metrics) *reads {
+	return &reads{metrics: m, open: map[string]*read{}, last: map[string]*read{}}
 }
 
 // A read is one read of a page, and the requests that wait for it.
 type read struct {
-	page    func() (*page, error) // does not panic
+	before  *read // which ends first; may be nil
 	readers int64
 	done    chan struct{}
 	result  *page
 	err     error
 }
 
-// get returns the page of a key, as pageOf reads it. The caller releases it. pageOf is called by
-// this request, by another one, or not at all. The error is that of the read, or Unavailable when
-// ctx ends.
+// get returns the page of a key, as pageOf reads it. The caller releases it. pageOf, which must not
+// panic, is called for this request or for another. The error is that of the read, or Unavailable
+// when ctx ends.
 func (s *reads) get(ctx context.Context, key string, pageOf func() (*page, error)) (*page, error) {
 	s.mu.Lock()
-	r, running := s.queue[key]
+	r, first := s.open[key], false
 	if r == nil {
-		r = &read{page: pageOf, done: make(chan struct{})}
-		s.queue[key] = r
+		r = &read{before: s.last[key], done: make(chan struct{})}
+		s.open[key], s.last[key] = r, r
+		first = r.before == nil
+		if !first {
+			go s.run(key, r, pageOf)
+		}
 	}
 	r.readers++
-	if !running {
-		s.queue[key] = nil
-	}
 	s.mu.Unlock()
-	if !running {
-		s.run(key, r)
+	if first {
+		s.run(key, r, pageOf)
 	}
 	select {
 	case <-r.done:
@@ -61,40 +66,37 @@ func (s *reads) get(ctx context.Context, key string, pageOf func() (*page, error
 	return nil, &user.Error{Code: user.Unavailable, Err: err}
 }
 
-// run reads a page, hands it to the requests that wait for it, and starts the next read.
-func (s *reads) run(key string, r *read) {
-	result, err := r.page()
+// run reads a page when the read before has ended, unless all requests for it have left.
+func (s *reads) run(key string, r *read, pageOf func() (*page, error)) {
+	if r.before != nil {
+		<-r.before.done
+		r.before = nil
+	}
+	s.mu.Lock()
+	delete(s.open, key)
+	wanted := r.readers > 0
+	s.mu.Unlock()
+	var result *page
+	var err error
+	if wanted {
+		result, err = pageOf()
+		outcome := "ok"
+		if err != nil {
+			outcome = "failed"
+		}
+		s.metrics.reads.WithLabelValues(outcome).Inc()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r.result, r.err = result, err
-	outcome := "failed"
-	if err == nil {
-		outcome = "ok"
+	if result != nil {
 		result.readers.Store(r.readers)
 		if r.readers == 0 {
 			result.free()
 		}
 	}
-	s.metrics.reads.WithLabelValues(outcome).Inc()
+	if s.last[key] == r {
+		delete(s.last, key)
+	}
 	close(r.done)
-	if s.queue[key] == nil {
-		delete(s.queue, key)
-		return
-	}
-	go s.runNext(key)
-}
-
-// runNext runs the next read of a page if a request still waits for it.
-func (s *reads) runNext(key string) {
-	runtime.Gosched() // requests that are ready to run may join
-	s.mu.Lock()
-	next := s.queue[key]
-	if next.readers == 0 {
-		delete(s.queue, key)
-		s.mu.Unlock()
-		return
-	}
-	s.queue[key] = nil
-	s.mu.Unlock()
-	s.run(key, next)
 }

@@ -14,13 +14,11 @@ import (
 	"prima.internal/app/user"
 )
 
-func newReads() *reads { return &reads{queue: map[string]*read{}, metrics: newMetrics()} }
-
 // waiting returns how many requests wait for the next read of the page "users".
 func (s *reads) waiting() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if next := s.queue["users"]; next != nil {
+	if next := s.open["users"]; next != nil {
 		return next.readers
 	}
 	return 0
@@ -30,14 +28,14 @@ func (s *reads) waiting() int64 {
 func (s *reads) idle() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.queue) == 0
+	return len(s.last) == 0
 }
 
 // Ensure requests that come while a page is read share one read that starts after they came, that
 // requests for other pages wait for none, and that nothing is kept when no read is left.
 func TestReadsAreShared(t *testing.T) {
 	t.Parallel()
-	s := newReads()
+	s := newReads(newMetrics())
 	var calls, freed atomic.Int64
 	begun, release := make(chan struct{}, 2), make(chan struct{})
 	slow := func() (*page, error) { //nolint:unparam // the type is that of reads
@@ -74,7 +72,7 @@ func TestReadsAreShared(t *testing.T) {
 // Ensure an error reaches every request that waits, and that the next request reads anew.
 func TestReadsFail(t *testing.T) {
 	t.Parallel()
-	s := newReads()
+	s := newReads(newMetrics())
 	begun, release := make(chan struct{}, 2), make(chan struct{})
 	get := func() {
 		_, err := s.get(t.Context(), "users", func() (*page, error) {
@@ -103,21 +101,26 @@ func TestReadsFail(t *testing.T) {
 // requests that have left, and that the page of one whose requests have all left is freed.
 func TestReadsHang(t *testing.T) {
 	t.Parallel()
-	s := newReads()
-	begun, release := make(chan struct{}), make(chan struct{})
+	s := newReads(newMetrics())
 	var freed atomic.Int64
+	free := func() { freed.Add(1) }
 	var all sync.WaitGroup
-	all.Go(func() {
-		p, err := s.get(t.Context(), "users", func() (*page, error) {
-			close(begun)
-			<-release
-			return &page{free: func() { freed.Add(1) }}, nil
+	hang := func() (release chan struct{}) { // begins a read that ends after release
+		begun, release := make(chan struct{}), make(chan struct{})
+		all.Go(func() {
+			p, err := s.get(t.Context(), "users", func() (*page, error) {
+				close(begun)
+				<-release
+				return &page{free: free}, nil
+			})
+			if assert.NoError(t, err) {
+				p.release()
+			}
 		})
-		if assert.NoError(t, err) {
-			p.release()
-		}
-	})
-	<-begun
+		<-begun
+		return release
+	}
+	release := hang()
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range 3 {
@@ -125,26 +128,24 @@ func TestReadsHang(t *testing.T) {
 		assert.Equal(t, user.Unavailable, user.CodeOf(err), "%v", err)
 	}
 	assert.Zero(t, s.waiting())
+	close(release)
+	all.Wait()
+	require.Eventually(t, s.idle, time.Minute, time.Millisecond)
 
 	// One that leaves while its read runs.
-	second := make(chan struct{})
+	release, left := hang(), make(chan struct{})
 	leaving, leave := context.WithCancel(t.Context())
 	all.Go(func() {
 		_, err := s.get(leaving, "users", func() (*page, error) {
-			panic("the read is that of the first request that joined it")
+			leave()
+			<-left
+			return &page{free: free}, nil
 		})
 		assert.ErrorIs(t, err, context.Canceled)
-		close(second)
+		close(left)
 	})
 	require.Eventually(t, func() bool { return s.waiting() == 1 }, time.Minute, time.Millisecond)
-	s.mu.Lock()
-	s.queue["users"].page = func() (*page, error) {
-		leave()
-		<-second
-		return &page{free: func() { freed.Add(1) }}, nil
-	}
-	s.mu.Unlock()
 	close(release)
 	all.Wait()
-	require.Eventually(t, func() bool { return freed.Load() == 2 }, time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool { return freed.Load() == 3 }, time.Minute, time.Millisecond)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"prima.internal/app/config"
 	"prima.internal/app/user"
@@ -36,11 +37,11 @@ type Server struct {
 	service     *user.Service
 	readiness   *readiness
 	memory      memory
-	reads       reads
+	reads       *reads
 	metrics     *metrics
 	routes      routes
-	origins     sync.Map     // of requests, by their header: see keepOrigin
-	tracer      trace.Tracer // nil: nothing is traced
+	origins     sync.Map // of requests, by their header: see keepOrigin
+	tracer      trace.Tracer
 	log         *slog.Logger
 	app         *fiber.App
 	listener    atomic.Pointer[listener]
@@ -56,7 +57,8 @@ func New(c config.Config, service *user.Service, dependencies []Dependency, log 
 		Collector: m, config: c, service: service, log: log, metrics: m,
 		readiness: newReadiness(dependencies, log, m),
 		memory:    newMemory(c, m),
-		reads:     reads{queue: map[string]*read{}, metrics: m},
+		tracer:    noop.Tracer{},
+		reads:     newReads(m),
 	}
 	s.registerState()
 	s.app = fiber.New(fiber.Config{

@@ -15,6 +15,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
 	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 )
 
@@ -49,10 +50,10 @@ func NewTracing(environ []string, build Build, log *slog.Logger) (*Tracing, erro
 	return &Tracing{Collector: e.spans, provider: provider, endpoint: endpoint}, nil
 }
 
-// Tracer returns what begins spans, or nil if tracing is off.
+// Tracer returns what begins spans. They are not recorded if tracing is off.
 func (t *Tracing) Tracer() trace.Tracer {
 	if t.provider == nil {
-		return nil
+		return noop.Tracer{}
 	}
 	return t.provider.Tracer("prima.internal/app")
 }
