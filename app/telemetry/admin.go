@@ -3,15 +3,15 @@ package telemetry
 import (
 	"encoding/json"
 	"log/slog"
-	"net"
 	"net/http"
 	_ "net/http/pprof" //nolint:gosec // its handlers are served to operators only
+	"net/url"
 	"runtime"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"prima.internal/app/config"
@@ -66,11 +66,7 @@ func NewAdmin(c config.Config, m prometheus.Gatherer, b Build, probes Probes, lo
 // onAllowedHost refuses the requests of pages whose name was made to resolve to this address.
 func onAllowedHost(c config.Config, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host, _, err := net.SplitHostPort(r.Host)
-		if err != nil { // it has no port
-			host = r.Host
-		}
-		if !c.HostAllowed(strings.Trim(host, "[]")) {
+		if !c.HostAllowed((&url.URL{Host: r.Host}).Hostname()) {
 			http.Error(w, "ALLOWED_HOSTS does not name the host of the request", http.StatusMisdirectedRequest)
 			return
 		}
@@ -98,4 +94,30 @@ func buildInfo(build Build) []byte {
 		"settings": settings, "dependencies": dependencies,
 	})
 	return body
+}
+
+// Build identifies the binary.
+type Build struct {
+	Version  string
+	Revision string // of the sources
+}
+
+// NewRegistry returns a registry of some collectors and those of the process, the Go runtime and
+// the build.
+func NewRegistry(build Build, of ...prometheus.Collector) *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(
+			collectors.MetricsScheduler, collectors.MetricsMemory)),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "prima_build_info",
+			Help: "1, with the build as labels.",
+			ConstLabels: prometheus.Labels{
+				"version": build.Version, "revision": build.Revision, "goversion": runtime.Version(),
+			},
+		}, func() float64 { return 1 }),
+	)
+	r.MustRegister(of...)
+	return r
 }

@@ -32,9 +32,7 @@ func WithRequestID(ctx context.Context, id string) context.Context {
 }
 
 // requestHandler adds the ids of the request and its trace to each record.
-type requestHandler struct {
-	slog.Handler
-}
+type requestHandler struct{ slog.Handler }
 
 func (h requestHandler) Handle(ctx context.Context, r slog.Record) error {
 	if id, ok := ctx.Value(requestIDKey{}).(string); ok {

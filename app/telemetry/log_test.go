@@ -33,7 +33,8 @@ func TestNewLogger(t *testing.T) {
 	assert.NotContains(t, b.String(), "request_id")
 }
 
-// Ensure a record that is made in a trace has its ids, and in that of a caller, of whose spans none is ours, the trace's alone.
+// Ensure a record that is made in a trace has the ids of the trace and of the span, but not the id of a
+// span of the caller.
 func TestNewLoggerInATrace(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
@@ -49,7 +50,9 @@ func TestNewLoggerInATrace(t *testing.T) {
 // Ensure the level and the form are those of the configuration.
 func TestNewLoggerSettings(t *testing.T) {
 	t.Parallel()
-	for level, enabled := range map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError} {
+	for level, enabled := range map[string]slog.Level{
+		"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
+	} {
 		var b bytes.Buffer
 		c := config.Default()
 		c.LogLevel, c.LogFormat = level, "text"

@@ -44,8 +44,7 @@ func checkOTLP(environ []string) (endpoint string, timeout time.Duration, err er
 		return "", 0, err
 	}
 	u, parseErr := url.Parse(value)
-	ok := parseErr == nil && (u.Scheme == "http" || u.Scheme == "https")
-	ok = ok && u.Host != "" && u.User == nil
+	ok := parseErr == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil
 	must(ok, name, value, "an http or https URL without a user")
 	if endpoint = value; ok && name == "OTEL_EXPORTER_OTLP_ENDPOINT" {
 		endpoint = u.JoinPath("v1/traces").String()

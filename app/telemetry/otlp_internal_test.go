@@ -94,14 +94,15 @@ func TestExport(t *testing.T) { //nolint:paralleltest // the exporter reads the 
 // and that two variables turn it off.
 func TestEndpoint(t *testing.T) {
 	t.Parallel()
+	const base = "OTEL_EXPORTER_OTLP_ENDPOINT=http://a:4318"
 	for environ, want := range map[string]string{
-		"":                    "",
-		"OTEL_SERVICE_NAME=x": "",
-		"OTEL_EXPORTER_OTLP_ENDPOINT=http://a:4318":                                                    "http://a:4318/v1/traces",
-		"OTEL_EXPORTER_OTLP_ENDPOINT=http://a:4318 OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=https://b/t":     "https://b/t",
-		"OTEL_EXPORTER_OTLP_ENDPOINT=http://a:4318 OTEL_SDK_DISABLED=TRUE":                             "",
-		"OTEL_EXPORTER_OTLP_ENDPOINT=http://a:4318 OTEL_TRACES_EXPORTER=none":                          "",
-		"OTEL_EXPORTER_OTLP_ENDPOINT=http://a:4318 OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=http/protobuf":   "http://a:4318/v1/traces",
+		"":                                  "",
+		"OTEL_SERVICE_NAME=x":               "",
+		base:                                "http://a:4318/v1/traces",
+		base + " OTEL_SDK_DISABLED=TRUE":    "",
+		base + " OTEL_TRACES_EXPORTER=none": "",
+		base + " OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=https://b/t":                                       "https://b/t",
+		base + " OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=http/protobuf":                                     "http://a:4318/v1/traces",
 		"OTEL_EXPORTER_OTLP_ENDPOINT= OTEL_EXPORTER_OTLP_TRACES_ENDPOINT= OTEL_EXPORTER_OTLP_TIMEOUT=": "",
 	} {
 		endpoint, _, err := checkOTLP(strings.Fields(environ))

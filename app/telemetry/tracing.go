@@ -96,23 +96,23 @@ func newExports(endpoint string, timeout time.Duration, log *slog.Logger) *expor
 
 // UploadTraces implements [otlptrace.Client].
 func (e *exports) UploadTraces(ctx context.Context, spans []*tracepb.ResourceSpans) error {
-	n := 0
+	n := 0.0
 	for _, resource := range spans {
 		for _, scope := range resource.GetScopeSpans() {
-			n += len(scope.GetSpans())
+			n += float64(len(scope.GetSpans()))
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, e.timeout)
 	defer cancel()
 	err := e.Client.UploadTraces(ctx, spans)
 	if err != nil {
-		e.spans.WithLabelValues("failed").Add(float64(n))
+		e.spans.WithLabelValues("failed").Add(n)
 		if !e.failing.Swap(true) {
 			e.log.Warn("traces are not exported", "endpoint", e.endpoint, "error", err)
 		}
 		return err
 	}
-	e.spans.WithLabelValues("exported").Add(float64(n))
+	e.spans.WithLabelValues("exported").Add(n)
 	if e.failing.Swap(false) {
 		e.log.Info("traces are exported again", "endpoint", e.endpoint)
 	}
