@@ -26,11 +26,8 @@ func refusal(status int, text, detail, parameters string) *problem {
 	return &problem{status: status, error: text, detail: detail, challenge: `Bearer realm="prima-api"` + parameters}
 }
 
-// guard is a middleware that refuses what checkOrigin and permit refuse.
+// guard is a middleware that refuses what permit refuses.
 func (s *Server) guard(c *fiber.Ctx) error {
-	if err := s.checkOrigin(c); err != nil {
-		return err
-	}
 	if err := s.permit(c); err != nil {
 		return err
 	}

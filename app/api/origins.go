@@ -11,7 +11,6 @@ import (
 
 // What pages of other origins may send and read.
 var (
-	corsMethods = "GET,HEAD,POST,PUT,PATCH,DELETE"
 	corsHeaders = strings.Join([]string{
 		fiber.HeaderAuthorization, fiber.HeaderContentType, fiber.HeaderIfMatch, fiber.HeaderIfNoneMatch,
 		headerIdempotencyKey, headerTraceParent, headerTraceState, fiber.HeaderXRequestID,
@@ -23,6 +22,7 @@ var (
 )
 
 const (
+	corsMethods        = "GET,HEAD,POST,PUT,PATCH,DELETE"
 	preflightSeconds   = "600" // how long a browser may keep the response to a preflight
 	everyOrigin        = "*"
 	headerSecFetchSite = "Sec-Fetch-Site"
@@ -69,12 +69,12 @@ func preflight(c *fiber.Ctx) error {
 	return nil
 }
 
-// checkOrigin refuses a change that a page of another site asks for: browsers send some of these
-// without a preflight. Clients that are not browsers send neither Origin nor Sec-Fetch-Site.
+// checkOrigin is a middleware that refuses a change which a page of another site asks for: browsers
+// send some of these without a preflight. Other clients send neither Origin nor Sec-Fetch-Site.
 func (s *Server) checkOrigin(c *fiber.Ctx) error {
 	origin, site := c.Get(fiber.HeaderOrigin), c.Get(headerSecFetchSite)
 	if origin == "" && site == "" {
-		return nil
+		return c.Next()
 	}
 	host := string(c.Request().Host())
 	for _, port := range []string{":80", ":443"} { // which proxies may add, and no Origin has
@@ -86,12 +86,9 @@ func (s *Server) checkOrigin(c *fiber.Ctx) error {
 		Header: http.Header{fiber.HeaderOrigin: {origin}, headerSecFetchSite: {site}},
 	})
 	trusted := s.config.CORSOrigins
-	if err == nil || slices.Contains(trusted, origin) || slices.Contains(trusted, everyOrigin) {
-		return nil
-	}
-	// A proxy in front may replace Host.
-	if origin != "" && strings.HasPrefix(s.config.PublicURL+"/", origin+"/") {
-		return nil
+	public := origin != "" && strings.HasPrefix(s.config.PublicURL+"/", origin+"/") // a proxy may replace Host
+	if err == nil || public || slices.Contains(trusted, origin) || slices.Contains(trusted, everyOrigin) {
+		return c.Next()
 	}
 	return errCrossSite.with(errCrossSite.detail, err)
 }

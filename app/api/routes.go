@@ -24,7 +24,7 @@ func (s *Server) addRoutes() {
 	if s.config.Pages {
 		s.servePages()
 	}
-	s.app.Use(s.guard)
+	s.app.Use(s.checkOrigin, s.guard)
 	s.app.Post(config.PathUser, unversioned, s.createUser)
 	s.app.Post(config.PathUsers, unversioned, s.createUser)
 	s.app.Get(config.PathUsers, s.listUsers)

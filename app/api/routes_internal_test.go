@@ -4,7 +4,6 @@ import (
 	"log/slog"
 	"testing"
 
-	"github.com/gofiber/fiber/v2"
 	"github.com/stretchr/testify/assert"
 
 	"prima.internal/app/config"
@@ -26,16 +25,5 @@ func TestRoutes(t *testing.T) {
 		"/metrics": unmatched, "http://a/users": unmatched,
 	} {
 		assert.Equal(t, want, s.routes.of(path), path)
-	}
-}
-
-// Ensure a method that nobody knows adds no series.
-func TestMethodLabel(t *testing.T) {
-	t.Parallel()
-	for _, method := range fiber.DefaultMethods {
-		assert.Equal(t, method, methodLabel(method))
-	}
-	for _, method := range []string{"", "get", "PROPFIND"} {
-		assert.Equal(t, otherMethod, methodLabel(method))
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"math"
 	"net"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -85,7 +84,7 @@ func New(c config.Config, service *user.Service, dependencies []Dependency, log 
 	server := s.app.Server()
 	server.CloseOnShutdown = true       // tells clients that their connection will be closed
 	server.SecureErrorLogMessage = true // keeps what clients sent out of error texts
-	server.Logger = frameworkLog{log}
+	server.Logger = slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)
 	server.ExpectHandler = s.expect
 	server.ConnState = func(c net.Conn, state fasthttp.ConnState) {
 		if client, ok := c.(*connection); ok && state == fasthttp.StateIdle {
@@ -97,10 +96,10 @@ func New(c config.Config, service *user.Service, dependencies []Dependency, log 
 		server.HeaderReceived = s.keepOrigin
 	}
 	// Fiber responds to a method that it does not know by itself, in plain text.
-	known, handler := s.app.Config().RequestMethods, s.app.Handler()
+	known := s.app.Handler()
 	server.Handler = func(fctx *fasthttp.RequestCtx) {
-		if slices.Contains(known, string(fctx.Method())) {
-			handler(fctx)
+		if methodLabel(string(fctx.Method())) != otherMethod {
+			known(fctx)
 			return
 		}
 		c := s.app.AcquireCtx(fctx)
@@ -148,12 +147,4 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		time.Sleep(10 * time.Millisecond)
 	}
 	return nil
-}
-
-// frameworkLog logs what fasthttp says of clients that hang up or send nonsense, without what they
-// sent: a token could be in it.
-type frameworkLog struct{ log *slog.Logger }
-
-func (l frameworkLog) Printf(format string, _ ...any) {
-	l.log.Debug(format, "source", "fasthttp")
 }
