@@ -89,7 +89,7 @@ func (s *Server) putAvatar(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	image, err := user.ParseImage(data, s.limits())
+	image, err := user.ParseImage(data, s.limits)
 	if err != nil {
 		return err
 	}
@@ -114,12 +114,12 @@ func (s *Server) readUpload(c *fiber.Ctx) ([]byte, error) {
 	}
 	body, err := s.openBody(c, s.config.MaxAvatarBytes+1) // one more, to report it as too large an image
 	if errors.Is(err, errBodyTooLarge) {
-		err = s.limits().TooLarge()
+		err = s.limits.TooLarge()
 	}
 	if err != nil {
 		return nil, err
 	}
-	return readImage(body, s.limits(), body.size())
+	return readImage(body, s.limits, body.size())
 }
 
 // deleteAvatar handles DELETE /users/{id}/avatar.

@@ -30,7 +30,6 @@ type bodyReader struct {
 	length int64 // Content-Length; negative: not known
 	limit  int64
 	conn   *connection
-	within time.Duration
 	start  time.Time
 
 	read     atomic.Int64
@@ -51,7 +50,7 @@ func (s *Server) openBody(c *fiber.Ctx, limit int64) (*bodyReader, error) {
 	r := requestOf(c)
 	b := &bodyReader{
 		stream: c.Context().RequestBodyStream(), length: int64(c.Request().Header.ContentLength()),
-		limit: limit, within: s.config.ReadTimeout, conn: r.conn,
+		limit: limit, conn: r.conn,
 	}
 	if b.stream == nil {
 		b.stream = bytes.NewReader(c.Request().Body())
@@ -125,8 +124,8 @@ func (b *bodyReader) cutOff() bool {
 // stalled reports whether the body, at the rate at which it has arrived so far, would take longer
 // than READ_TIMEOUT.
 func (b *bodyReader) stalled() bool {
-	elapsed := time.Since(b.start)
-	return elapsed > stallGrace && float64(b.read.Load())*float64(b.within) < float64(b.size())*float64(elapsed)
+	elapsed, within := time.Since(b.start), b.conn.server.config.ReadTimeout
+	return elapsed > stallGrace && float64(b.read.Load())*float64(within) < float64(b.size())*float64(elapsed)
 }
 
 // drop ends the reading. The request gets a 503.

@@ -31,10 +31,6 @@ type listener struct {
 	close  func() error // of Listener, once
 }
 
-func (s *Server) newListener(l net.Listener) *listener {
-	return &listener{Listener: l, server: s, close: sync.OnceValue(l.Close)}
-}
-
 // Close implements [net.Listener].
 func (l *listener) Close() error { return l.close() }
 

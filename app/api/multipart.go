@@ -33,7 +33,7 @@ func (s *Server) readMultipart(c *fiber.Ctx, boundary string) (fields, error) {
 	if err != nil {
 		return fields{}, err
 	}
-	f, err := parseMultipart(body, boundary, s.limits(), min(body.size(), s.config.MaxAvatarBytes))
+	f, err := parseMultipart(body, boundary, s.limits, min(body.size(), s.config.MaxAvatarBytes))
 	if err == nil { // what follows the last boundary is ignored, but the body must be whole
 		_, _ = io.Copy(io.Discard, body)
 	}
@@ -146,8 +146,4 @@ func readImage(r io.Reader, limits user.Limits, expected int64) ([]byte, error) 
 		err = limits.TooLarge()
 	}
 	return buffer.Bytes(), err
-}
-
-func (s *Server) limits() user.Limits {
-	return user.Limits{Bytes: s.config.MaxAvatarBytes, Pixels: s.config.MaxAvatarPixels}
 }

@@ -39,16 +39,14 @@ func (p *problem) Error() string {
 func (p *problem) Unwrap() error { return p.cause }
 
 var (
-	errNotFound         = newProblem(http.StatusNotFound, "Not found", "")
-	errMethodNotAllowed = newProblem(http.StatusMethodNotAllowed, "Method not allowed", "")
-	errBodyTooLarge     = newProblem(http.StatusRequestEntityTooLarge, "Request body is too large", "")
-	errMediaType        = newProblem(http.StatusUnsupportedMediaType, "Unsupported media type", "")
-	errInvalidJSON      = newProblem(http.StatusBadRequest, "Invalid JSON", "")
-	errInvalidForm      = newProblem(http.StatusBadRequest, "Invalid form", "")
-	errTimeout          = newProblem(http.StatusRequestTimeout, "Request timed out", "")
-	errIncomplete       = newProblem(http.StatusBadRequest, "Request body is incomplete", "")
-	errVersion          = newProblem(http.StatusHTTPVersionNotSupported, "HTTP version not supported", "this is HTTP/1")
-	errBusy             = newProblem(http.StatusServiceUnavailable, "Server is busy",
+	errBodyTooLarge = newProblem(http.StatusRequestEntityTooLarge, "Request body is too large", "")
+	errMediaType    = newProblem(http.StatusUnsupportedMediaType, "Unsupported media type", "")
+	errInvalidJSON  = newProblem(http.StatusBadRequest, "Invalid JSON", "")
+	errInvalidForm  = newProblem(http.StatusBadRequest, "Invalid form", "")
+	errTimeout      = newProblem(http.StatusRequestTimeout, "Request timed out", "")
+	errIncomplete   = newProblem(http.StatusBadRequest, "Request body is incomplete", "")
+	errVersion      = newProblem(http.StatusHTTPVersionNotSupported, "HTTP version not supported", "this is HTTP/1")
+	errBusy         = newProblem(http.StatusServiceUnavailable, "Server is busy",
 		"there is no memory for the request now")
 	errHost = newProblem(http.StatusBadRequest, "Bad Request",
 		"Host is a name or an IP address, with or without a port")
@@ -100,8 +98,8 @@ var statuses = map[user.Code]int{
 
 // fiberProblems are the responses to Fiber's errors that have a text of their own.
 var fiberProblems = map[int]*problem{
-	http.StatusNotFound:              errNotFound,
-	http.StatusMethodNotAllowed:      errMethodNotAllowed,
+	http.StatusNotFound:              newProblem(http.StatusNotFound, "Not found", ""),
+	http.StatusMethodNotAllowed:      newProblem(http.StatusMethodNotAllowed, "Method not allowed", ""),
 	http.StatusRequestEntityTooLarge: errBodyTooLarge,
 	http.StatusRequestTimeout:        errTimeout,
 	http.StatusBadGateway:            errIncomplete, // the connection broke in the middle of a request

@@ -28,11 +28,11 @@ func (s *Server) addRoutes() {
 	s.app.Post(config.PathUser, unversioned, s.createUser)
 	s.app.Post(config.PathUsers, unversioned, s.createUser)
 	s.app.Get(config.PathUsers, s.listUsers)
-	s.app.Get(id, existing, s.getUser)
-	s.app.Patch(id, existing, unversioned, s.updateUser)
-	s.app.Delete(id, unversioned, existing, s.deleteUser)
-	s.app.Put(id+"/avatar", existing, s.putAvatar)
-	s.app.Delete(id+"/avatar", existing, s.deleteAvatar)
+	s.app.Get(id, checkID, s.getUser)
+	s.app.Patch(id, checkID, unversioned, s.updateUser)
+	s.app.Delete(id, unversioned, checkID, s.deleteUser)
+	s.app.Put(id+"/avatar", checkID, s.putAvatar)
+	s.app.Delete(id+"/avatar", checkID, s.deleteAvatar)
 }
 
 // unmatched is the route of every path that nothing is served under: clients must not choose the

@@ -33,6 +33,7 @@ type Server struct {
 	prometheus.Collector
 
 	config      config.Config
+	limits      user.Limits
 	service     *user.Service
 	readiness   *readiness
 	memory      memory
@@ -54,6 +55,7 @@ func New(c config.Config, service *user.Service, dependencies []Dependency, log 
 	m := newMetrics()
 	s := &Server{
 		Collector: m, config: c, service: service, log: log, metrics: m,
+		limits:    user.Limits{Bytes: c.MaxAvatarBytes, Pixels: c.MaxAvatarPixels},
 		readiness: newReadiness(dependencies, log, m),
 		memory:    newMemory(c, m),
 		tracer:    noop.Tracer{},
@@ -114,7 +116,7 @@ func (s *Server) Serve(l net.Listener) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go s.readiness.watch(ctx)
-	limited := s.newListener(l)
+	limited := &listener{Listener: l, server: s, close: sync.OnceValue(l.Close)}
 	s.listener.Store(limited)
 	if s.stopped.Load() { // Shutdown may have found no listener to close
 		return limited.Close()

@@ -30,7 +30,7 @@ func (s *Server) createUser(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	draft, err := read.draft(s.limits())
+	draft, err := read.draft(s.limits)
 	if err != nil {
 		return err
 	}
@@ -141,8 +141,8 @@ func userID(c *fiber.Ctx) string {
 	return strings.Clone(id)
 }
 
-// existing is a middleware that refuses an id which no user can have.
-func existing(c *fiber.Ctx) error {
+// checkID is a middleware that refuses an id which no user can have.
+func checkID(c *fiber.Ctx) error {
 	if userID(c) == "" {
 		return user.ErrNoUser
 	}
