@@ -46,6 +46,9 @@ func (s *Server) writeList(ctx context.Context, w io.Writer, url string, first *
 		return err
 	}
 	var buffer []byte
+	if first.readers.Load() == 1 { // no other request sends the page
+		buffer = first.json
+	}
 	empty, after := string(first.json) == "[", first.next
 	for after != "" {
 		buffer = buffer[:0]
