@@ -60,38 +60,20 @@ func (s *Server) observe(c *fiber.Ctx) error {
 		r.expects = false
 		return nil
 	}
-	if err != nil {
-		asProblem(err).send(c.Response())
-	}
-	if r.expects || c.Context().RequestBodyStream() != nil && (r.body == nil || !r.body.whole) {
-		leaveUnread(c, r)
-	}
-	s.finish(c, r, err)
+	unread := r.expects || c.Context().RequestBodyStream() != nil && (r.body == nil || !r.body.whole)
+	s.finish(c, r, err, unread)
 	return nil
 }
 
 // onParseError responds to requests that no handler has seen because the parser gave up on them.
 func (s *Server) onParseError(c *fiber.Ctx, err error) error {
-	r := s.begin(c)
 	p := asProblem(err)
-	p.send(c.Response())
-	leaveUnread(c, r)
-	// The parser's own text quotes the request, in which a token could be.
-	s.finish(c, r, errors.New(p.error))
+	p = p.with(p.detail, nil) // the cause quotes the request, in which a token could be
+	s.finish(c, s.begin(c), p, true)
 	return nil
 }
 
-// leaveUnread notes that the client may still be sending a body. One that was too slow has had its
-// chance.
-func leaveUnread(c *fiber.Ctx, r *request) {
-	r.conn.unread.Store(c.Response().StatusCode() != http.StatusRequestTimeout)
-	if c.Request().Header.ContentLength() < 0 {
-		// fasthttp may close the connection after it has read on for a while. The client must know
-		// before it sends its next request.
-		c.Context().SetConnectionClose()
-	}
-}
-
+// begin starts to time, count and trace a request.
 func (s *Server) begin(c *fiber.Ctx) *request {
 	if r, ok := c.Locals(requestKey).(*request); ok { // see expect
 		return r
@@ -143,9 +125,22 @@ var securityHeaders = map[string]string{
 	fiber.HeaderCacheControl:          "no-store",
 }
 
-// finish completes the headers of the response.
-func (s *Server) finish(c *fiber.Ctx, r *request, err error) {
+// finish makes an error the response and completes its headers. unread is whether the client may
+// still be sending a body.
+func (s *Server) finish(c *fiber.Ctx, r *request, err error, unread bool) {
+	if err != nil {
+		asProblem(err).send(c.Response())
+	}
 	header := &c.Response().Header
+	if unread {
+		// The connection waits for the client when it is closed, unless that was too slow already.
+		r.conn.unread.Store(c.Response().StatusCode() != http.StatusRequestTimeout)
+		if c.Request().Header.ContentLength() < 0 {
+			// fasthttp may close the connection after it has read on for a while. The client must
+			// know before it sends its next request.
+			header.SetConnectionClose()
+		}
+	}
 	header.Set(fiber.HeaderXRequestID, r.id)
 	for name, value := range securityHeaders {
 		if len(header.Peek(name)) == 0 {

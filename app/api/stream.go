@@ -35,7 +35,7 @@ func (s *Server) sendStream(c *fiber.Ctx, size int, write func(io.Writer) error)
 func (b *stream) SupportsBodyWriteTo() bool { return true }
 
 // WriteTo implements [io.WriterTo]. After an error fasthttp closes the connection without an end to
-// the body, so that no client takes half of it for all.
+// the body, so that no client takes a part of it for the whole.
 func (b *stream) WriteTo(w io.Writer) (int64, error) {
 	b.w = w
 	b.err = func() (err error) {
