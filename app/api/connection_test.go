@@ -2,23 +2,18 @@ package api_test
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strings"
-	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"prima.internal/app/api"
 	"prima.internal/app/config"
-	"prima.internal/app/user"
 )
 
 // Ensure that a refusal reaches its client, however much that still sends: one that looks for a
@@ -169,54 +164,6 @@ func TestMaxConnections(t *testing.T) {
 		_, got := get("/users")
 		return got.StatusCode == http.StatusOK
 	}, time.Minute, time.Millisecond)
-}
-
-// Ensure that a want of file descriptors is waited for, and does not end the program.
-func TestAcceptFails(t *testing.T) {
-	t.Parallel()
-	s := &server{Server: api.New(config.Default(), &user.Service{}, nil, discard())}
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	s.url = "http://" + listener.Addr().String()
-	served := make(chan error, 1)
-	failing := &failingListener{Listener: listener}
-	failing.times.Store(3)
-	go func() { served <- s.Serve(failing) }()
-	assert.Equal(t, http.StatusOK, s.do(t, http.MethodGet, "/health", "").StatusCode)
-	assert.Negative(t, failing.times.Load())
-	require.NoError(t, s.Shutdown(t.Context()))
-	assert.NoError(t, <-served)
-}
-
-type failingListener struct {
-	net.Listener
-	times atomic.Int64
-}
-
-func (l *failingListener) Accept() (net.Conn, error) {
-	if l.times.Add(-1) >= 0 {
-		return nil, &net.OpError{Op: "accept", Err: errors.Join(syscall.EMFILE)}
-	}
-	return l.Listener.Accept()
-}
-
-// Ensure a server that is told to end before it serves, or just then, does not serve for ever.
-func TestShutdownBeforeServe(t *testing.T) {
-	t.Parallel()
-	for i := range 100 {
-		s := api.New(config.Default(), &user.Service{}, nil, discard())
-		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		served := make(chan error, 1)
-		if i == 0 {
-			require.NoError(t, s.Shutdown(t.Context()))
-		}
-		go func() { served <- s.Serve(listener) }()
-		require.NoError(t, s.Shutdown(t.Context()))
-		require.NoError(t, <-served)
-		_, err = listener.Accept()
-		require.ErrorIs(t, err, net.ErrClosed)
-	}
 }
 
 // Ensure requests that a client sends without waiting for the responses get each its own, whole and

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -153,4 +155,52 @@ func TestReadinessPanics(t *testing.T) {
 		return s.do(t, http.MethodGet, "/readyz", "").StatusCode == http.StatusOK
 	}, time.Minute, 10*time.Millisecond)
 	assert.Contains(t, s.log.String(), "panic: a response without a table")
+}
+
+// Ensure that a want of file descriptors is waited for, and does not end the program.
+func TestAcceptFails(t *testing.T) {
+	t.Parallel()
+	s := &server{Server: api.New(config.Default(), &user.Service{}, nil, discard())}
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	s.url = "http://" + listener.Addr().String()
+	served := make(chan error, 1)
+	failing := &failingListener{Listener: listener}
+	failing.times.Store(3)
+	go func() { served <- s.Serve(failing) }()
+	assert.Equal(t, http.StatusOK, s.do(t, http.MethodGet, "/health", "").StatusCode)
+	assert.Negative(t, failing.times.Load())
+	require.NoError(t, s.Shutdown(t.Context()))
+	assert.NoError(t, <-served)
+}
+
+type failingListener struct {
+	net.Listener
+	times atomic.Int64
+}
+
+func (l *failingListener) Accept() (net.Conn, error) {
+	if l.times.Add(-1) >= 0 {
+		return nil, &net.OpError{Op: "accept", Err: errors.Join(syscall.EMFILE)}
+	}
+	return l.Listener.Accept()
+}
+
+// Ensure a server that is told to end before it serves, or just then, does not serve for ever.
+func TestShutdownBeforeServe(t *testing.T) {
+	t.Parallel()
+	for i := range 100 {
+		s := api.New(config.Default(), &user.Service{}, nil, discard())
+		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		served := make(chan error, 1)
+		if i == 0 {
+			require.NoError(t, s.Shutdown(t.Context()))
+		}
+		go func() { served <- s.Serve(listener) }()
+		require.NoError(t, s.Shutdown(t.Context()))
+		require.NoError(t, <-served)
+		_, err = listener.Accept()
+		require.ErrorIs(t, err, net.ErrClosed)
+	}
 }
