@@ -172,8 +172,8 @@ func mediaType(c *fiber.Ctx) (mediaType, boundary string, err error) {
 
 // hasBody reports whether a request has a body, in chunks or with a length.
 func hasBody(header *fasthttp.RequestHeader) bool {
-	const chunked = -1
-	return header.ContentLength() > 0 || header.ContentLength() == chunked
+	n := header.ContentLength()
+	return n > 0 || n == -1 // in chunks
 }
 
 // expect is called for a client that waits for 100 Continue before it sends the body of a request.

@@ -65,7 +65,7 @@ func TestDescriptionHasTheLimits(t *testing.T) {
 	c := config.Default()
 	assert.Equal(t, []int64{5 << 20, 8192, 64 << 10}, []int64{c.MaxAvatarBytes, c.MaxAvatarPixels, c.MaxJSONBytes})
 	assert.Contains(t, schemas["Image"].Value.Description, "5 MiB and 8192 pixels")
-	assert.Contains(t, *document.Components.Responses["TooLarge"].Value.Description, "64 KiB without an avatar, and 5 MiB")
+	assert.Contains(t, *document.Components.Responses["TooLarge"].Value.Description, "64 KiB, or 5 MiB for an avatar")
 
 	accepted := 0
 	avatar := document.Paths.Value(config.PathUsers + "/{id}/avatar").Get.Responses.Value("200").Value

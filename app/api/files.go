@@ -1,10 +1,8 @@
 package api
 
 import (
-	"strconv"
 	"sync"
 
-	"github.com/cespare/xxhash/v2"
 	"github.com/gofiber/fiber/v2"
 
 	"prima.internal/app/openapi"
@@ -15,9 +13,7 @@ import (
 const revalidate = "no-cache"
 
 // descriptionTag returns the entity tag of the description.
-var descriptionTag = sync.OnceValue(func() string {
-	return `"` + strconv.FormatUint(xxhash.Sum64(openapi.JSON), 16) + `"`
-})
+var descriptionTag = sync.OnceValue(func() string { return etag(openapi.JSON, "") })
 
 // describe handles GET /openapi.json.
 func (s *Server) describe(c *fiber.Ctx) error {

@@ -52,10 +52,6 @@ type readiness struct {
 
 type watched struct {
 	Dependency
-	result
-}
-
-type result struct {
 	state  state
 	failed bool // the last check
 }
@@ -63,7 +59,7 @@ type result struct {
 func newReadiness(dependencies []Dependency, log *slog.Logger, m *metrics) *readiness {
 	r := &readiness{log: log, metrics: m}
 	for _, d := range dependencies {
-		r.dependencies = append(r.dependencies, &watched{d, result{state: pending}})
+		r.dependencies = append(r.dependencies, &watched{Dependency: d, state: pending})
 	}
 	return r
 }
@@ -102,7 +98,7 @@ func (r *readiness) update(ctx context.Context, d *watched, err error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	before := d.result
+	state, failed := d.state, d.failed
 	d.failed = err != nil
 	switch {
 	case err == nil:
@@ -113,7 +109,7 @@ func (r *readiness) update(ctx context.Context, d *watched, err error) {
 		d.state = unreachable
 	}
 	switch log := r.log.With("dependency", d.Name, "state", d.state); {
-	case d.result == before:
+	case d.state == state && d.failed == failed:
 	case err == nil:
 		log.Info("dependency")
 	default:

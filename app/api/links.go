@@ -28,7 +28,7 @@ func (s *Server) usersURL(c *fiber.Ctx) string {
 // own responses only.
 func scheme(c *fiber.Ctx) string {
 	client, _, _ := strings.Cut(c.Get(fiber.HeaderXForwardedProto), ",") // of several proxies, the first
-	if c.Secure() || strings.EqualFold(client, "https") {
+	if strings.EqualFold(client, "https") {
 		return "https"
 	}
 	return "http"

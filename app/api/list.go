@@ -46,7 +46,7 @@ var (
 type page struct {
 	json []byte // starts with a bracket, and ends with one if it is a whole list
 	next string // where the list continues, as in [user.Page]
-	etag string // without quotes; "" unless it is a whole list
+	etag string // "" unless it is a whole list
 
 	reader  trace.SpanContext // of the request that read it; invalid if nothing is traced
 	readers atomic.Int64
@@ -146,18 +146,18 @@ func (s *Server) readPage(parent context.Context, url string, q user.PageQuery) 
 	return p, nil
 }
 
-// etag returns 64 bits of the users and of the link to what follows.
+// etag returns the entity tag of a document and of the link to what follows, if there is one.
 func etag(json []byte, next string) string {
 	hash := xxhash.New()
 	_, _ = hash.Write(json)
 	_, _ = hash.WriteString(next)
-	return strconv.FormatUint(hash.Sum64(), 16)
+	return fmt.Sprintf(`"%x"`, hash.Sum64())
 }
 
 // sendPage sends a whole list, or 304 if the client has it.
 func (s *Server) sendPage(c *fiber.Ctx, p *page) error {
 	c.Set(fiber.HeaderCacheControl, "private, no-cache")
-	if done, err := notModified(c, `"`+p.etag+`"`); done || err != nil {
+	if done, err := notModified(c, p.etag); done || err != nil {
 		return err
 	}
 	if len(p.json) <= smallBody {
