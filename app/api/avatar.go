@@ -66,6 +66,10 @@ func (s *Server) getAvatar(c *fiber.Ctx) error {
 		return err
 	}
 	timeout.Reset(s.config.WriteTimeout)
+	return s.sendImage(c, stored, body)
+}
+
+func (s *Server) sendImage(c *fiber.Ctx, stored *user.StoredImage, body io.Reader) error {
 	c.Set(fiber.HeaderContentType, stored.ContentType)
 	if !user.IsImageType(stored.ContentType) { // another program wrote to the bucket
 		c.Set(fiber.HeaderContentType, fiber.MIMEOctetStream)
@@ -119,7 +123,7 @@ func (s *Server) readUpload(c *fiber.Ctx) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return readImage(body, s.limits, body.size())
+	return readImage(body, s.limits, body.size)
 }
 
 // deleteAvatar handles DELETE /users/{id}/avatar.

@@ -29,6 +29,7 @@ type bodyReader struct {
 	stream io.Reader
 	length int64 // Content-Length; negative: not known
 	limit  int64
+	size   int64 // the most bytes that the body can have: length, or limit
 	conn   *connection
 	start  time.Time
 
@@ -50,10 +51,13 @@ func (s *Server) openBody(c *fiber.Ctx, limit int64) (*bodyReader, error) {
 	r := requestOf(c)
 	b := &bodyReader{
 		stream: c.Context().RequestBodyStream(), length: int64(c.Request().Header.ContentLength()),
-		limit: limit, conn: r.conn,
+		limit: limit, size: limit, conn: r.conn,
 	}
 	if b.stream == nil {
 		b.stream = bytes.NewReader(c.Request().Body())
+	}
+	if b.length >= 0 {
+		b.size = b.length
 	}
 	switch {
 	case b.length > limit:
@@ -62,10 +66,10 @@ func (s *Server) openBody(c *fiber.Ctx, limit int64) (*bodyReader, error) {
 		return nil, errContinue
 	}
 	r.body = b
-	if b.size() <= freeBody {
+	if b.size <= freeBody {
 		return b, nil
 	}
-	release, err := s.memory.bodies.reserve(b.size())
+	release, err := s.memory.bodies.reserve(b.size)
 	if err != nil {
 		return nil, err
 	}
@@ -74,14 +78,6 @@ func (s *Server) openBody(c *fiber.Ctx, limit int64) (*bodyReader, error) {
 	r.onEnd(b.received)
 	r.onEnd(release)
 	return b, nil
-}
-
-// size returns the most bytes that the body can have.
-func (b *bodyReader) size() int64 {
-	if b.length >= 0 {
-		return b.length
-	}
-	return b.limit
 }
 
 // Read implements [io.Reader].
@@ -125,7 +121,7 @@ func (b *bodyReader) cutOff() bool {
 // than READ_TIMEOUT.
 func (b *bodyReader) stalled() bool {
 	elapsed, within := time.Since(b.start), b.conn.server.config.ReadTimeout
-	return elapsed > stallGrace && float64(b.read.Load())*float64(within) < float64(b.size())*float64(elapsed)
+	return elapsed > stallGrace && float64(b.read.Load())*float64(within) < float64(b.size)*float64(elapsed)
 }
 
 // drop ends the reading. The request gets a 503.

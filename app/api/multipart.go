@@ -33,7 +33,7 @@ func (s *Server) readMultipart(c *fiber.Ctx, boundary string) (fields, error) {
 	if err != nil {
 		return fields{}, err
 	}
-	f, err := parseMultipart(body, boundary, s.limits, min(body.size(), s.config.MaxAvatarBytes))
+	f, err := parseMultipart(body, boundary, s.limits, min(body.size, s.config.MaxAvatarBytes))
 	if err == nil { // what follows the last boundary is ignored, but the body must be whole
 		_, _ = io.Copy(io.Discard, body)
 	}
