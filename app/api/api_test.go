@@ -27,7 +27,7 @@ import (
 	"prima.internal/app/user"
 )
 
-// Ensure the API keeps its contract, and that no answer is described that it never gives.
+// Ensure the API keeps its contract, and that no response is described that it never gives.
 //
 //nolint:tparallel // the group ends with all that run in it, and must before the coverage is looked at
 func TestContract(t *testing.T) {
@@ -147,18 +147,18 @@ func (l *lines) requests(t *testing.T, path string) []map[string]any {
 	return found
 }
 
-// answer is a response whose body has been read.
-type answer struct {
+// A response is one whose body has been read.
+type response struct {
 	*http.Response
 	body string
 	err  error // of reading the body
 }
 
 // send sends a request over a transport. It is do for goroutines, which must not end a test.
-func (s *server) send(over http.RoundTripper, method, path, body string, header ...string) (answer, error) {
+func (s *server) send(over http.RoundTripper, method, path, body string, header ...string) (response, error) {
 	r, err := http.NewRequest(method, s.url+path, strings.NewReader(body))
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	for i := 0; i < len(header); i += 2 {
 		if header[i] == "Host" {
@@ -167,16 +167,16 @@ func (s *server) send(over http.RoundTripper, method, path, body string, header 
 		}
 		r.Header.Set(header[i], header[i+1])
 	}
-	response, err := over.RoundTrip(r)
+	res, err := over.RoundTrip(r)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	defer response.Body.Close()
-	data, err := io.ReadAll(response.Body)
-	return answer{Response: response, body: string(data), err: err}, nil
+	defer res.Body.Close()
+	data, err := io.ReadAll(res.Body)
+	return response{Response: res, body: string(data), err: err}, nil
 }
 
-func (s *server) do(t *testing.T, method, path, body string, header ...string) answer {
+func (s *server) do(t *testing.T, method, path, body string, header ...string) response {
 	t.Helper()
 	got, err := s.send(http.DefaultTransport, method, path, body, header...)
 	require.NoError(t, err)
@@ -206,13 +206,13 @@ func (s *server) dial(t *testing.T, text string) net.Conn {
 }
 
 // read reads the response to a request of a method.
-func read(t *testing.T, from io.Reader, method string) answer {
+func read(t *testing.T, from io.Reader, method string) response {
 	t.Helper()
-	response, err := http.ReadResponse(bufio.NewReader(from), &http.Request{Method: method})
+	res, err := http.ReadResponse(bufio.NewReader(from), &http.Request{Method: method})
 	require.NoError(t, err)
-	defer response.Body.Close()
-	data, err := io.ReadAll(response.Body)
-	return answer{Response: response, body: string(data), err: err}
+	defer res.Body.Close()
+	data, err := io.ReadAll(res.Body)
+	return response{Response: res, body: string(data), err: err}
 }
 
 // alone returns a transport that has a connection for each request.

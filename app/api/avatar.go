@@ -36,12 +36,12 @@ func (s *Server) getAvatar(c *fiber.Ctx) error {
 		cancel()
 	})
 
-	head, asked := c.Method() == http.MethodHead, conditionOf(c)
+	head, condition := c.Method() == http.MethodHead, conditionOf(c)
 	var current string
 	stored, err := s.service.Avatar(ctx, id, head, func(avatarID string) bool {
 		current = avatarID
 		etag := avatarTag(avatarID)
-		return (refused == nil || version == avatarID) && asked.unchanged(etag) && asked.changed(etag)
+		return (refused == nil || version == avatarID) && condition.unchanged(etag) && condition.changed(etag)
 	})
 	if refused != nil && version != current && (err == nil || user.CodeOf(err) == user.NotFound) {
 		return refused // the same whether the user exists or not

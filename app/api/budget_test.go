@@ -19,7 +19,7 @@ import (
 )
 
 // Ensure that whatever becomes of a request gives back what it took: uploads that break off, that are
-// wrong, too large, too slow or cannot be stored, lists that nobody reads to the end.
+// wrong, too large, too slow or cannot be stored, lists that are not read to the end.
 func TestBudgetIsGivenBack(t *testing.T) {
 	t.Parallel()
 	// So little that a single request which keeps its part leaves none for another.
@@ -97,7 +97,7 @@ func TestBudgetOfHeads(t *testing.T) {
 	}
 }
 
-// Ensure those who read a shared page slowly hold the memory of one page, and hold up nobody.
+// Ensure clients that read a shared page slowly hold the memory of one page, and delay no other client.
 func TestSlowReadersOfASharedPage(t *testing.T) {
 	t.Parallel()
 	const readers = 20
@@ -129,7 +129,7 @@ func TestSlowReadersOfASharedPage(t *testing.T) {
 }
 
 // Ensure an image that was acknowledged is what its own client sent: many clients upload at once, in
-// both forms, to a bucket that answers some of them early and breaks off others.
+// both forms, to a bucket that refuses some of them early and breaks off others.
 func TestUploadsAreNotMixed(t *testing.T) {
 	t.Parallel()
 	const clients, each, size = 6, 12, 256 << 10

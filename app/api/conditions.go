@@ -77,14 +77,14 @@ func (c condition) ofAvatar() user.Condition {
 }
 
 // notModified sets the entity tag of a response to GET or HEAD, and its status to 304 if the client
-// has it. It returns an error if If-Match asks for another.
+// has it. It returns an error if If-Match names another.
 func notModified(c *fiber.Ctx, etag string) (bool, error) {
-	asked := conditionOf(c)
-	if !asked.unchanged(etag) {
+	condition := conditionOf(c)
+	if !condition.unchanged(etag) {
 		return false, user.ErrChanged
 	}
 	c.Set(fiber.HeaderETag, etag)
-	if asked.changed(etag) {
+	if condition.changed(etag) {
 		return false, nil
 	}
 	c.Status(http.StatusNotModified)
@@ -94,8 +94,8 @@ func notModified(c *fiber.Ctx, etag string) (bool, error) {
 // unversioned is a middleware that refuses a change of a user on the condition of an entity tag,
 // because users have none.
 func unversioned(c *fiber.Ctx) error {
-	asked := conditionOf(c)
-	if asked.match.given && !asked.match.any || asked.noneMatch.any || asked.noneMatch.wrong {
+	condition := conditionOf(c)
+	if condition.match.given && !condition.match.any || condition.noneMatch.any || condition.noneMatch.wrong {
 		return user.ErrChanged
 	}
 	return c.Next()

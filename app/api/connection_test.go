@@ -98,7 +98,8 @@ func fill(t *testing.T, s *server) {
 	}, time.Minute, time.Millisecond)
 }
 
-// Ensure a client that goes on for ever, or that holds on and says nothing, is cut off after its refusal.
+// Ensure a client that sends for ever, or that is silent and does not close its connection, is cut off
+// after its refusal.
 func TestRefusalEnds(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(c *config.Config) { c.ReadTimeout = time.Second })
@@ -131,7 +132,7 @@ func TestMaxConnections(t *testing.T) {
 	t.Parallel()
 	const limit = 16
 	s := start(t, func(c *config.Config) { c.MaxConnections = limit })
-	get := func(path string) (net.Conn, answer) {
+	get := func(path string) (net.Conn, response) {
 		c := s.dial(t, "GET "+path+" HTTP/1.1\nHost: a\n\n")
 		return c, read(t, c, http.MethodGet)
 	}
@@ -184,7 +185,7 @@ func TestPipelining(t *testing.T) {
 		methods = append(methods, method)
 		requests = append(requests, line+" HTTP/1.1\nHost: a"+header+"\n\n")
 	}
-	var single []answer
+	var single []response
 	for i := range requests {
 		single = append(single, read(t, s.dial(t, requests[i]), methods[i]))
 	}

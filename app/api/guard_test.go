@@ -15,7 +15,7 @@ import (
 	"prima.internal/app/config"
 )
 
-// contractGuarded ensures the API keeps its contract also if it asks for tokens, which no log holds.
+// contractGuarded ensures the API keeps its contract also with ACCESS_TOKENS, and logs no token.
 func contractGuarded(t *testing.T, coverage *apitest.Coverage) {
 	t.Helper()
 	both, reader, writer := config.NewToken(), config.NewToken(), config.NewToken()
@@ -37,7 +37,7 @@ func access(name, token string) config.AccessToken {
 	return config.AccessToken{Name: name, Read: true, Write: true, Hash: config.HashToken(token)}
 }
 
-// Ensure a token in a request that cannot be read does not reach the log with what the parser says of it.
+// Ensure a token in a request that cannot be parsed does not reach the log with the error.
 func TestNoTokenInTheLog(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
@@ -126,7 +126,7 @@ func TestKeysAreTheCallersOwn(t *testing.T) {
 			c.AccessTokens = append(c.AccessTokens, access(string(rune('a'+i)), token))
 		}
 	})
-	create := func(token, body string) answer {
+	create := func(token, body string) response {
 		return s.do(t, http.MethodPost, "/users", body, "Authorization", "Bearer "+token, "Idempotency-Key", "1")
 	}
 	bob := `{"name":"Bob","email":"bob@example.com"}`

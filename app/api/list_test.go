@@ -55,7 +55,7 @@ func TestListOfSeveralPages(t *testing.T) {
 		got := s.do(t, http.MethodGet, "/users", "")
 		require.NoError(t, got.err)
 		assert.Len(t, ids(t, got.body), users, got.body)
-		assert.EqualValues(t, max((users+1)/2, 1), store.asked.Load())
+		assert.EqualValues(t, max((users+1)/2, 1), store.reads.Load())
 		assert.Equal(t, users > 2, got.Header.Get("ETag") == "", "of what is sent while it is read")
 		lines := s.log.requests(t, "/users")
 		assert.Len(t, lines, 1)
@@ -64,7 +64,7 @@ func TestListOfSeveralPages(t *testing.T) {
 	}
 }
 
-// Ensure the first page is sent before the second is asked for.
+// Ensure the first page is sent before the second is read.
 func TestListBeginsAtOnce(t *testing.T) {
 	t.Parallel()
 	store := newTable(2000, 100)

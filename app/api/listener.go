@@ -109,7 +109,7 @@ func (c *connection) Read(p []byte) (int, error) {
 }
 
 // endsBare reports whether the beginning of a request is a header whose last line ends in a bare line
-// feed, as somebody types it into netcat.
+// feed, as netcat sends it.
 func endsBare(begin []byte) bool {
 	complete := bytes.Contains(begin, []byte("\r\n\r\n"))
 	return !complete && (bytes.HasSuffix(begin, []byte("\n\n")) || bytes.HasSuffix(begin, []byte("\n\r\n")))

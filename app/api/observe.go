@@ -173,7 +173,7 @@ func (s *Server) end(r *request, status, size int, err error) {
 	r.endSpan(status, size, err)
 	level := slog.LevelInfo
 	switch {
-	case isProbe(r.path): // asked every few seconds
+	case isProbe(r.path): // one comes every few seconds
 		level = slog.LevelDebug
 	case status >= http.StatusInternalServerError:
 		level = slog.LevelError

@@ -10,7 +10,7 @@ import (
 	"prima.internal/app/pages"
 )
 
-// addRoutes adds the handlers of every path. Those behind guard need a token, if the API asks for one.
+// addRoutes adds the handlers of every path. Those behind guard need a token if ACCESS_TOKENS is set.
 func (s *Server) addRoutes() {
 	const id = config.PathUsers + "/:id"
 	s.app.Use(s.observe)
@@ -20,7 +20,7 @@ func (s *Server) addRoutes() {
 	s.app.Get(config.PathHealth, adaptor.HTTPHandler(s.Health()))
 	s.app.Get(config.PathReady, adaptor.HTTPHandler(s.Ready()))
 	s.app.Get(config.PathDescription, s.describe)
-	s.app.Get(id+"/avatar", s.getAvatar) // asks for permission itself
+	s.app.Get(id+"/avatar", s.getAvatar) // checks the token itself
 	if s.config.Pages {
 		s.servePages()
 	}

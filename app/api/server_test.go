@@ -72,7 +72,7 @@ func TestReadiness(t *testing.T) {
 
 	states := func(status int, dynamodb, s3 string) {
 		t.Helper()
-		var got answer
+		var got response
 		require.Eventually(t, func() bool {
 			got = s.do(t, http.MethodGet, "/readyz", "")
 			want := `"dependencies":{"dynamodb":{"state":"` + dynamodb + `"},"s3":{"state":"` + s3 + `"}}`

@@ -15,7 +15,7 @@ type table struct {
 	user.Store
 	users []user.User
 	page  int // users on one
-	asked atomic.Int64
+	reads atomic.Int64
 
 	mu     sync.Mutex
 	before func(q user.PageQuery) error // called before each page is read; may be nil
@@ -38,7 +38,7 @@ func (s *table) setBefore(before func(q user.PageQuery) error) {
 }
 
 func (s *table) Page(_ context.Context, dst []byte, usersURL string, q user.PageQuery) (user.Page, error) {
-	s.asked.Add(1)
+	s.reads.Add(1)
 	s.mu.Lock()
 	before := s.before
 	s.mu.Unlock()

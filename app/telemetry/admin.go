@@ -26,14 +26,14 @@ const adminIndex = `prima-api, for operators
 /debug/pprof/    profiles, such as: go tool pprof http://…/debug/pprof/profile?seconds=10
 `
 
-// Probes handles the paths that the kubelet asks for.
+// Probes handles the paths of the kubelet.
 type Probes interface {
 	Health() http.Handler
 	Ready() http.Handler
 }
 
 // NewAdmin returns the server for operators and the kubelet, on a port that clients do not reach.
-// c decides under which hosts it answers.
+// It serves the hosts that c allows.
 func NewAdmin(c config.Config, m prometheus.Gatherer, b Build, probes Probes, log *slog.Logger) *http.Server {
 	mux := http.NewServeMux()
 	serve := func(path, contentType string, body []byte) {
@@ -56,7 +56,7 @@ func NewAdmin(c config.Config, m prometheus.Gatherer, b Build, probes Probes, lo
 	return &http.Server{
 		Handler:        onAllowedHost(c, mux),
 		ReadTimeout:    10 * time.Second,
-		WriteTimeout:   5 * time.Minute, // a profile takes as long as it is asked to
+		WriteTimeout:   5 * time.Minute, // a profile takes as long as its request says
 		IdleTimeout:    2 * time.Minute,
 		MaxHeaderBytes: 8 << 10,
 		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelDebug),

@@ -27,7 +27,7 @@ func spans(n int) []*tracepb.ResourceSpans {
 	return []*tracepb.ResourceSpans{{ScopeSpans: []*tracepb.ScopeSpans{scope}}}
 }
 
-// Ensure exports are what the variables of the environment say, that a busy collector is asked
+// Ensure exports are what the variables of the environment say, that a busy collector is called
 // again, and that refused spans are counted and make one line in the log for failures in a row.
 func TestExport(t *testing.T) { //nolint:paralleltest // the exporter reads the real environment
 	var attempts, status atomic.Int64
@@ -101,8 +101,9 @@ func TestEndpoint(t *testing.T) {
 		base:                                "http://a:4318/v1/traces",
 		base + " OTEL_SDK_DISABLED=TRUE":    "",
 		base + " OTEL_TRACES_EXPORTER=none": "",
-		base + " OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=https://b/t":                                       "https://b/t",
-		base + " OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=http/protobuf":                                     "http://a:4318/v1/traces",
+		base + " OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=https://b/t":   "https://b/t",
+		base + " OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=http/protobuf": "http://a:4318/v1/traces",
+
 		"OTEL_EXPORTER_OTLP_ENDPOINT= OTEL_EXPORTER_OTLP_TRACES_ENDPOINT= OTEL_EXPORTER_OTLP_TIMEOUT=": "",
 	} {
 		endpoint, _, err := checkOTLP(strings.Fields(environ))
