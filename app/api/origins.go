@@ -9,20 +9,12 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// What pages of other origins may send and read.
-var (
-	corsHeaders = strings.Join([]string{
-		fiber.HeaderAuthorization, fiber.HeaderContentType, fiber.HeaderIfMatch, fiber.HeaderIfNoneMatch,
-		headerIdempotencyKey, headerTraceParent, headerTraceState, fiber.HeaderXRequestID,
-	}, ",")
-	corsExposed = strings.Join([]string{
-		fiber.HeaderETag, fiber.HeaderLink, fiber.HeaderLocation, fiber.HeaderRetryAfter,
-		fiber.HeaderWWWAuthenticate, headerTraceResponse, fiber.HeaderXRequestID,
-	}, ",")
-)
-
 const (
-	corsMethods        = "GET,HEAD,POST,PUT,PATCH,DELETE"
+	// What pages of other origins may send and read.
+	corsMethods = "GET,HEAD,POST,PUT,PATCH,DELETE"
+	corsHeaders = "Authorization,Content-Type,If-Match,If-None-Match,Idempotency-Key,traceparent,tracestate,X-Request-ID"
+	corsExposed = "ETag,Link,Location,Retry-After,WWW-Authenticate,traceresponse,X-Request-ID"
+
 	preflightSeconds   = "600" // how long a browser may keep the response to a preflight
 	everyOrigin        = "*"
 	headerSecFetchSite = "Sec-Fetch-Site"
