@@ -27,10 +27,10 @@ import (
 	"prima.internal/app/user"
 )
 
-// Ensure the API keeps its contract, and that no response is described that it never gives.
+// Ensure the API passes the black-box suite, and gives every response that is described.
 //
 //nolint:tparallel // the group ends with all that run in it, and must before the coverage is looked at
-func TestContract(t *testing.T) {
+func TestSuite(t *testing.T) {
 	t.Parallel()
 	coverage := new(apitest.Coverage)
 	t.Run("suites", func(t *testing.T) { // it ends with all of them
@@ -45,11 +45,11 @@ func TestContract(t *testing.T) {
 		})
 		t.Run("guarded", func(t *testing.T) {
 			t.Parallel()
-			contractGuarded(t, coverage)
+			suiteGuarded(t, coverage)
 		})
 		t.Run("failing", func(t *testing.T) {
 			t.Parallel()
-			contractFailing(t, coverage)
+			suiteFailing(t, coverage)
 		})
 	})
 	coverage.Require(t, map[string]string{

@@ -18,9 +18,9 @@ import (
 	"prima.internal/app/user"
 )
 
-// contractFailing ensures that the responses of every operation are as described also when DynamoDB
+// suiteFailing ensures that the responses of every operation are as described also when DynamoDB
 // and S3 fail: a fixed text, with the cause in the log and nowhere else.
-func contractFailing(t *testing.T, coverage *apitest.Coverage) {
+func suiteFailing(t *testing.T, coverage *apitest.Coverage) {
 	t.Helper()
 	texts := map[string]string{
 		"createUser": "Failed to save user", "postUser": "Failed to save user",

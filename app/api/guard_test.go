@@ -15,8 +15,8 @@ import (
 	"prima.internal/app/config"
 )
 
-// contractGuarded ensures the API keeps its contract also with ACCESS_TOKENS, and logs no token.
-func contractGuarded(t *testing.T, coverage *apitest.Coverage) {
+// suiteGuarded ensures the API passes the suite also with ACCESS_TOKENS, and logs no token.
+func suiteGuarded(t *testing.T, coverage *apitest.Coverage) {
 	t.Helper()
 	both, reader, writer := config.NewToken(), config.NewToken(), config.NewToken()
 	s := start(t, func(c *config.Config) {

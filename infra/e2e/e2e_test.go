@@ -62,7 +62,7 @@ func TestSystem(t *testing.T) {
 		{"a second update is empty", s.secondUpdate},
 		{"the autoscaler has metrics", s.autoscalerMetrics},
 		{"changed settings", s.changedSettings},
-		{"the contract with tokens over the Ingress", s.contractOverIngress},
+		{"the suite with tokens over the Ingress", s.contractOverIngress},
 		{"settings changed back", s.settingsBack},
 		{"a rolling restart", s.rollingRestart},
 		{"five pods and two again", s.scaling},
@@ -77,7 +77,7 @@ func TestSystem(t *testing.T) {
 	}
 }
 
-// Ensure the API keeps its contract.
+// Ensure the API passes the black-box suite.
 func (s *system) contract(t *testing.T) {
 	apitest.Run(t, s.URL, apitest.Options{Large: true})
 }
@@ -126,7 +126,7 @@ func (s *system) changedSettings(t *testing.T) {
 	s.load.assertUnharmed(t)
 }
 
-// Ensure the API keeps its contract through the Ingress, and where everybody needs a token.
+// Ensure the API passes the black-box suite through the Ingress, and where everybody needs a token.
 func (s *system) contractOverIngress(t *testing.T) {
 	u, err := url.Parse(s.IngressURL)
 	require.NoError(t, err)
