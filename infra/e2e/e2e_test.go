@@ -58,11 +58,11 @@ func TestSystem(t *testing.T) {
 		name string
 		test func(*testing.T)
 	}{
-		{"the contract over the NodePort", s.contract},
+		{"the suite over the NodePort", s.suite},
 		{"a second update is empty", s.secondUpdate},
 		{"the autoscaler has metrics", s.autoscalerMetrics},
 		{"changed settings", s.changedSettings},
-		{"the suite with tokens over the Ingress", s.contractOverIngress},
+		{"the suite with tokens over the Ingress", s.suiteOverIngress},
 		{"settings changed back", s.settingsBack},
 		{"a rolling restart", s.rollingRestart},
 		{"five pods and two again", s.scaling},
@@ -71,14 +71,14 @@ func TestSystem(t *testing.T) {
 		{"uploads at once", s.uploads},
 		{"the sweep", s.sweep},
 		{"LocalStack away, and its data lost", s.localStackAway},
-		{"the contract again", s.contract},
+		{"the suite again", s.suite},
 	} {
 		t.Run(part.name, part.test)
 	}
 }
 
 // Ensure the API passes the black-box suite.
-func (s *system) contract(t *testing.T) {
+func (s *system) suite(t *testing.T) {
 	apitest.Run(t, s.URL, apitest.Options{Large: true})
 }
 
@@ -127,7 +127,7 @@ func (s *system) changedSettings(t *testing.T) {
 }
 
 // Ensure the API passes the black-box suite through the Ingress, and where everybody needs a token.
-func (s *system) contractOverIngress(t *testing.T) {
+func (s *system) suiteOverIngress(t *testing.T) {
 	u, err := url.Parse(s.IngressURL)
 	require.NoError(t, err)
 	apitest.Run(t, s.IngressURL, apitest.Options{
