@@ -42,8 +42,8 @@ type client struct {
 func (c client) check(ctx context.Context, timeout time.Duration) error {
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	const user = `{"name":"prima-api check","email":"check@example.com"}`
-	body, err := c.call(limited, http.MethodPost, config.PathUsers, user, http.StatusCreated)
+	body, err := c.call(limited, http.MethodPost, config.PathUsers,
+		`{"name":"prima-api check","email":"check@example.com"}`, http.StatusCreated)
 	if err != nil {
 		return err
 	}

@@ -1,11 +1,8 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"os"
@@ -23,88 +20,68 @@ import (
 
 var update = flag.Bool("update", false, "write the generated files instead of comparing them")
 
-// Ensure what each request calls of AWS is what docs/aws.md says.
+// Ensure docs/aws.md says which calls of AWS each request makes.
 func TestGeneratedCosts(t *testing.T) { //nolint:paralleltest // with -update it writes
 	a := awstest.Start(t)
 	p := start(t, a.Environ()...)
 
 	var table strings.Builder
 	table.WriteString("| request | DynamoDB | S3 |\n|---|---|---|\n")
-	row := func(request string, do func()) {
+	row := func(name string, request func() reply) (r reply) {
 		before := a.AllCalls()
-		do()
+		r = request()
 		spent := a.AllCalls()
 		for operation, n := range before {
 			spent[operation] -= n
 		}
-		_, _ = fmt.Fprintf(&table, "| %s | %s | %s |\n", request, calls(spent, "DynamoDB."), calls(spent, "S3."))
+		_, _ = fmt.Fprintf(&table, "| %s | %s | %s |\n", name, calls(spent, "DynamoDB."), calls(spent, "S3."))
+		return r
 	}
-	type header map[string]string
-	do := func(method, path, contentType string, body []byte, status int, headers header) (*http.Response, string) {
-		request, err := http.NewRequestWithContext(t.Context(), method, p.url+path, bytes.NewReader(body))
-		require.NoError(t, err)
-		if contentType != "" {
-			request.Header.Set("Content-Type", contentType)
-		}
-		for name, value := range headers {
-			request.Header.Set(name, value)
-		}
-		response, err := http.DefaultClient.Do(request)
-		require.NoError(t, err)
-		defer response.Body.Close()
-		answer, err := io.ReadAll(response.Body)
-		require.NoError(t, err)
-		require.Equal(t, status, response.StatusCode, "%s %s: %s", method, path, answer)
-		return response, string(answer)
+	// request makes a row of one request, "METHOD path".
+	request := func(name string, status int, target, body string, header ...string) reply {
+		method, path, _ := strings.Cut(target, " ")
+		return row(name, func() reply { return send(method, p.url+path, body, header...).is(t, status) })
 	}
-	const asJSON = "application/json"
-	ada := []byte(`{"name":"Ada","email":"ada@example.com"}`)
-	formType, form := apitest.Form(apitest.Field("name", "Grace"), apitest.Field("email", "grace@example.com"), apitest.File("avatar", "a.png", apitest.PNG(2, 2)))
-	id := func(answer string) string {
-		var created struct{ ID string }
-		require.NoError(t, json.Unmarshal([]byte(answer), &created))
-		return created.ID
-	}
-	var plain, faced string
+	upload := func() reply { return p.upload("Grace", apitest.PNG(2, 2)).is(t, http.StatusCreated) }
+	const mergePatch, asPNG = "Content-Type: application/merge-patch+json", "Content-Type: image/png"
+	first, another := string(apitest.PNG(2, 2)), string(apitest.PNG(3, 3))
 
-	row("`GET /health`, `GET /readyz`", func() {
-		do("GET", "/health", "", nil, 200, nil)
-		do("GET", "/readyz", "", nil, 200, nil)
+	row("`GET /health`, `GET /readyz`", func() reply {
+		get(t, p.url+"/health").is(t, http.StatusOK)
+		return get(t, p.url+"/readyz").is(t, http.StatusOK)
 	})
-	row("`POST /users`", func() { _, answer := do("POST", "/users", asJSON, ada, 201, nil); plain = id(answer) })
-	row("`POST /users` with an avatar", func() { _, answer := do("POST", "/users", formType, form, 201, nil); faced = id(answer) })
-	row("`POST /users` with an `Idempotency-Key`", func() { do("POST", "/users", asJSON, ada, 201, header{"Idempotency-Key": "a"}) })
-	row("the same again", func() { do("POST", "/users", asJSON, ada, 201, header{"Idempotency-Key": "a"}) })
-	row("`GET /users/{id}`", func() { do("GET", "/users/"+plain, "", nil, 200, nil) })
-	row("`PATCH /users/{id}`", func() {
-		do("PATCH", "/users/"+plain, "application/merge-patch+json", []byte(`{"name":"Eve"}`), 200, nil)
-	})
-	tag := ""
-	row("`GET /users/{id}/avatar`", func() { r, _ := do("GET", "/users/"+faced+"/avatar", "", nil, 200, nil); tag = r.Header.Get("ETag") })
-	row("the same, 304", func() { do("GET", "/users/"+faced+"/avatar", "", nil, 304, header{"If-None-Match": tag}) })
-	row("`PUT /users/{id}/avatar`, the first", func() { do("PUT", "/users/"+plain+"/avatar", "image/png", apitest.PNG(2, 2), 200, nil) })
-	row("`PUT /users/{id}/avatar`, another", func() { do("PUT", "/users/"+plain+"/avatar", "image/png", apitest.PNG(3, 3), 200, nil) })
-	row("`DELETE /users/{id}/avatar`", func() { do("DELETE", "/users/"+plain+"/avatar", "", nil, 204, nil) })
-	row("`DELETE /users/{id}`", func() { do("DELETE", "/users/"+plain, "", nil, 204, nil) })
-	row("`DELETE /users/{id}` with an avatar", func() { do("DELETE", "/users/"+faced, "", nil, 204, nil) })
+	plain := "/users/" + request("`POST /users`", 201, "POST /users", ada, asJSON).id(t)
+	faced := "/users/" + row("`POST /users` with an avatar", upload).id(t)
+	request("`POST /users` with an `Idempotency-Key`", 201, "POST /users", ada, asJSON, "Idempotency-Key: a")
+	request("the same again", 201, "POST /users", ada, asJSON, "Idempotency-Key: a")
+	request("`GET /users/{id}`", 200, "GET "+plain, "")
+	request("`PATCH /users/{id}`", 200, "PATCH "+plain, `{"name":"Eve"}`, mergePatch)
+	etag := request("`GET /users/{id}/avatar`", 200, "GET "+faced+"/avatar", "").header.Get("ETag")
+	request("the same, 304", 304, "GET "+faced+"/avatar", "", "If-None-Match: "+etag)
+	request("`PUT /users/{id}/avatar`, the first", 200, "PUT "+plain+"/avatar", first, asPNG)
+	request("`PUT /users/{id}/avatar`, another", 200, "PUT "+plain+"/avatar", another, asPNG)
+	request("`DELETE /users/{id}/avatar`", 204, "DELETE "+plain+"/avatar", "")
+	request("`DELETE /users/{id}`", 204, "DELETE "+plain, "")
+	request("`DELETE /users/{id}` with an avatar", 204, "DELETE "+faced, "")
 
 	for range 100 {
-		do("POST", "/users", asJSON, []byte(`{"name":"`+strings.Repeat("a", 132)+`","email":"someone@example.org"}`), 201, nil)
+		send(http.MethodPost, p.url+"/users", ada, asJSON).is(t, http.StatusCreated)
 	}
-	row("`GET /users` of 100 users", func() { do("GET", "/users", "", nil, 200, nil) })
-	row("`GET /users?limit=20` of them", func() { do("GET", "/users?limit=20", "", nil, 200, nil) })
+	request("`GET /users` of 100 users", 200, "GET /users", "")
+	request("`GET /users?limit=20` of them", 200, "GET /users?limit=20", "")
 
 	for range 30 {
-		do("POST", "/users", formType, form, 201, nil)
+		upload()
 	}
 	a.Pass(-2 * time.Hour)
 	for range 30 {
-		do("POST", "/users", formType, form, 201, nil)
+		upload()
 	}
 	a.Pass(2 * time.Hour)
-	row("`prima-api sweep`, 60 avatars, of which 30 are older than an hour", func() {
+	row("`prima-api sweep`, 60 avatars, of which 30 are older than an hour", func() reply {
 		status, _, stderr := command(t, []string{"sweep"}, a.Environ()...)
 		require.Equal(t, 0, status, stderr)
+		return reply{}
 	})
 
 	const file = "../../../docs/aws.md"
@@ -113,13 +90,21 @@ func TestGeneratedCosts(t *testing.T) { //nolint:paralleltest // with -update it
 	require.NoError(t, err)
 	head, rest, ok := strings.Cut(string(text), begin)
 	require.True(t, ok)
-	section, tail, ok := strings.Cut(rest, end)
+	_, tail, ok := strings.Cut(rest, end)
 	require.True(t, ok)
+	requireGenerated(t, file, head+begin+table.String()+end+tail)
+}
+
+// requireGenerated requires a file to have this text or, with -update, writes it.
+func requireGenerated(t *testing.T, file, want string) {
+	t.Helper()
 	if *update {
-		require.NoError(t, os.WriteFile(file, []byte(head+begin+table.String()+end+tail), 0o644))
+		require.NoError(t, os.WriteFile(file, []byte(want), 0o644))
 		return
 	}
-	assert.Equal(t, table.String(), section, "stale: task generate")
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Equal(t, want, string(text), "%s is stale; run: task generate", file)
 }
 
 // calls names the operations of a service, and how often each was called.
@@ -127,7 +112,7 @@ func calls(spent map[string]int, service string) string {
 	var list []string
 	for _, operation := range slices.Sorted(maps.Keys(spent)) {
 		name, ok := strings.CutPrefix(operation, service)
-		// Readiness asks for the latter at its own pace.
+		// The checks of readiness call the last two, independently of requests.
 		if !ok || spent[operation] == 0 || operation == "DynamoDB.DescribeTable" || operation == "S3.HeadBucket" {
 			continue
 		}

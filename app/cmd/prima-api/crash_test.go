@@ -1,19 +1,13 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
-	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"prima.internal/app/apitest"
 	"prima.internal/app/awstest"
@@ -21,172 +15,105 @@ import (
 	"prima.internal/app/config"
 )
 
-// shown is a user as the list shows it.
-type shown struct {
-	ID, Name, Email string
-	AvatarURL       string `json:"avatar_url"`
+// A crash is a write of which the program is killed at one of its calls.
+type crash struct {
+	write   func(p *process, ada string) reply // ada is the path of a user with the first image
+	calls   []string                           // that the write makes, in their order
+	commits string                             // the call after which the write has been done
+	before  outcome
+	after   outcome
 }
 
-// Ensure that a process killed at any point of a write leaves nothing that a user can see but the
-// state before or after that write, and that what it leaves in the bucket is swept.
+// An outcome is what the API shows.
+type outcome struct {
+	users int
+	image []byte // of Ada; nil if she is gone or has none
+}
+
+// Ensure a process that is killed at any point of a write leaves users and images as they were
+// before or after that write, and that the sweep removes whatever else it leaves in the bucket.
 func TestCrash(t *testing.T) {
 	t.Parallel()
 	first, second := apitest.PNG(2, 2), apitest.PNG(3, 3)
-	type users = []shown
-	for name, write := range map[string]struct {
-		method, path string // of Ada, who has the old image
-		body         func() (contentType string, body []byte)
-		calls        []string // that the write makes, in their order
-		committed    string   // the call that decides
-		before       func(t *testing.T, now users, image []byte)
-		after        func(t *testing.T, now users, image []byte)
-	}{
+	for name, c := range map[string]crash{
 		"creating a user": {
-			http.MethodPost, "/users", func() (string, []byte) {
-				return apitest.Form(apitest.Field("name", "Grace"), apitest.Field("email", "g@example.com"), apitest.File("avatar", "a.png", second))
-			},
-			[]string{"S3.PutObject", "DynamoDB.PutItem"},
-			"DynamoDB.PutItem",
-			func(t *testing.T, now users, _ []byte) { assert.Len(t, now, 1) },
-			func(t *testing.T, now users, _ []byte) { assert.Len(t, now, 2) },
+			write:   func(p *process, _ string) reply { return p.upload("Grace", second) },
+			calls:   []string{"S3.PutObject", "DynamoDB.PutItem"},
+			commits: "DynamoDB.PutItem",
+			before:  outcome{1, first}, after: outcome{2, first},
 		},
 		"replacing an avatar": {
-			http.MethodPut, "/avatar", func() (string, []byte) { return "image/png", second },
-			[]string{"DynamoDB.GetItem", "S3.PutObject", "DynamoDB.UpdateItem", "S3.DeleteObject"},
-			"DynamoDB.UpdateItem",
-			func(t *testing.T, _ users, image []byte) { assert.Equal(t, first, image) },
-			func(t *testing.T, _ users, image []byte) { assert.Equal(t, second, image) },
+			write: func(p *process, ada string) reply {
+				return send(http.MethodPut, p.url+ada+"/avatar", string(second), "Content-Type: image/png")
+			},
+			calls:   []string{"DynamoDB.GetItem", "S3.PutObject", "DynamoDB.UpdateItem", "S3.DeleteObject"},
+			commits: "DynamoDB.UpdateItem",
+			before:  outcome{1, first}, after: outcome{1, second},
 		},
 		"removing an avatar": {
-			http.MethodDelete, "/avatar", func() (string, []byte) { return "", nil },
-			[]string{"DynamoDB.GetItem", "DynamoDB.UpdateItem", "S3.DeleteObject"},
-			"DynamoDB.UpdateItem",
-			func(t *testing.T, _ users, image []byte) { assert.Equal(t, first, image) },
-			func(t *testing.T, now users, image []byte) { assert.Len(t, now, 1); assert.Nil(t, image) },
+			write:   func(p *process, ada string) reply { return send(http.MethodDelete, p.url+ada+"/avatar", "") },
+			calls:   []string{"DynamoDB.GetItem", "DynamoDB.UpdateItem", "S3.DeleteObject"},
+			commits: "DynamoDB.UpdateItem",
+			before:  outcome{1, first}, after: outcome{1, nil},
 		},
 		"deleting a user": {
-			http.MethodDelete, "", func() (string, []byte) { return "", nil },
-			[]string{"DynamoDB.GetItem", "DynamoDB.DeleteItem", "S3.DeleteObject"},
-			"DynamoDB.DeleteItem",
-			func(t *testing.T, now users, image []byte) { assert.Len(t, now, 1); assert.Equal(t, first, image) },
-			func(t *testing.T, now users, _ []byte) { assert.Empty(t, now) },
+			write:   func(p *process, ada string) reply { return send(http.MethodDelete, p.url+ada, "") },
+			calls:   []string{"DynamoDB.GetItem", "DynamoDB.DeleteItem", "S3.DeleteObject"},
+			commits: "DynamoDB.DeleteItem",
+			before:  outcome{1, first}, after: outcome{0, nil},
 		},
 	} {
-		done := false
-		for _, call := range write.calls {
-			for _, carriedOut := range []bool{false, true} {
-				done = done || call == write.committed && carriedOut
-				want := write.before
-				if done {
-					want = write.after
+		committed := false
+		for _, call := range c.calls {
+			for _, when := range []string{"before", "after"} {
+				carriedOut, want := when == "after", c.before
+				if committed = committed || carriedOut && call == c.commits; committed {
+					want = c.after
 				}
-				when := " before "
-				if carriedOut {
-					when = " after "
-				}
-				t.Run(name+when+call, func(t *testing.T) {
+				t.Run(name+" "+when+" "+call, func(t *testing.T) {
 					t.Parallel()
-					a := awstest.Start(t)
-					a.Pass(-2 * time.Hour) // of the bucket's clock, so that to the sweep everything is old
-					p := start(t, a.Environ()...)
-					contentType, body := apitest.Form(apitest.Field("name", "Ada"), apitest.Field("email", "ada@example.com"), apitest.File("avatar", "a.png", first))
-					status, _ := p.send(t, http.MethodPost, "/users", contentType, body)
-					require.Equal(t, http.StatusCreated, status)
-					path := write.path
-					if path != "/users" {
-						path = "/users/" + p.users(t)[0].ID + path
-					}
-
-					reached := make(chan struct{}, 1)
-					a.Intercede(call, func(_ http.ResponseWriter, r *http.Request, next http.Handler) {
-						if carriedOut {
-							next.ServeHTTP(httptest.NewRecorder(), r)
-						}
-						_, _ = io.Copy(io.Discard, r.Body)
-						select {
-						case reached <- struct{}{}:
-						default:
-						}
-						<-r.Context().Done()
-					})
-					failed := make(chan error, 1)
-					go func() {
-						contentType, body := write.body()
-						request, err := http.NewRequest(write.method, p.url+path, bytes.NewReader(body))
-						if err == nil {
-							request.Header.Set("Content-Type", contentType)
-							_, err = http.DefaultClient.Do(request)
-						}
-						failed <- err
-					}()
-					<-reached
-					p.signal(t, os.Kill)
-					assert.Error(t, <-failed)
-					p.wait(t)
-					a.Heal(call)
-
-					p = start(t, a.Environ()...)
-					now := p.users(t)
-					var image []byte
-					named := []string{}
-					for _, u := range now {
-						if u.AvatarURL == "" {
-							continue
-						}
-						status, data := p.send(t, http.MethodGet, strings.TrimPrefix(u.AvatarURL, p.url), "", nil)
-						assert.Equal(t, http.StatusOK, status, "the image that a user names is there")
-						_, id, _ := strings.Cut(u.AvatarURL, "?v=")
-						named = append(named, bucket.Prefix+u.ID+"/"+id)
-						if u.Name == "Ada" {
-							image = data
-						}
-					}
-					want(t, now, image)
-					assert.Subset(t, a.Objects(t), named)
-
-					status, stdout, stderr := command(t, []string{"sweep"}, a.Environ()...)
-					assert.Equal(t, 0, status, stderr)
-					assert.Contains(t, stdout, " removed")
-					assert.ElementsMatch(t, named, a.Objects(t))
+					c.kill(t, first, call, carriedOut, want)
 				})
 			}
 		}
 	}
 }
 
-// send makes a request and returns the answer's status and body.
-func (p *process) send(t *testing.T, method, path, contentType string, body []byte) (int, []byte) {
+// kill kills the program at a call, before or after AWS has carried it out, and requires an outcome.
+func (c crash) kill(t *testing.T, image []byte, call string, carriedOut bool, want outcome) {
 	t.Helper()
-	request, err := http.NewRequest(method, p.url+path, bytes.NewReader(body))
-	require.NoError(t, err)
-	request.Header.Set("Content-Type", contentType)
-	response, err := http.DefaultClient.Do(request)
-	require.NoError(t, err)
-	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
-	require.NoError(t, err)
-	return response.StatusCode, answer
-}
+	a := awstest.Start(t)
+	a.Pass(-2 * time.Hour) // the time of the bucket, so that every image is old for the sweep
+	p := start(t, a.Environ()...)
+	ada := config.PathUsers + "/" + p.upload("Ada", image).is(t, http.StatusCreated).id(t)
+	reached := hang(a, carriedOut, call)
+	written := make(chan reply, 1)
+	go func() { written <- c.write(p, ada) }()
+	<-reached
+	p.signal(t, os.Kill)
+	assert.Error(t, (<-written).err)
+	p.wait(t)
+	a.Heal(call)
 
-// users returns the list.
-func (p *process) users(t *testing.T) []shown {
-	t.Helper()
-	status, body := p.send(t, http.MethodGet, config.PathUsers, "", nil)
-	require.Equal(t, http.StatusOK, status)
-	var list []shown
-	require.NoError(t, json.Unmarshal(body, &list))
-	return list
-}
+	p = start(t, a.Environ()...)
+	got, named := outcome{}, []string{}
+	for _, u := range p.users(t) {
+		got.users++
+		if u.AvatarURL == "" {
+			continue
+		}
+		r := get(t, u.AvatarURL).is(t, http.StatusOK)
+		if u.Name == "Ada" {
+			got.image = []byte(r.body)
+		}
+		_, id, _ := strings.Cut(u.AvatarURL, "?v=")
+		named = append(named, bucket.Prefix+u.ID+"/"+id)
+	}
+	assert.Equal(t, want, got)
+	assert.Subset(t, a.Objects(t), named)
 
-// command runs the program to its end.
-func command(t *testing.T, args []string, environ ...string) (status int, stdout, stderr string) {
-	t.Helper()
-	executable, err := os.Executable()
-	require.NoError(t, err)
-	c := exec.CommandContext(t.Context(), executable, args...)
-	c.Env = append([]string{asProgram + "=1", "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_EC2_METADATA_DISABLED=true"}, environ...)
-	var out, errs bytes.Buffer
-	c.Stdout, c.Stderr = &out, &errs
-	_ = c.Run()
-	return c.ProcessState.ExitCode(), out.String(), errs.String()
+	status, stdout, stderr := command(t, []string{"sweep"}, a.Environ()...)
+	assert.Equal(t, 0, status, stderr)
+	assert.Contains(t, stdout, " removed")
+	assert.ElementsMatch(t, named, a.Objects(t))
 }

@@ -16,7 +16,8 @@ import (
 // A block of commands in a document: a script or, with prompts, a session whose output is shown.
 var block = regexp.MustCompile("(?ms)^```(sh|console)\n(.*?)^```$")
 
-// Ensure the curl commands in the documents work and print what the documents show, in which … stands for any text.
+// Ensure the curl commands in the documents work and print what the documents show, in which …
+// stands for any text.
 func TestDocumentedCommands(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("curl"); err != nil {

@@ -1,9 +1,8 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
-	"errors"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,12 +15,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// allowed are the licences, by their SPDX names, under which a module may be linked: all let a program be
-// given away under a licence of its own.
-var allowed = []string{"0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MPL-2.0", "Unicode-DFS-2016", "Unlicense", "Zlib"}
+// allowed are the licences, by their SPDX names, of modules that may be linked. All of them let a
+// program have a licence of its own.
+var allowed = []string{
+	"0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MPL-2.0", "Unicode-DFS-2016", "Unlicense", "Zlib",
+}
 
-// Ensure every module that is linked into the API or into the Pulumi program is under a licence that
-// is allowed, and that this can be told from the whole of its licence.
+// Ensure every module that is linked into the API or the Pulumi program has an allowed licence, as
+// most of the text of its licence file says.
 func TestLicences(t *testing.T) {
 	t.Parallel()
 	for folder, program := range map[string]string{"../..": "./cmd/prima-api", "../../../infra": "."} {
@@ -30,19 +31,14 @@ func TestLicences(t *testing.T) {
 		list.Env = append(os.Environ(), "CGO_ENABLED=0")
 		out, err := list.Output()
 		require.NoError(t, err)
+		type module struct {
+			Path, Dir string
+			Main      bool
+		}
 		modules := map[string]string{}
-		for decoder := json.NewDecoder(strings.NewReader(string(out))); ; {
-			var listed struct {
-				Module *struct {
-					Path, Dir string
-					Main      bool
-				}
-			}
-			if err := decoder.Decode(&listed); errors.Is(err, io.EOF) {
-				break
-			} else {
-				require.NoError(t, err)
-			}
+		for decoder := json.NewDecoder(bytes.NewReader(out)); decoder.More(); {
+			var listed struct{ Module *module }
+			require.NoError(t, decoder.Decode(&listed))
 			if m := listed.Module; m != nil && !m.Main && !strings.HasPrefix(m.Path, "prima.internal/") {
 				modules[m.Path] = m.Dir
 			}
@@ -59,9 +55,9 @@ func TestLicences(t *testing.T) {
 	}
 }
 
-// Ensure every build of the program that is deployed has the tag by which gRPC, which the exporter
-// of traces links, leaves out html/template. With that the linker keeps every method of every type,
-// and the image is 33 MB.
+// Ensure every build of the deployed program has the tag with which gRPC, which the exporter of
+// traces links, leaves out html/template. Otherwise the linker keeps every method of every type, and
+// the image has 33 MB.
 func TestTagOfTheBuilds(t *testing.T) {
 	t.Parallel()
 	for _, file := range []string{"Dockerfile", "Taskfile.yml"} {
@@ -75,7 +71,7 @@ func TestTagOfTheBuilds(t *testing.T) {
 	assert.NotContains(t, string(linked), "html/template")
 }
 
-// Ensure what cannot be told to be one of those licences is found out.
+// Ensure a module without a licence, or with an unknown one, has no allowed licence.
 func TestLicencesUnknown(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -90,7 +86,8 @@ func TestLicencesUnknown(t *testing.T) {
 
 var licenceFile = regexp.MustCompile(`(?i)^(un)?(licen[cs]e|copying)([.-].*)?$`)
 
-// licences returns the licences of the module in a folder, and how much of their text, in percent, is known to be theirs.
+// licences returns the licences of the module in a folder, and how much of the file's text, in
+// percent, is theirs.
 func licences(t *testing.T, dir string) map[string]float64 {
 	t.Helper()
 	entries, err := os.ReadDir(dir)

@@ -2,13 +2,12 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"hash/crc32"
 	"io"
-	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,35 +18,17 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"prima.internal/app/apitest"
 	"prima.internal/app/awstest"
+	"prima.internal/app/config"
 )
 
-// chartMemory returns what the chart gives the container, in bytes: its limit, and what it derives
-// GOMEMLIMIT from.
-func chartMemory(t *testing.T) (limit, goLimit int64) {
-	t.Helper()
-	values, err := os.ReadFile("../../../infra/charts/prima-api/values.yaml")
-	require.NoError(t, err)
-	number := func(pattern string) int64 {
-		found := regexp.MustCompile(`(?m)` + pattern).FindSubmatch(values)
-		require.Len(t, found, 2, pattern)
-		n, err := strconv.ParseInt(string(found[1]), 10, 64)
-		require.NoError(t, err)
-		return n
-	}
-	memory := `:\n(?:    .*\n)*?    memory: "?([0-9]+)Mi"?$`
-	requested := number(`^  requests` + memory)
-	return number(`^  limits`+memory) << 20, (requested << 20) * number(`^goMemoryPercent: ([0-9]+)$`) / 100
-}
-
-// built is the program as it is deployed: the test's own may have been built with the race detector, which
-// takes several times the memory.
+// built is the program as it is deployed. The race detector, which the test's own may have, takes
+// several times the memory.
 var built = sync.OnceValues(func() (string, error) {
 	folder, err := os.MkdirTemp("", "prima-api")
 	if err != nil {
@@ -67,186 +48,158 @@ func compile(folder, environ string, flags ...string) (string, error) {
 	return executable, nil
 }
 
-// startBuilt is start for the program as it is deployed.
+// startBuilt starts the program as it is deployed, with the GOMEMLIMIT that the chart sets.
 func startBuilt(t *testing.T, environ ...string) *process {
 	t.Helper()
 	executable, err := built()
 	require.NoError(t, err)
-	return startAs(t, executable, environ...)
+	_, goLimit := chartMemory(t)
+	return startAs(t, executable, append(environ, fmt.Sprint("GOMEMLIMIT=", goLimit))...)
 }
 
-// peak returns the most memory that a process has had at a time, in bytes, as Linux counts it.
-func (p *process) peak(t *testing.T) int64 {
+// chartMemory returns what the chart gives the container, in bytes: its memory limit, and the
+// GOMEMLIMIT that the chart derives.
+func chartMemory(t *testing.T) (limit, goLimit int64) {
 	t.Helper()
-	return p.status(t, "VmHWM")
+	values, err := os.ReadFile("../../../infra/charts/prima-api/values.yaml")
+	require.NoError(t, err)
+	number := func(pattern string) int64 {
+		found := regexp.MustCompile(`(?m)` + pattern).FindSubmatch(values)
+		require.Len(t, found, 2, pattern)
+		n, err := strconv.ParseInt(string(found[1]), 10, 64)
+		require.NoError(t, err)
+		return n
+	}
+	memory := `:\n(?:    .*\n)*?    memory: "?([0-9]+)Mi"?$`
+	requested := number(`^  requests` + memory)
+	return number(`^  limits`+memory) << 20, (requested << 20) * number(`^goMemoryPercent: ([0-9]+)$`) / 100
 }
 
-func (p *process) status(t *testing.T, field string) int64 {
+var peakLine = regexp.MustCompile(`(?m)^VmHWM:\s+(\d+) kB$`)
+
+// requirePeak requires that the most memory which the process has had at a time is below the
+// chart's limit divided by a number. It logs both.
+func (p *process) requirePeak(t *testing.T, divisor int64, load string, args ...any) {
 	t.Helper()
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Process.Pid))
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Process.Pid))
 	if err != nil {
 		t.Skip("this system does not tell how much memory a process has")
 	}
-	for line := range strings.Lines(string(data)) {
-		if value, ok := strings.CutPrefix(line, field+":"); ok {
-			n, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
-			require.NoError(t, err)
-			return n << 10
-		}
-	}
-	require.Fail(t, "no such field", field)
-	return 0
+	found := peakLine.FindSubmatch(status)
+	require.NotNil(t, found, "%s", status)
+	peak, err := strconv.ParseInt(string(found[1]), 10, 64)
+	require.NoError(t, err)
+	peak <<= 10
+	limit, _ := chartMemory(t)
+	t.Logf("figure: %s: peak memory %.1f MiB of %d MiB", fmt.Sprintf(load, args...), float64(peak)/(1<<20), limit>>20)
+	assert.Less(t, peak, limit/divisor)
 }
 
-// Ensure 200 uploads of 5 MiB at once stay within the chart's memory limit, and that each client gets
-// an answer: the user, or a 503 that says when to come again.
+// Ensure 200 uploads of 5 MiB at once stay within the chart's memory limit, and that each client
+// gets a response: the user, or a 503 with Retry-After.
 func TestUploadsAtOnce(t *testing.T) {
 	t.Parallel()
 	const n, size = 200, 5 << 20
-	limit, goLimit := chartMemory(t)
 	a := awstest.Start(t)
-	// The bucket takes what fits and answers when all others have been refused.
+	fit := int(a.Config.RequestMemory/8*3) / size // uploads hold three eighths of REQUEST_MEMORY
+	require.Positive(t, fit)
+	// The bucket takes what fits, and responds when all others have been refused.
 	var refused sync.WaitGroup
-	stored := make(chan struct{})
-	var storing, most atomic.Int64
+	refused.Add(n - fit)
+	var storing atomic.Int64
 	a.Intercede("S3.PutObject", func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
-		now := storing.Add(1)
-		for before := most.Load(); now > before && !most.CompareAndSwap(before, now); before = most.Load() {
-		}
+		assert.LessOrEqual(t, storing.Add(1), int64(fit))
 		_, _ = io.Copy(io.Discard, r.Body)
-		<-stored
+		refused.Wait()
 		storing.Add(-1)
 		w.Header().Set("ETag", `"0"`)
 	})
-	p := startBuilt(t, a.Environ(fmt.Sprint("GOMEMLIMIT=", goLimit), "REQUEST_TIMEOUT=30s", "READ_TIMEOUT=10m")...)
-	contentType, body := apitest.Form(apitest.Field("name", "Ada"), apitest.Field("email", "ada@example.com"), apitest.File("avatar", "a.png", apitest.PaddedPNG(size)))
-
-	// The uploads that three eighths of REQUEST_MEMORY hold.
-	fit := 0
-	for share := a.Config.RequestMemory / 8 * 3; share >= int64(len(body)); share -= int64(len(body)) {
-		fit++
-	}
-	require.Positive(t, fit)
-	refused.Add(n - fit)
-	go func() {
-		refused.Wait()
-		close(stored)
-	}()
+	p := startBuilt(t, a.Environ("REQUEST_TIMEOUT=30s", "READ_TIMEOUT=10m")...)
+	image := apitest.PaddedPNG(size)
 	var created, busy atomic.Int64
 	var all sync.WaitGroup
 	for range n {
 		all.Go(func() {
-			transport := new(http.Transport)
-			defer transport.CloseIdleConnections()
-			request, err := http.NewRequest(http.MethodPost, p.url+"/users", bytes.NewReader(body))
-			if !assert.NoError(t, err) {
-				return
-			}
-			request.Header.Set("Content-Type", contentType)
-			response, err := transport.RoundTrip(request)
-			if !assert.NoError(t, err, "every client gets an answer") {
-				return
-			}
-			defer response.Body.Close()
-			_, err = io.Copy(io.Discard, response.Body)
-			assert.NoError(t, err)
-			switch response.StatusCode {
-			case http.StatusCreated:
+			r := p.upload("Ada", image)
+			assert.NoError(t, r.err, "every client gets a response")
+			if r.status == http.StatusCreated {
 				created.Add(1)
-			case http.StatusServiceUnavailable:
-				assert.NotEmpty(t, response.Header.Get("Retry-After"))
-				busy.Add(1)
-				refused.Done()
-			default:
-				assert.Fail(t, "another answer", response.Status)
+				return
 			}
+			assert.Equal(t, http.StatusServiceUnavailable, r.status, r.body)
+			assert.NotEmpty(t, r.header.Get("Retry-After"))
+			busy.Add(1)
+			refused.Done()
 		})
 	}
 	all.Wait()
 	assert.EqualValues(t, fit, created.Load())
 	assert.EqualValues(t, n-fit, busy.Load())
-	assert.EqualValues(t, fit, most.Load())
-	peak := p.peak(t)
-	t.Logf("figure: %d uploads of 5 MiB at once: %d created, %d refused with 503, every client answered; peak memory %.1f MiB of %d MiB", n, created.Load(), busy.Load(), float64(peak)/(1<<20), limit>>20)
-	assert.Less(t, peak, limit)
+	p.requirePeak(t, 1, "%d uploads of 5 MiB at once, %d created, %d refused with 503", n, created.Load(), busy.Load())
 }
 
-// Ensure a list of 200,000 users, to 20 clients at once of whom some read slowly, is sent to each of
-// them whole and stays within the chart's memory limit.
+// A longTable is a DynamoDB that costs nothing. Its pages, of 1 MB each, differ only in their number.
+type longTable struct {
+	pages, perPage int
+	items          string
+}
+
+func newLongTable(pages, perPage int) *longTable {
+	items := make([]string, perPage)
+	for i := range items {
+		items[i] = fmt.Sprintf(`{"id":{"S":"00000000-0000-4000-8000-%012d"},"name":{"S":"%s"},`+
+			`"email":{"S":"user%d@example.com"},"avatar_id":{"S":"10000000-0000-4000-8000-%012d"}}`,
+			i, strings.Repeat("n", 120), i, i)
+	}
+	return &longTable{pages, perPage, strings.Join(items, ",")}
+}
+
+func (l *longTable) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body := `{"Table":{"TableStatus":"ACTIVE"}}`
+	if strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".Scan") {
+		var in struct {
+			ExclusiveStartKey struct{ ID struct{ S string } }
+		}
+		_ = json.NewDecoder(r.Body).Decode(&in) // the API's own
+		page, _ := strconv.Atoi(in.ExclusiveStartKey.ID.S)
+		next := ""
+		if page++; page < l.pages {
+			next = fmt.Sprintf(`,"LastEvaluatedKey":{"id":{"S":"%d"}}`, page)
+		}
+		body = fmt.Sprintf(`{"Count":%d,"ScannedCount":%[1]d,"Items":[%s]%s}`, l.perPage, l.items, next)
+	}
+	w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+	w.Header().Set("X-Amz-Crc32", strconv.FormatUint(uint64(crc32.ChecksumIEEE([]byte(body))), 10))
+	_, _ = io.WriteString(w, body)
+}
+
+// Ensure a list of 200,000 users, sent to 20 clients at once of whom some read slowly, is whole for
+// each of them and stays within the chart's memory limit.
 func TestLongLists(t *testing.T) {
 	t.Parallel()
 	const clients, slow, pages, perPage = 20, 8, 67, 3000
-	limit, goLimit := chartMemory(t)
-	// A DynamoDB that costs nothing: its pages, of about 1 MB, are the same but for their number.
-	var items bytes.Buffer
-	for i := range perPage {
-		if i > 0 {
-			items.WriteByte(',')
-		}
-		fmt.Fprintf(&items, `{"id":{"S":"00000000-0000-4000-8000-%012d"},"name":{"S":"%s"},"email":{"S":"user%d@example.com"},"avatar_id":{"S":"10000000-0000-4000-8000-%012d"}}`,
-			i, strings.Repeat("n", 120), i, i)
-	}
-	fake := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var answer []byte
-		switch target := r.Header.Get("X-Amz-Target"); {
-		case strings.HasSuffix(target, ".Scan"):
-			var in struct {
-				ExclusiveStartKey struct{ ID struct{ S string } }
-			}
-			assert.NoError(t, json.NewDecoder(r.Body).Decode(&in))
-			page := 1
-			if key := in.ExclusiveStartKey.ID.S; key != "" {
-				n, err := strconv.Atoi(key)
-				assert.NoError(t, err)
-				page = n + 1
-			}
-			next := fmt.Sprintf(`,"LastEvaluatedKey":{"id":{"S":"%d"}}`, page)
-			if page == pages {
-				next = ""
-			}
-			answer = fmt.Appendf(nil, `{"Count":%d,"ScannedCount":%d,"Items":[%s]%s}`, perPage, perPage, &items, next)
-		case strings.HasSuffix(target, ".DescribeTable"):
-			answer = []byte(`{"Table":{"TableStatus":"ACTIVE"}}`)
-		}
-		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
-		w.Header().Set("X-Amz-Crc32", strconv.FormatUint(uint64(crc32.ChecksumIEEE(answer)), 10))
-		_, _ = w.Write(answer)
-	})
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	server := &http.Server{Handler: fake, ReadHeaderTimeout: time.Minute}
-	defer server.Close()
-	go func() { _ = server.Serve(listener) }()
-
-	p := startBuilt(t, "AWS_ENDPOINT_URL=http://"+listener.Addr().String(), fmt.Sprint("GOMEMLIMIT=", goLimit), "REQUEST_TIMEOUT=5m", "WRITE_TIMEOUT=1h")
+	table := httptest.NewServer(newLongTable(pages, perPage))
+	t.Cleanup(table.Close)
+	p := startBuilt(t, "AWS_ENDPOINT_URL="+table.URL, "REQUEST_TIMEOUT=5m", "WRITE_TIMEOUT=1h")
 	var all, fast sync.WaitGroup
 	fast.Add(clients - slow)
 	for i := range clients {
+		c := p.dial(t, "GET /users HTTP/1.1\r\nHost: a\r\n\r\n")
 		all.Go(func() {
-			c, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(p.url, "http://"))
-			if !assert.NoError(t, err) {
-				return
+			if i >= slow {
+				defer fast.Done()
 			}
-			defer c.Close()
-			_, err = io.WriteString(c, "GET /users HTTP/1.1\r\nHost: a\r\n\r\n")
-			assert.NoError(t, err)
 			response, err := http.ReadResponse(bufio.NewReaderSize(c, 4<<10), nil)
 			if !assert.NoError(t, err) || !assert.Equal(t, http.StatusOK, response.StatusCode) {
 				return
 			}
-			defer response.Body.Close()
-			body := bufio.NewReaderSize(response.Body, 4<<10)
+			body, users := bufio.NewReaderSize(response.Body, 4<<10), 0
+			_, err = body.Peek(1)
 			if i < slow {
-				_, err := body.Peek(1)
-				assert.NoError(t, err)
-				fast.Wait() // which the API must do meanwhile
-			} else {
-				defer fast.Done()
+				fast.Wait() // the API serves the others meanwhile
 			}
-			users := 0
 			for err == nil {
-				_, err = body.ReadSlice('}')
-				if err == nil {
+				if _, err = body.ReadSlice('}'); err == nil {
 					users++
 				}
 			}
@@ -255,12 +208,10 @@ func TestLongLists(t *testing.T) {
 		})
 	}
 	all.Wait()
-	peak := p.peak(t)
-	t.Logf("figure: %d lists of %d users at once, %d of them read slowly; peak memory %.1f MiB of %d MiB", clients, pages*perPage, slow, float64(peak)/(1<<20), limit>>20)
-	assert.Less(t, peak, limit)
+	p.requirePeak(t, 1, "%d lists of %d users at once, %d of them read slowly", clients, pages*perPage, slow)
 }
 
-// needConnections skips the test where the system does not allow so many.
+// needConnections skips the test if the system does not allow so many.
 func needConnections(t *testing.T, n uint64) {
 	t.Helper()
 	var files syscall.Rlimit
@@ -270,81 +221,44 @@ func needConnections(t *testing.T, n uint64) {
 	}
 }
 
-// Ensure as many idle connections as there may be, and more that want to come, leave the limit alone.
+// Ensure MAX_CONNECTIONS idle connections, and more that are refused, stay within the chart's
+// memory limit.
 func TestConnectionsAtOnce(t *testing.T) {
 	t.Parallel()
 	const n = 2300
 	needConnections(t, n)
-	limit, goLimit := chartMemory(t)
 	a := awstest.Start(t)
-	p := startBuilt(t, a.Environ(fmt.Sprint("GOMEMLIMIT=", goLimit), "IDLE_TIMEOUT=1h")...)
-	served, refused := 0, 0
+	p := startBuilt(t, a.Environ("IDLE_TIMEOUT=1h")...)
+	statuses := map[int]int{}
 	for range n {
-		c, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(p.url, "http://"))
-		require.NoError(t, err)
-		defer c.Close()
-		// A header that fills the buffer, and a body that has begun, are what a connection can hold at most.
-		_, err = fmt.Fprintf(c, "GET /users HTTP/1.1\r\nHost: a\r\nX-Y: %s\r\n\r\n", strings.Repeat("x", 7<<10))
-		require.NoError(t, err)
-		response, err := http.ReadResponse(bufio.NewReader(c), nil)
-		require.NoError(t, err)
-		_, err = io.Copy(io.Discard, response.Body)
-		require.NoError(t, err)
-		require.NoError(t, response.Body.Close())
-		switch response.StatusCode {
-		case http.StatusOK:
-			served++
-		case http.StatusServiceUnavailable:
-			refused++
-		default:
-			require.Fail(t, "another answer", response.Status)
-		}
+		// A connection keeps the buffer that this header fills.
+		c := p.dial(t, "GET /users HTTP/1.1\r\nHost: a\r\nX-Y: "+strings.Repeat("x", 7<<10)+"\r\n\r\n")
+		statuses[statusOf(t, c)]++
 	}
+	served, refused := statuses[http.StatusOK], statuses[http.StatusServiceUnavailable]
+	assert.Equal(t, n, served+refused, statuses)
 	assert.LessOrEqual(t, served, a.Config.MaxConnections)
 	assert.Greater(t, served, a.Config.MaxConnections-16, "the test's own connections are among them")
-	peak := p.peak(t)
-	t.Logf("figure: %d connections kept, %d refused with 503; peak memory %.1f MiB of %d MiB", served, refused, float64(peak)/(1<<20), limit>>20)
-	assert.Less(t, peak, limit)
+	p.requirePeak(t, 1, "%d connections kept, %d refused with 503", served, refused)
 }
 
-// Ensure as many requests as there may be connections, all waiting for a DynamoDB that takes calls and does not answer, leave
-// the limit alone, and each end with a 503.
+// Ensure 2,000 requests at once to a DynamoDB that takes calls and does not respond stay within the
+// chart's memory limit, and that each is a 503.
 func TestStalledRequestsAtOnce(t *testing.T) {
 	t.Parallel()
 	const n = 2000
-	needConnections(t, 4*n) // of clients, of the API to its DynamoDB, and those of attempts that have just ended
-	limit, goLimit := chartMemory(t)
+	needConnections(t, 4*n) // of clients, to DynamoDB, and of attempts that have just ended
 	a := awstest.Start(t)
-	p := startBuilt(t, a.Environ(fmt.Sprint("GOMEMLIMIT=", goLimit))...)
-	a.Intercede("DynamoDB.PutItem", func(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		<-r.Context().Done()
-	})
-	a.Intercede("DynamoDB.GetItem", func(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		<-r.Context().Done()
-	})
-	transport := &http.Transport{MaxIdleConnsPerHost: n}
-	defer transport.CloseIdleConnections()
+	p := startBuilt(t, a.Environ()...)
+	hang(a, false, "DynamoDB.PutItem", "DynamoDB.GetItem")
 	var all sync.WaitGroup
 	for range n {
 		all.Go(func() {
-			request, err := http.NewRequest(http.MethodPost, p.url+"/users", strings.NewReader(`{"name":"Ada","email":"ada@example.com"}`))
-			if !assert.NoError(t, err) {
-				return
-			}
-			request.Header.Set("Content-Type", "application/json")
-			response, err := transport.RoundTrip(request)
-			if !assert.NoError(t, err) {
-				return
-			}
-			defer response.Body.Close()
-			_, _ = io.Copy(io.Discard, response.Body)
-			assert.Equal(t, http.StatusServiceUnavailable, response.StatusCode)
+			r := send(http.MethodPost, p.url+config.PathUsers, ada, asJSON)
+			assert.NoError(t, r.err)
+			assert.Equal(t, http.StatusServiceUnavailable, r.status)
 		})
 	}
 	all.Wait()
-	peak := p.peak(t)
-	t.Logf("figure: %d requests at once to a DynamoDB that does not answer, each a 503; peak memory %.1f MiB of %d MiB", n, float64(peak)/(1<<20), limit>>20)
-	assert.Less(t, peak, limit)
+	p.requirePeak(t, 1, "%d requests at once to a DynamoDB that does not respond, each a 503", n)
 }

@@ -74,23 +74,20 @@ func (p *program) wire(ctx context.Context, build telemetry.Build) error {
 	}
 	calls := awsclient.Observe(&cfg)
 	users, avatars := dynamo.New(cfg, c), bucket.New(cfg, c)
-	service := &user.Service{Users: users, Avatars: avatars, Log: log}
-	p.server = api.New(c, service, []api.Dependency{
+	p.server = api.New(c, &user.Service{Users: users, Avatars: avatars, Log: log}, []api.Dependency{
 		{Name: "dynamodb", Check: users.Check},
 		{Name: "s3", Check: avatars.Check},
 	}, log)
 	p.server.Trace(p.tracing.Tracer())
 	metrics := telemetry.NewRegistry(build, p.server, calls, users, p.tracing)
-	p.admin = telemetry.NewAdmin(p.config, metrics, build, p.server, log)
+	p.admin = telemetry.NewAdmin(c, metrics, build, p.server, log)
 	return nil
 }
 
-// run serves until a signal. Then it goes on serving for DRAIN_TIME, closes the API's port, and
-// gives running requests, and after them the last traces, SHUTDOWN_TIMEOUT to finish. The
-// operators' port is served to the end. A second signal ends everything at once.
+// run serves until a signal, and for DRAIN_TIME after it. Then it closes the API's port and gives
+// running requests and the last traces SHUTDOWN_TIMEOUT to finish. A second signal ends it at once.
 func (p *program) run() error {
 	ctx := context.Background()
-	memory := p.setMemory()
 	listener, err := listen(ctx, "", p.config.Port)
 	if err != nil {
 		return fmt.Errorf("PORT=%d: %w", p.config.Port, err)
@@ -104,7 +101,7 @@ func (p *program) run() error {
 	defer signal.Stop(stop)
 	p.log.Info("listening", "address", listener.Addr().String(), "admin", operator.Addr().String(),
 		"version", version, "revision", revision, "traces", p.tracing.Endpoint(),
-		"gomaxprocs", runtime.GOMAXPROCS(0), "gomemlimit", memory)
+		"gomaxprocs", runtime.GOMAXPROCS(0), "gomemlimit", p.setMemory())
 
 	served := make(chan error, 2)
 	go func() { served <- p.admin.Serve(operator) }()

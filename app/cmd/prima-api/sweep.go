@@ -46,9 +46,7 @@ func runSweep(args, environ []string, stdout, stderr io.Writer) int {
 		log.Error("not swept", "error", err)
 		return 1
 	}
-	sweeper := &user.Sweeper{
-		Users: dynamo.New(cfg, settings), Avatars: bucket.New(cfg, settings), Log: log,
-	}
+	sweeper := &user.Sweeper{Users: dynamo.New(cfg, settings), Avatars: bucket.New(cfg, settings), Log: log}
 	var orphans []user.ListedImage
 	var swept user.Swept
 	if before := time.Now().Add(-*olderThan); *dryRun {

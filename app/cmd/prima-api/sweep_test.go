@@ -1,8 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,94 +13,58 @@ import (
 
 	"prima.internal/app/awstest"
 	"prima.internal/app/bucket"
-	"prima.internal/app/config"
 )
 
-// Ensure the command sweeps what is old, shows it first if asked, and refuses what would be dangerous.
+// putOrphan stores an image that no user names, so long ago, and returns its key.
+func putOrphan(t *testing.T, a *awstest.AWS, age time.Duration) string {
+	t.Helper()
+	a.Pass(-age)
+	defer a.Pass(age)
+	key := bucket.Prefix + uuid.NewString() + "/" + uuid.NewString()
+	_, err := a.S3.PutObject(t.Context(),
+		&s3.PutObjectInput{Bucket: &a.Config.Bucket, Key: &key, Body: strings.NewReader("x")})
+	require.NoError(t, err)
+	return key
+}
+
+// Ensure the command removes old images, lists them first if asked, and refuses what would be
+// dangerous.
 func TestSweepCommand(t *testing.T) {
 	t.Parallel()
 	a := awstest.Start(t)
-	orphan := func() string {
-		key := bucket.Prefix + uuid.NewString() + "/" + uuid.NewString()
-		_, err := a.S3.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &a.Config.Bucket, Key: &key, Body: bytes.NewReader([]byte("x"))})
-		require.NoError(t, err)
-		return key
+	sweep := func(args, environ string, wantStatus int, wantStdout, wantStderr string) {
+		t.Helper()
+		status, stdout, stderr := command(t, strings.Fields("sweep "+args), a.Environ(environ)...)
+		assert.Equal(t, wantStatus, status, stderr)
+		assert.Contains(t, stderr, wantStderr)
+		assert.Contains(t, stdout, wantStdout)
+		assert.Equal(t, wantStdout == "", stdout == "", stdout)
 	}
-	a.Pass(-2 * time.Hour)
-	old := orphan()
-	a.Pass(2 * time.Hour)
-	young := orphan()
+	old, young := putOrphan(t, a, 2*time.Hour), putOrphan(t, a, 0)
 
-	status, stdout, stderr := command(t, []string{"sweep", "-dry-run"}, a.Environ()...)
-	assert.Equal(t, 0, status, stderr)
-	assert.Contains(t, stdout, old+" ")
-	assert.Contains(t, stdout, "2 images in "+a.Config.Bucket+", 1 of them younger than 1h0m0s; 1 named by no user, 0 removed\n")
+	sweep("-dry-run", "", 0, old+" ", "")
+	sweep("-dry-run", "", 0, "\n2 images in "+a.Config.Bucket+
+		", 1 of them younger than 1h0m0s; 1 named by no user, 0 removed\n", "")
+	sweep("-older-than=3h", "", 0, " 0 removed\n", "")
+	sweep("-older-than=21s", "", 2, "", "-older-than must be at least 22s")
+	sweep("now", "", 2, "", `unexpected argument "now"`)
+	sweep("-help", "", 0, "", "-dry-run")
+	sweep("", "S3_BUCKET=NO", 2, "", `S3_BUCKET="NO"`)
+	sweep("", "S3_BUCKET=no-such-bucket", 1, "", "NoSuchBucket")
 	assert.ElementsMatch(t, []string{old, young}, a.Objects(t))
 
-	status, stdout, stderr = command(t, []string{"sweep", "-older-than=3h"}, a.Environ()...)
-	assert.Equal(t, 0, status, stderr)
-	assert.Contains(t, stdout, " 0 removed\n")
-
-	status, _, stderr = command(t, []string{"sweep", "-older-than=21s"}, a.Environ()...)
-	assert.Equal(t, 2, status)
-	assert.Contains(t, stderr, "-older-than must be at least 22s")
-	status, _, stderr = command(t, []string{"sweep", "now"}, a.Environ()...)
-	assert.Equal(t, 2, status)
-	assert.Contains(t, stderr, `unexpected argument "now"`)
-	status, _, stderr = command(t, []string{"sweep"}, a.Environ("S3_BUCKET=NO")...)
-	assert.Equal(t, 2, status)
-	assert.Contains(t, stderr, `S3_BUCKET="NO"`)
-	status, _, stderr = command(t, []string{"sweep", "-help"}, a.Environ()...)
-	assert.Equal(t, 0, status)
-	assert.Contains(t, stderr, "-dry-run")
-	status, stdout, stderr = command(t, []string{"sweep"}, a.Environ("S3_BUCKET=no-such-bucket")...)
-	assert.Equal(t, 1, status)
-	assert.Empty(t, stdout)
-	assert.Contains(t, stderr, "NoSuchBucket")
-
-	status, stdout, stderr = command(t, []string{"sweep"}, a.Environ()...)
-	assert.Equal(t, 0, status, stderr)
-	assert.Contains(t, stdout, "1 named by no user, 1 removed\n")
-	assert.Contains(t, stderr, `"msg":"removed an image that no user names"`)
+	sweep("", "", 0, "1 named by no user, 1 removed\n", `"msg":"removed an image that no user names"`)
 	assert.Equal(t, []string{young}, a.Objects(t))
 
-	a.Pass(-2 * time.Hour)
 	for range 11 {
-		orphan()
+		putOrphan(t, a, 2*time.Hour)
 	}
-	status, stdout, stderr = command(t, []string{"sweep"}, a.Environ()...)
-	assert.Equal(t, 1, status)
-	assert.Empty(t, stdout)
-	assert.Contains(t, stderr, "most images are named by no user: 11 of 11. Is DYNAMODB_TABLE="+a.Config.Table+" the table of these images? -force")
+	sweep("", "", 1, "", "most images are named by no user: 11 of 11. Is DYNAMODB_TABLE="+a.Config.Table+
+		" the table of these images? -force")
 	assert.Len(t, a.Objects(t), 12)
 
 	a.Fail("S3.DeleteObject", awstest.Always, http.StatusForbidden, "AccessDenied")
-	status, _, stderr = command(t, []string{"sweep", "-force"}, a.Environ()...)
-	assert.Equal(t, 1, status)
-	assert.Contains(t, stderr, "AccessDenied")
+	sweep("-force", "", 1, "", "AccessDenied")
 	a.Heal("S3.DeleteObject")
-	status, stdout, stderr = command(t, []string{"sweep", "-force"}, a.Environ()...)
-	assert.Equal(t, 0, status, stderr)
-	assert.Contains(t, stdout, " 11 removed\n")
-}
-
-// Ensure the command makes a token that the API accepts, and only under a name and a scope that it accepts.
-func TestTokenCommand(t *testing.T) {
-	t.Parallel()
-	token, entry := newToken(t, "ci", "read+write")
-	assert.True(t, config.IsToken(token))
-	c, _, err := config.Load([]string{"ACCESS_TOKENS=" + entry})
-	require.NoError(t, err)
-	assert.Equal(t, []config.AccessToken{{Name: "ci", Read: true, Write: true, Hash: config.HashToken(token)}}, c.AccessTokens)
-
-	for want, args := range map[string][]string{
-		`[] must be NAME SCOPE`:             {"token"},
-		`["ci" "admin"] must be NAME SCOPE`: {"token", "ci", "admin"},
-		`["C I" "read"] must be NAME SCOPE`: {"token", "C I", "read"},
-	} {
-		var stdout, stderr bytes.Buffer
-		assert.Equal(t, 2, run(args, nil, &stdout, &stderr))
-		assert.Contains(t, stderr.String(), want)
-		assert.Empty(t, stdout.String())
-	}
+	sweep("-force", "", 0, " 11 removed\n", "")
 }
