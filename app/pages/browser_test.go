@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -27,6 +27,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"prima.internal/app/api"
+	"prima.internal/app/apitest"
 	"prima.internal/app/awstest"
 	"prima.internal/app/bucket"
 	"prima.internal/app/config"
@@ -34,13 +35,16 @@ import (
 	"prima.internal/app/user"
 )
 
-// patience is how long a condition may take to come about. Nothing passes or fails by how soon it does.
-const patience = 2 * time.Minute
+// timeout bounds everything that a test waits for, on however slow a machine.
+const timeout = 2 * time.Minute
 
 // browsers are the names that a Chromium goes by.
-var browsers = []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "headless-shell", "chrome"}
+var browsers = []string{
+	"chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "headless-shell", "chrome",
+}
 
-// findBrowser returns the path of a Chromium: what CHROMIUM names, or the first that is installed.
+// findBrowser returns the path of a Chromium: the one that CHROMIUM names, or the first that is
+// installed.
 var findBrowser = sync.OnceValues(func() (string, error) {
 	if named := os.Getenv("CHROMIUM"); named != "" {
 		return exec.LookPath(named)
@@ -64,7 +68,7 @@ func TestMain(m *testing.M) {
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(path),
 		chromedp.Flag("disable-dev-shm-usage", true),
-		// A page that asked another host for anything would not get it, wherever the tests run.
+		// No page gets anything from another host, wherever the tests run.
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
 		chromedp.Flag("lang", "en"),
 	)
@@ -84,8 +88,9 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-// A server is an API on a port of its own, in front of an AWS of its own.
+// A server is an API on a port of its own, in front of an AWS of its own, with a client.
 type server struct {
+	*apitest.Client
 	url string
 	aws *awstest.AWS
 }
@@ -108,7 +113,17 @@ func serve(t *testing.T, change func(*config.Config)) *server {
 		assert.NoError(t, s.Shutdown(context.Background()))
 		assert.NoError(t, <-served)
 	})
-	return &server{url: "http://" + listener.Addr().String(), aws: a}
+	url := "http://" + listener.Addr().String()
+	return &server{apitest.NewClient(t, url, apitest.Options{PublicURL: a.Config.PublicURL}), url, a}
+}
+
+// create makes a user, with a face unless its seed is 0, and returns the id.
+func (s *server) create(t *testing.T, name, email string, seed uint64) string {
+	t.Helper()
+	if seed == 0 {
+		return s.CreateJSON(t, name, email).ID
+	}
+	return s.CreateForm(t, name, email, face(t, seed)).ID
 }
 
 // A page is a tab of a browser in a profile of its own.
@@ -118,11 +133,12 @@ type page struct {
 	server          *server
 
 	mu       sync.Mutex
-	faults   []string // console errors, exceptions, violations of the Content-Security-Policy, requests to elsewhere
+	faults   []string // errors of the console and of scripts, and what the policy forbids
 	requests []string // METHOD URL of each request
 }
 
-// newPage opens an empty tab, 1280 by 900. When the test ends, it fails if the browser found fault with the page.
+// newPage opens an empty tab, 1280 by 900. At its end, the test fails if the browser found fault with
+// the page.
 func newPage(t *testing.T, s *server) *page {
 	t.Helper()
 	if _, err := findBrowser(); err != nil {
@@ -137,9 +153,9 @@ func newPage(t *testing.T, s *server) *page {
 	call(p, runtime.Enable, cdp.Empty{})
 	call(p, log.Enable, cdp.Empty{})
 	call(p, audits.Enable, cdp.Empty{})
-	call(p, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true}) // no tab of several has the focus otherwise
-	p.do(chromedp.EmulateViewport(1280, 900))
-	p.prefer("light")
+	// Otherwise no tab of several has the focus.
+	call(p, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
+	p.view("light", 1280, 900)
 	t.Cleanup(func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -151,48 +167,45 @@ func newPage(t *testing.T, s *server) *page {
 func (p *page) observe(event any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	fault := func(format string, args ...any) { p.faults = append(p.faults, fmt.Sprintf(format, args...)) }
 	switch e := event.(type) {
 	case *runtime.EventExceptionThrown:
 		text, _ := json.Marshal(e.ExceptionDetails)
-		p.faults = append(p.faults, "exception: "+string(text))
+		fault("exception: %s", text)
 	case *runtime.EventConsoleAPICalled:
 		if e.Type == runtime.ConsoleAPICalledTypeError || e.Type == runtime.ConsoleAPICalledTypeWarning {
 			text, _ := json.Marshal(e.Args)
-			p.faults = append(p.faults, "console: "+string(text))
+			fault("console: %s", text)
 		}
 	case *log.EventEntryAdded:
-		// The browser logs every answer that is an error, which some tests are about.
-		if e.Entry.Source != log.EntrySourceNetwork && (e.Entry.Level == log.EntryLevelError || e.Entry.Level == log.EntryLevelWarning) {
-			p.faults = append(p.faults, fmt.Sprintf("%s: %s %s", e.Entry.Source, e.Entry.Text, e.Entry.URL))
+		serious := e.Entry.Level == log.EntryLevelError || e.Entry.Level == log.EntryLevelWarning
+		// The browser logs each response that is an error, which some tests are about.
+		if serious && e.Entry.Source != log.EntrySourceNetwork {
+			fault("%s: %s %s", e.Entry.Source, e.Entry.Text, e.Entry.URL)
 		}
 	case *audits.EventIssueAdded:
-		if violation := e.Issue.Details.ContentSecurityPolicyIssueDetails; violation != nil {
-			p.faults = append(p.faults, fmt.Sprintf("violates %s: %s %s", violation.ViolatedDirective, violation.ContentSecurityPolicyViolationType, violation.BlockedURL))
+		if v := e.Issue.Details.ContentSecurityPolicyIssueDetails; v != nil {
+			fault("violates %s: %s %s", v.ViolatedDirective, v.ContentSecurityPolicyViolationType, v.BlockedURL)
 		}
 	case *network.EventRequestWillBeSent:
 		p.requests = append(p.requests, e.Request.Method+" "+e.Request.URL)
-		if !strings.HasPrefix(e.Request.URL, p.server.url+"/") && !strings.HasPrefix(e.Request.URL, "blob:"+p.server.url+"/") && !strings.HasPrefix(e.Request.URL, "data:") {
-			p.faults = append(p.faults, "asks elsewhere: "+e.Request.URL)
+		own := strings.TrimPrefix(e.Request.URL, "blob:")
+		if !strings.HasPrefix(own, p.server.url+"/") && !strings.HasPrefix(own, "data:") {
+			fault("a request to elsewhere: %s", e.Request.URL)
 		}
 	}
 }
 
-// sent returns the requests that begin so.
+// sent returns the requests, "METHOD URL", that begin so.
 func (p *page) sent(start string) []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var found []string
-	for _, request := range p.requests {
-		if strings.HasPrefix(request, start) {
-			found = append(found, request)
-		}
-	}
-	return found
+	return slices.DeleteFunc(slices.Clone(p.requests), func(r string) bool { return !strings.HasPrefix(r, start) })
 }
 
 func (p *page) do(actions ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.Context, patience)
+	ctx, cancel := context.WithTimeout(p.Context, timeout)
 	defer cancel()
 	if err := chromedp.Do(ctx, actions...); err != nil {
 		require.NoError(p.t, err, "%s", p.state())
@@ -202,7 +215,7 @@ func (p *page) do(actions ...chromedp.Action[chromedp.Void]) {
 // call sends a command of the DevTools protocol.
 func call[P, R any](p *page, command cdp.Command[P, R], params P) R {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.Context, patience)
+	ctx, cancel := context.WithTimeout(p.Context, timeout)
 	defer cancel()
 	result, err := chromedp.Call(ctx, command, params)
 	require.NoError(p.t, err, command.Method)
@@ -215,18 +228,19 @@ func (p *page) open(path string) {
 	p.do(chromedp.Navigate(p.server.url + path))
 }
 
-// prefer sets the colour scheme that the system asks for.
-func (p *page) prefer(scheme string) {
+// view sets the colour scheme that the system asks for, and the size of the window.
+func (p *page) view(scheme string, width, height int64, options ...chromedp.EmulateViewportOption) {
 	p.t.Helper()
 	call(p, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
 		{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},
 	}})
+	p.do(chromedp.EmulateViewport(width, height, options...))
 }
 
-// evaluate returns what an expression is worth in the page, as JSON has it.
+// evaluate returns the value of an expression in the page.
 func evaluate[T any](p *page, expression string) T {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.Context, patience)
+	ctx, cancel := context.WithTimeout(p.Context, timeout)
 	defer cancel()
 	value, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
 	require.NoError(p.t, err, expression)
@@ -236,7 +250,8 @@ func evaluate[T any](p *page, expression string) T {
 // until waits until an expression is true in the page.
 func (p *page) until(expression string) {
 	p.t.Helper()
-	for end := time.Now().Add(patience); !evaluate[bool](p, "!!("+expression+")"); time.Sleep(50 * time.Millisecond) {
+	end := time.Now().Add(timeout)
+	for ; !evaluate[bool](p, "!!("+expression+")"); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
 			require.FailNow(p.t, "it does not come true", "%s\n%s", expression, p.state())
 		}
@@ -247,7 +262,8 @@ func (p *page) until(expression string) {
 func (p *page) state() string {
 	ctx, cancel := context.WithTimeout(p.Context, 5*time.Second)
 	defer cancel()
-	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](`[...document.querySelectorAll("dialog[open]"), document.body].map((e) => e.innerText).join("\n--\n")`))
+	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](
+		`[...document.querySelectorAll("dialog[open]"), document.body].map((e) => e.innerText).join("\n--\n")`))
 	if err != nil {
 		return err.Error()
 	}
@@ -285,68 +301,48 @@ func (p *page) fill(selector, text string) {
 	require.Equal(p.t, text, evaluate[string](p, q(selector)+".value"))
 }
 
+// texts returns the texts of the elements of a selector.
+func (p *page) texts(selector string) []string {
+	p.t.Helper()
+	return evaluate[[]string](p, "[...document.querySelectorAll("+quote(selector)+")].map((e) => e.textContent)")
+}
+
 // names returns the names of the users that are shown.
 func (p *page) names() []string {
 	p.t.Helper()
-	return evaluate[[]string](p, `[...document.querySelectorAll("#list .name")].map((e) => e.textContent)`)
+	return p.texts("#list .name")
+}
+
+// enter fills in the form of a user.
+func (p *page) enter(name, email string) {
+	p.t.Helper()
+	p.fill("#name", name)
+	p.fill("#email", email)
+}
+
+// save sends the form of a user and waits until it is closed.
+func (p *page) save() {
+	p.t.Helper()
+	p.click("#editor-save")
+	p.closes("#editor")
+}
+
+// closes waits until a dialog is closed.
+func (p *page) closes(selector string) {
+	p.t.Helper()
+	p.until("!" + q(selector) + ".open")
+}
+
+// focus returns a property of the element that has the focus.
+func (p *page) focus(property string) string {
+	p.t.Helper()
+	return evaluate[string](p, "document.activeElement."+property)
 }
 
 // settled waits until a list is shown, or that there is none.
 func (p *page) settled() {
 	p.t.Helper()
 	p.until(q("#list") + `?.getAttribute("aria-busy") === "false"`)
-}
-
-// do makes a request and requires its success.
-func (s *server) do(t *testing.T, method, path, contentType, body, token string) *http.Response {
-	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), method, s.url+path, strings.NewReader(body))
-	require.NoError(t, err)
-	if contentType != "" {
-		r.Header.Set("Content-Type", contentType)
-	}
-	if token != "" {
-		r.Header.Set("Authorization", "Bearer "+token)
-	}
-	response, err := http.DefaultClient.Do(r)
-	require.NoError(t, err)
-	defer response.Body.Close()
-	require.Less(t, response.StatusCode, 300, "%s %s", method, path)
-	return response
-}
-
-// create makes a user and returns the id.
-func (s *server) create(t *testing.T, name, email string, face []byte) string {
-	t.Helper()
-	body, err := json.Marshal(map[string]string{"name": name, "email": email})
-	require.NoError(t, err)
-	id := filepath.Base(s.do(t, http.MethodPost, "/users", "application/json", string(body), "").Header.Get("Location"))
-	if face != nil {
-		s.do(t, http.MethodPut, "/users/"+id+"/avatar", "image/png", string(face), "")
-	}
-	return id
-}
-
-// list returns the users that the API has.
-func (s *server) list(t *testing.T, token string) []listed {
-	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/users", nil)
-	require.NoError(t, err)
-	if token != "" {
-		r.Header.Set("Authorization", "Bearer "+token)
-	}
-	response, err := http.DefaultClient.Do(r)
-	require.NoError(t, err)
-	defer response.Body.Close()
-	require.Equal(t, http.StatusOK, response.StatusCode)
-	var users []listed
-	require.NoError(t, json.NewDecoder(response.Body).Decode(&users))
-	return users
-}
-
-type listed struct {
-	ID, Name, Email string
-	AvatarURL       string `json:"avatar_url"`
 }
 
 // write puts a file where the browser can pick it up.

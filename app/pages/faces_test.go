@@ -19,8 +19,12 @@ func face(t *testing.T, seed uint64) []byte {
 	random := rand.New(rand.NewPCG(seed, 7))
 	hue := float64(seed) * 0.618033988749895
 	top, bottom := shade(hue, 0.55, 0.95), shade(hue+0.12, 0.7, 0.75)
-	skin := []color.RGBA{{255, 219, 194, 255}, {233, 185, 149, 255}, {190, 132, 96, 255}, {125, 82, 59, 255}, {246, 202, 167, 255}}[random.IntN(5)]
-	hair := []color.RGBA{{43, 30, 25, 255}, {92, 56, 32, 255}, {190, 142, 70, 255}, {70, 70, 82, 255}, {140, 52, 34, 255}}[random.IntN(5)]
+	skin := []color.RGBA{
+		{255, 219, 194, 255}, {233, 185, 149, 255}, {190, 132, 96, 255}, {125, 82, 59, 255}, {246, 202, 167, 255},
+	}[random.IntN(5)]
+	hair := []color.RGBA{
+		{43, 30, 25, 255}, {92, 56, 32, 255}, {190, 142, 70, 255}, {70, 70, 82, 255}, {140, 52, 34, 255},
+	}[random.IntN(5)]
 	shirt := shade(hue+0.5, 0.6, 0.65)
 	ink := color.RGBA{38, 30, 34, 255}
 	longHair, glasses, fringe := seed%2 == 1, random.IntN(3) == 0, -0.30+0.12*random.Float64()
