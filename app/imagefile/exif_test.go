@@ -48,9 +48,8 @@ func TestCleanEXIF(t *testing.T) {
 		"a directory at the end":     {"MM\x00*\x00\x00\x00\x19\x00\x01" + mirror + end, 0},
 		"a directory in the header":  {"MM\x00*\x00\x00\x00\x00\x00\x01" + mirror + end, 0},
 	} {
-		jpeg, plain := string(apitest.JPEG(2, 2)), string(apitest.JPEG(2, 2))
-		exif := "Exif\x00\x00" + c.tiff
-		jpeg = jpeg[:2] + "\xff\xe1\x00" + string(rune(len(exif)+2)) + exif + jpeg[2:]
+		plain, exif := string(apitest.JPEG(2, 2)), "Exif\x00\x00"+c.tiff
+		jpeg := plain[:2] + "\xff\xe1\x00" + string(rune(len(exif)+2)) + exif + plain[2:]
 		require.Less(t, len(exif), 100, name)
 
 		file, err := imagefile.Clean([]byte(jpeg))
@@ -61,6 +60,5 @@ func TestCleanEXIF(t *testing.T) {
 		} else {
 			assert.Len(t, file.Data, len(plain)+36, name) // a segment with one entry
 		}
-		assert.LessOrEqual(t, len(file.Data), len(jpeg), name)
 	}
 }
