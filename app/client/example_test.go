@@ -14,51 +14,45 @@ import (
 // A user with an avatar is created, found in the list, changed and deleted.
 func Example() {
 	ctx := context.Background()
-	token := config.NewToken() // in earnest: what task token has printed
-	base, stop, err := serve(ctx, config.AccessToken{Name: "example", Read: true, Write: true, Hash: config.HashToken(token)})
+	token := config.NewToken() // task token prints one
+	entry := config.AccessToken{Name: "example", Read: true, Write: true, Hash: config.HashToken(token)}
+	base, stop, err := serve(ctx, entry)
 	if err != nil {
-		fmt.Println(err)
-		return
+		panic(err)
 	}
 	defer func() { _ = stop() }()
 
 	c, err := client.New(base, client.WithToken(token))
 	if err != nil {
-		fmt.Println(err)
-		return
+		panic(err)
 	}
 	image, err := os.ReadFile("../../docs/face.png")
 	if err != nil {
-		fmt.Println(err)
-		return
+		panic(err)
 	}
 	created, err := c.CreateUserFormWithResponse(ctx,
 		&client.CreateUserParams{IdempotencyKey: new("order-17")}, // so that it can be sent again
 		client.NewUserForm{Name: "Grace", Email: "grace@example.com", Avatar: image})
 	if err != nil {
-		fmt.Println(err)
-		return
+		panic(err)
 	}
 	id := created.JSON201.ID
 
 	for user, err := range c.Users(ctx, 100) {
 		if err != nil {
-			fmt.Println(err)
-			return
+			panic(err)
 		}
 		fmt.Println("listed:", user.Name, user.Email)
 	}
 
 	changed, err := c.UpdateUserWithResponse(ctx, id, client.UserPatch{Name: new("Grace Hopper")})
 	if err != nil {
-		fmt.Println(err)
-		return
+		panic(err)
 	}
 	fmt.Println("changed:", changed.JSON200.Name, changed.JSON200.Email)
 
 	if _, err := c.DeleteUserWithResponse(ctx, id); err != nil {
-		fmt.Println(err)
-		return
+		panic(err)
 	}
 	_, err = c.GetUserWithResponse(ctx, id)
 	if refused, ok := errors.AsType[*client.Error](err); ok && refused.Status == http.StatusNotFound {

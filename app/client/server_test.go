@@ -14,7 +14,8 @@ import (
 	"prima.internal/app/user"
 )
 
-// serve serves the API from a free port, on an AWS of its own, until stop is called. With tokens, it lets in nobody else.
+// serve serves the API on a free port, with an AWS of its own, until stop is called. If there are
+// tokens, requests need one of them.
 func serve(ctx context.Context, tokens ...config.AccessToken) (base string, stop func() error, err error) {
 	a, stopAWS, err := awstest.Serve(ctx)
 	if err != nil {
