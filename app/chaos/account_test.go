@@ -17,13 +17,13 @@ import (
 type state int
 
 const (
-	unanswered state = iota // the request to create it had no good answer
+	unanswered state = iota // the request to create it had no good reply
 	alive
-	deleting // the request to delete it had no good answer
+	deleting // the request to delete it had no good reply
 	gone
 )
 
-// An account is a user as its client knows it. Of a write without a good answer the client knows
+// An account is a user as its client knows it. Of a write without a good reply the client knows
 // that it may have been done; it makes the same write again before any other.
 type account struct {
 	email string // of no other account
@@ -34,7 +34,7 @@ type account struct {
 	id    string // once it is known
 	state state
 
-	name, nextName     string // next: of a write without a good answer; empty: none
+	name, nextName     string // next: of a write without a good reply; empty: none
 	avatar, nextAvatar []byte
 }
 
@@ -70,7 +70,7 @@ func (u *account) creation() (body []byte, header []string) {
 	return body, append(header, "Content-Type: "+contentType)
 }
 
-func (u *account) create(s *system) answer {
+func (u *account) create(s *system) reply {
 	body, header := u.creation()
 	return s.call(http.MethodPost, config.PathUsers, body, header...)
 }
@@ -78,7 +78,7 @@ func (u *account) create(s *system) answer {
 func (u *account) path() string { return config.PathUsers + "/" + u.id }
 
 // fits reports whether the API may show the user like this.
-func (u *account) fits(l listed) bool {
+func (u *account) fits(l apitest.User) bool {
 	name := l.Name == u.name || (u.nextName != "" && l.Name == u.nextName)
 	avatar := (l.AvatarURL != "") == (u.avatar != nil) || (u.nextAvatar != nil && l.AvatarURL != "")
 	return l.ID == u.id && l.Email == u.email && name && avatar
@@ -126,8 +126,8 @@ func (w *worker) get(u *account) bool {
 }
 
 // shows checks a response that shows a user.
-func (w *worker) shows(op string, u *account, a answer) {
-	var l listed
+func (w *worker) shows(op string, u *account, a reply) {
+	var l apitest.User
 	if a.status != http.StatusOK || json.Unmarshal(a.body, &l) != nil || !u.fits(l) {
 		w.load.finding("%s of %s, named %q or %q: %s", op, u.id, u.name, u.nextName, a)
 	}
@@ -192,7 +192,7 @@ func (w *worker) list(op string, limit int) {
 	}
 	known := slices.Clone(w.accounts)
 	a, served := w.do(op, http.MethodGet, path, nil)
-	var users []listed
+	var users []apitest.User
 	switch {
 	case !served:
 	case a.status != http.StatusOK || json.Unmarshal(a.body, &users) != nil || (limit > 0 && len(users) > limit):
@@ -203,8 +203,8 @@ func (w *worker) list(op string, limit int) {
 }
 
 // lists checks that a list shows the worker's users once and as they are.
-func (w *worker) lists(known []*account, users []listed) {
-	byEmail := map[string][]listed{}
+func (w *worker) lists(known []*account, users []apitest.User) {
+	byEmail := map[string][]apitest.User{}
 	for _, l := range users {
 		byEmail[l.Email] = append(byEmail[l.Email], l)
 	}

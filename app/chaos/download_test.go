@@ -15,13 +15,12 @@ import (
 	"prima.internal/app/config"
 )
 
-// Ensure that an image of which a part has been sent when S3 fails ends with a broken connection,
-// in its time, and that one of which nothing has come, though S3 has begun to respond, is a 503.
-// Afterwards the image can be had whole.
+// Ensure an image of which a part has been sent when S3 fails ends in time with a broken connection,
+// and an image of which S3 has sent only the header is a 503. Afterwards the image is served whole.
 func TestDownloadBreaksOff(t *testing.T) {
 	t.Parallel()
 	const size = 1 << 20
-	for name, strike := range map[string]func(*testing.T, *system, place){
+	for name, strike := range map[string]failure{
 		"black hole": poisoned(blackHole...),
 		"cut off":    poisoned(`{"type":"limit_data","attributes":{"bytes":1000}}`),
 	} {
@@ -29,7 +28,7 @@ func TestDownloadBreaksOff(t *testing.T) {
 			t.Run(fmt.Sprint(name, " after ", sent), func(t *testing.T) {
 				t.Parallel()
 				s := start(t, func(c *config.Config) { c.RequestTimeout, c.WriteTimeout = requestTimeout, writeTimeout })
-				path := config.PathUsers + "/" + s.create(t, newImage(size)) + "/avatar"
+				path := s.create(t, newImage(size)) + "/avatar"
 				flushed, struck := make(chan struct{}, 9), make(chan struct{})
 				s.aws.Intercede("S3.GetObject", func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 					whole := httptest.NewRecorder()

@@ -125,7 +125,7 @@ func (l *load) finding(format string, args ...any) {
 
 // do makes a call, checks what holds for every call, and reports whether it was served: not told to
 // come again, and not cut off.
-func (w *worker) do(op, method, path string, body []byte, header ...string) (answer, bool) {
+func (w *worker) do(op, method, path string, body []byte, header ...string) (reply, bool) {
 	l := w.load
 	spared := l.spares(op)
 	a := l.system.call(method, path, body, header...)

@@ -12,10 +12,9 @@ import (
 	"prima.internal/app/config"
 )
 
-// Ensure that an outage which lasts many times as long as a request may is nothing but many
-// 503s, each in its time, that the process is as alive and as ready as before and serves everything
-// after it, and that no request leaves a goroutine behind. The outage lasts 80 times
-// REQUEST_TIMEOUT, which are 20 minutes if that is 15 seconds.
+// Ensure every request of a long outage is a 503 in its time and leaves no goroutine, and that the
+// process stays alive and ready and serves everything afterwards. The outage lasts 80 times
+// REQUEST_TIMEOUT, which is 20 minutes for 15 seconds.
 func TestLongOutage(t *testing.T) {
 	t.Parallel()
 	for _, p := range places {
@@ -26,7 +25,7 @@ func TestLongOutage(t *testing.T) {
 			l := startLoad(t, s, clients/2, 2*pause)
 			l.mark()(t, 6)
 			before := s.goroutines(t)
-			for _, strike := range []func(*testing.T, *system, place){poisoned(blackHole...), refused, throttled(1)} {
+			for _, strike := range []failure{poisoned(blackHole...), refused, throttled(1)} {
 				s.heal(t, both)
 				strike(t, s, p)
 				time.Sleep(80 * timeout / 3)

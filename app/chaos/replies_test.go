@@ -44,9 +44,9 @@ func (c write) prepare(t *testing.T) (*system, *worker, *account) {
 	return s, w, u
 }
 
-// Ensure that a write which was answered 503 although it was carried out, because no response to it
-// or to any question about it came through, is done once: the user is whole, the same request
-// succeeds afterwards, and a create that is repeated many times at once gets the first response.
+// Ensure a write is done once if AWS carried it out, but its client got a 503 because AWS's responses
+// were lost. The user is whole, the same request succeeds afterwards, and a create that is repeated
+// many times at once gets the first response each time.
 func TestLostReplies(t *testing.T) {
 	t.Parallel()
 	for name, toxics := range map[string][]string{
@@ -66,14 +66,14 @@ func TestLostReplies(t *testing.T) {
 				s.heal(t, both)
 				if c.name == opCreateForm {
 					var all sync.WaitGroup
-					answers := make([]answer, 8)
-					for i := range answers {
-						all.Go(func() { answers[i] = u.create(s) })
+					replies := make([]reply, 8)
+					for i := range replies {
+						all.Go(func() { replies[i] = u.create(s) })
 					}
 					all.Wait()
-					for _, a := range answers {
+					for _, a := range replies {
 						assert.Equal(t, http.StatusCreated, a.status, "%s", a)
-						assert.Equal(t, string(answers[0].body), string(a.body))
+						assert.Equal(t, string(replies[0].body), string(a.body))
 					}
 					assert.Len(t, s.aws.Objects(t), 1)
 				}
@@ -83,8 +83,8 @@ func TestLostReplies(t *testing.T) {
 	}
 }
 
-// Ensure that a write which reaches DynamoDB only after its request was answered 503, because the
-// network held it back for so long, takes no image away: the user who it made or changed has one.
+// Ensure a write that the network held back until its client had got a 503 takes no image away. The
+// user who it made or changed has one.
 func TestLateWrite(t *testing.T) {
 	t.Parallel()
 	for _, c := range writes {

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"prima.internal/app/apitest"
 	"prima.internal/app/awstest"
 	"prima.internal/app/config"
 )
@@ -56,7 +57,8 @@ func prepare(t *testing.T, change func(*config.Config)) *system {
 		http: &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true},
 	}
 	t.Cleanup(s.http.CloseIdleConnections)
-	s.config.Endpoint, s.config.DynamoDBEndpoint, s.config.S3Endpoint = "", "http://"+s.dynamodb.address, "http://"+s.s3.address
+	s.config.Endpoint = ""
+	s.config.DynamoDBEndpoint, s.config.S3Endpoint = "http://"+s.dynamodb.address, "http://"+s.s3.address
 	change(&s.config)
 	return s
 }
@@ -79,8 +81,8 @@ func (s *system) heal(t *testing.T, p place) {
 	}
 }
 
-// An answer is what a request came to.
-type answer struct {
+// A reply is what a request came to.
+type reply struct {
 	status int // 0 if the connection broke before there was one
 	header http.Header
 	body   []byte
@@ -88,13 +90,13 @@ type answer struct {
 	took   time.Duration
 }
 
-func (a answer) String() string {
+func (a reply) String() string {
 	const shown = 500
 	return fmt.Sprintf("%d after %s, error %v, body %.*q", a.status, a.took, a.err, shown, a.body)
 }
 
 // call makes a request and reads the response to its end. Each header is one line, “Name: value”.
-func (s *system) call(method, path string, body []byte, header ...string) (a answer) {
+func (s *system) call(method, path string, body []byte, header ...string) (a reply) {
 	began := time.Now()
 	defer func() { a.took = time.Since(began) }()
 	// Longer than any limit, so that a request that hangs ends. A test's own context has ended when the
@@ -103,7 +105,7 @@ func (s *system) call(method, path string, body []byte, header ...string) (a ans
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, method, s.url+path, nil)
 	if err != nil {
-		return answer{err: err}
+		return reply{err: err}
 	}
 	// Without GetBody, net/http does not hide a broken connection by sending the request again.
 	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
@@ -113,21 +115,15 @@ func (s *system) call(method, path string, body []byte, header ...string) (a ans
 	}
 	response, err := s.http.RoundTrip(r)
 	if err != nil {
-		return answer{err: err}
+		return reply{err: err}
 	}
 	defer response.Body.Close()
 	data, err := io.ReadAll(response.Body)
-	return answer{status: response.StatusCode, header: response.Header, body: data, err: err}
+	return reply{status: response.StatusCode, header: response.Header, body: data, err: err}
 }
 
-// inTime requires that a request took no longer than REQUEST_TIMEOUT and the margin.
-func (s *system) inTime(t *testing.T, a answer, what string) {
-	t.Helper()
-	assert.LessOrEqual(t, a.took, s.config.RequestTimeout+margin, "%s: %s", what, a)
-}
-
-// unavailable returns what makes an answer no proper 503, nil if it is one.
-func (a answer) unavailable() error {
+// unavailable returns what makes a reply no proper 503, nil if it is one.
+func (a reply) unavailable() error {
 	if a.err != nil {
 		return a.err
 	}
@@ -140,36 +136,35 @@ func (a answer) unavailable() error {
 	return nil
 }
 
-// create makes a user, with an avatar unless that is nil, and returns the id.
-func (s *system) create(t *testing.T, avatar []byte) string {
+// requireUnavailable requires a proper 503 within REQUEST_TIMEOUT and the margin.
+func (s *system) requireUnavailable(t *testing.T, what string, got reply) {
 	t.Helper()
-	u := newAccount(avatar, "")
-	got := u.create(s)
-	require.Equal(t, http.StatusCreated, got.status, got)
-	return createdID(got)
+	assert.NoError(t, got.unavailable(), "%s: %s", what, got)
+	assert.LessOrEqual(t, got.took, s.config.RequestTimeout+margin, "%s: %s", what, got)
 }
 
-func createdID(a answer) string {
-	var created struct{ ID string }
-	_ = json.Unmarshal(a.body, &created) // an id that is missing is found by who needs it
+// create makes a user, with an avatar unless that is nil, and returns the user's path.
+func (s *system) create(t *testing.T, avatar []byte) (path string) {
+	t.Helper()
+	got := newAccount(avatar, "").create(s)
+	require.Equal(t, http.StatusCreated, got.status, got)
+	return config.PathUsers + "/" + createdID(got)
+}
+
+// createdID returns the id of the user that was created, empty if there is none.
+func createdID(a reply) string {
+	var created apitest.Created
+	_ = json.Unmarshal(a.body, &created) // its caller finds that the id is missing
 	return created.ID
 }
 
 // users returns the list of all users.
-func (s *system) users(t *testing.T) []listed {
+func (s *system) users(t *testing.T) []apitest.User {
 	t.Helper()
 	got := s.call(http.MethodGet, config.PathUsers, nil)
 	require.NoError(t, got.err)
 	require.Equal(t, http.StatusOK, got.status, got)
-	var users []listed
+	var users []apitest.User
 	require.NoError(t, json.Unmarshal(got.body, &users))
 	return users
-}
-
-// A listed user is what the API shows of one.
-type listed struct {
-	ID        string
-	Name      string
-	Email     string
-	AvatarURL string `json:"avatar_url"`
 }
