@@ -32,7 +32,7 @@ func (s *suite) avatar(t *testing.T) {
 		assert.Equal(t, created.AvatarURL, s.Get(t, created.ID).AvatarURL)
 	})
 
-	// Ensure the image comes back with its type, and is kept without asking only by the URL that changes with it.
+	// Ensure the image comes back with its type, and is cached only by the URL that changes with it.
 	t.Run("it comes back as it went in", func(t *testing.T) {
 		v := versioned[len(plain+"?v="):]
 		for query, cache := range map[string]string{
@@ -48,7 +48,7 @@ func (s *suite) avatar(t *testing.T) {
 
 	etag := s.Do(t, "GET", plain, nil).Header.Get("Etag")
 
-	// Ensure a client that has the image, as one of several conditions may say, learns how long it may keep it.
+	// Ensure a client that has the image is told so, and how long it may keep it.
 	t.Run("conditions", func(t *testing.T) {
 		for path, cache := range map[string]string{versioned: cacheForEver, plain: cacheChecked} {
 			for _, header := range [][]string{{"If-None-Match: " + etag}, {`If-None-Match: "x"`, "If-None-Match: " + etag}} {
@@ -70,9 +70,7 @@ func (s *suite) avatar(t *testing.T) {
 	// Ensure one user's image is not shown as another's.
 	t.Run("the image of one user is not that of another", func(t *testing.T) {
 		other := s.CreateForm(t, "Ann", Email(), GIF(2, 2, 1))
-		got, contentType := s.Avatar(t, strings.Replace(created.AvatarURL, created.ID, other.ID, 1))
-		assert.Equal(t, GIF(2, 2, 1), got)
-		assert.Equal(t, "image/gif", contentType)
+		s.requireAvatar(t, strings.Replace(created.AvatarURL, created.ID, other.ID, 1), GIF(2, 2, 1), "image/gif")
 	})
 }
 
@@ -84,9 +82,7 @@ func (s *suite) replaceAvatar(t *testing.T) {
 		u := s.PutAvatar(t, created.ID, PNG(2, 3))
 		assert.Equal(t, User{ID: created.ID, Name: "Ann", Email: email, AvatarURL: u.AvatarURL}, u)
 		assert.Equal(t, u, s.Get(t, created.ID))
-		image, contentType := s.Avatar(t, u.AvatarURL)
-		assert.Equal(t, PNG(2, 3), image)
-		assert.Equal(t, "image/png", contentType)
+		s.requireAvatar(t, u.AvatarURL, PNG(2, 3), "image/png")
 		s.requireListed(t, u)
 	})
 
@@ -112,7 +108,7 @@ func (s *suite) replaceAvatar(t *testing.T) {
 		assert.Equal(t, cacheForEver, r.Header.Get("Cache-Control"), r)
 	})
 
-	// Ensure what the image is declared as decides nothing, and a form brings one that is in chunks as well.
+	// Ensure the declared type decides nothing, also in a form and in chunks.
 	t.Run("the declared type is ignored", func(t *testing.T) {
 		id := s.CreateJSON(t, "Ann", Email()).ID
 		_, form := Form(Field("name", "Bob"), File("avatar", "a.png", WebP()))
@@ -132,9 +128,7 @@ func (s *suite) replaceAvatar(t *testing.T) {
 			for _, reader := range []io.Reader{bytes.NewReader(body), chunked(bytes.NewReader(body))} {
 				u := s.Do(t, "PUT", "/users/"+id+"/avatar", reader, header...).User(t)
 				assert.Equal(t, "Ann", u.Name)
-				image, contentType := s.Avatar(t, u.AvatarURL)
-				assert.Equal(t, WebP(), image, header)
-				assert.Equal(t, "image/webp", contentType, header)
+				s.requireAvatar(t, u.AvatarURL, WebP(), "image/webp")
 			}
 		}
 	})
@@ -177,8 +171,7 @@ func (s *suite) removeAvatar(t *testing.T) {
 		// Ensure there is a way back.
 		u := s.PutAvatar(t, created.ID, PNG(2, 2))
 		assert.NotEqual(t, created.AvatarURL, u.AvatarURL)
-		image, _ := s.Avatar(t, u.AvatarURL)
-		assert.Equal(t, PNG(2, 2), image)
+		s.requireAvatar(t, u.AvatarURL, PNG(2, 2), "image/png")
 	})
 
 	// Ensure a client learns that there was nothing to remove.

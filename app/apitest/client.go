@@ -25,9 +25,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A Client calls the API and holds every response to what all responses have in common. A user that it
-// creates is deleted at the end of the test that created it. Its methods end the test if a response is
-// not the one that their name promises.
+// A Client calls the API and holds every response to what all responses have in common. A user that
+// it creates is deleted at the end of the test that created it. Its methods end the test if a
+// response is not the one that their name promises.
 type Client struct {
 	Options
 	base  string // without a trailing slash
@@ -35,7 +35,7 @@ type Client struct {
 	http  *http.Client
 }
 
-// NewClient returns a client of the API at baseURL. Its connections are closed at the end of the test.
+// NewClient returns a client of the API at baseURL. Its connections end with the test.
 func NewClient(t *testing.T, baseURL string, o Options) *Client {
 	transport := &http.Transport{
 		MaxIdleConnsPerHost: 32,
@@ -108,8 +108,8 @@ func (r *Response) String() string {
 }
 
 // Do sends a request and returns its response, whatever its status. Each header is one line, "Name:
-// value". Without a line for Content-Type there is none; without one for Authorization it is that of
-// Options.Token. A body whose length net/http cannot tell is sent in chunks.
+// value". Without a line for Content-Type there is none; without one for Authorization it is that
+// of Options.Token. A body whose length net/http cannot tell is sent in chunks.
 func (c *Client) Do(t *testing.T, method, path string, body io.Reader, header ...string) *Response {
 	t.Helper()
 	r, err := c.send(method, path, body, header...)
@@ -169,7 +169,7 @@ const noToken = "Authorization: "
 // bearer returns the header that carries a token.
 func bearer(token string) string { return "Authorization: Bearer " + token }
 
-// hide takes the tokens out of what a failing test prints: they may be those of an API that others use.
+// hide takes the tokens out of what a failing test prints, because others may use the API.
 func (c *Client) hide(s string) string {
 	for _, token := range []string{c.Token, c.ReadToken, c.WriteToken} {
 		if token != "" {
@@ -255,14 +255,14 @@ func (r *Response) Is(t *testing.T, status int) *Response {
 	return r
 }
 
-// decode requires r to have this status, and decodes its JSON, which check has held against the description.
+// decode requires r to have this status, and decodes its JSON, which check has held to the schema.
 func (r *Response) decode(t *testing.T, status int, to any) {
 	t.Helper()
 	require.NoError(t, json.Unmarshal(r.Is(t, status).Body, to), r)
 }
 
-// Problem requires r to be an error of this status and with this text in its member error. The response
-// to HEAD has no text.
+// Problem requires r to be an error of this status and with this text in its member error. The
+// response to HEAD has no text.
 func (r *Response) Problem(t *testing.T, status int, text string) {
 	t.Helper()
 	if r.Method == http.MethodHead {
@@ -303,8 +303,8 @@ func (r *Response) Users(t *testing.T) (users []User) {
 	return users
 }
 
-// Path returns the path and query of an absolute link in a response, to be called at the client's URL:
-// in a cluster the public URL may not lead there from where the test runs.
+// Path returns the path and query of an absolute link in a response, to be called at the client's
+// URL: in a cluster the public URL may not lead there from where the test runs.
 func (c *Client) Path(t *testing.T, link string) string {
 	t.Helper()
 	path, ours := strings.CutPrefix(link, c.links)
@@ -368,11 +368,12 @@ func (c *Client) PutAvatar(t *testing.T, id string, image []byte) User {
 	return c.Do(t, "PUT", "/users/"+id+"/avatar", bytes.NewReader(image)).User(t)
 }
 
-// Avatar returns the image that an avatar_url leads to, and its content type.
-func (c *Client) Avatar(t *testing.T, avatarURL string) (image []byte, contentType string) {
+// requireAvatar requires an avatar_url to lead to this image.
+func (c *Client) requireAvatar(t *testing.T, avatarURL string, image []byte, contentType string) {
 	t.Helper()
 	r := c.Do(t, "GET", c.Path(t, avatarURL), nil).Is(t, http.StatusOK)
-	return r.Body, r.Header.Get("Content-Type")
+	assert.Equal(t, image, r.Body, r)
+	assert.Equal(t, contentType, r.Header.Get("Content-Type"), r)
 }
 
 // A Part is one part of a multipart form. What it says goes out as it is, so that a test can send

@@ -96,8 +96,8 @@ func (c *Client) exchange(t *testing.T, raw string) []*Response {
 }
 
 // converse is exchange of raw and, behind it, a request that is known to be good. It returns the
-// responses to raw, and whether the good request got one as well. If not, the last response must say
-// that the connection ends: otherwise a client would lose its next request.
+// responses to raw, and whether the good request got one as well. If not, the last response must
+// say that the connection ends: otherwise a client would lose its next request.
 func (c *Client) converse(t *testing.T, raw string) (responses []*Response, usable bool) {
 	t.Helper()
 	const id = "the-request-behind"
@@ -112,7 +112,7 @@ func (c *Client) converse(t *testing.T, raw string) (responses []*Response, usab
 	return responses, false
 }
 
-// readResponses reads responses to raw, or to a part of it that was sent, until the connection ends.
+// readResponses reads responses to raw, or to a part of it, until the connection ends.
 func (c *Client) readResponses(t *testing.T, conn io.Reader, raw string) []*Response {
 	t.Helper()
 	method, _, _ := strings.Cut(raw, " ")

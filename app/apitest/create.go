@@ -18,35 +18,24 @@ const (
 	urlencoded = "Content-Type: application/x-www-form-urlencoded"
 )
 
-// A sender brings a name and an email to the API in one of the ways that there are.
-type sender struct {
-	what string
-	send func(t *testing.T, name, email string) *Response
-}
+// ways are those in which a name and an email come to the API.
+var ways = []string{"JSON", "a change", "a form with an avatar", "a urlencoded form"}
 
-// senders returns each way to create a user, and a change of the user with this id.
-func (s *suite) senders(id string) []sender {
-	return []sender{
-		{"JSON", func(t *testing.T, name, email string) *Response {
-			t.Helper()
-			return s.PostJSON(t, "/users", object("name", name, "email", email))
-		}},
-		{"a change", func(t *testing.T, name, email string) *Response {
-			t.Helper()
-			body := strings.NewReader(object("name", name, "email", email))
-			return s.Do(t, "PATCH", "/users/"+id, body, mergePatch)
-		}},
-		{"a form with an avatar", func(t *testing.T, name, email string) *Response {
-			t.Helper()
-			avatar := File("avatar", "a.png", PNG(2, 2))
-			return s.PostForm(t, "/users", []Part{avatar, Field("name", name), Field("email", email)})
-		}},
-		{"a urlencoded form", func(t *testing.T, name, email string) *Response {
-			t.Helper()
-			form := url.Values{"name": {name}, "email": {email}, "more": {"x"}}.Encode()
-			return s.Do(t, "POST", "/users", strings.NewReader(form), urlencoded)
-		}},
+// sendUser creates a user in one of the ways, or changes the user with this id.
+func (s *suite) sendUser(t *testing.T, way, id, name, email string) *Response {
+	t.Helper()
+	body := object("name", name, "email", email)
+	switch way {
+	case "JSON":
+		return s.PostJSON(t, "/users", body)
+	case "a change":
+		return s.Do(t, "PATCH", "/users/"+id, strings.NewReader(body), mergePatch)
+	case "a form with an avatar":
+		avatar := File("avatar", "a.png", PNG(2, 2))
+		return s.PostForm(t, "/users", []Part{avatar, Field("name", name), Field("email", email)})
 	}
+	form := url.Values{"name": {name}, "email": {email}, "more": {"x"}}.Encode()
+	return s.Do(t, "POST", "/users", strings.NewReader(form), urlencoded)
 }
 
 // values sends names and emails in every way that there is.
@@ -54,18 +43,19 @@ func (s *suite) values(t *testing.T) {
 	v, _ := s.victim(t)
 	refuse := func(t *testing.T, name, email, text string) {
 		t.Helper()
-		for _, sender := range s.senders(v.ID) {
-			t.Run(sender.what, func(t *testing.T) {
-				sender.send(t, name, email).Problem(t, http.StatusBadRequest, text)
+		for _, way := range ways {
+			t.Run(way, func(t *testing.T) {
+				s.sendUser(t, way, v.ID, name, email).Problem(t, http.StatusBadRequest, text)
 			})
 		}
 	}
 	// take requires a name and an email to come back as they went in.
 	take := func(t *testing.T, name, email string) {
 		t.Helper()
-		for _, sender := range s.senders(s.CreateJSON(t, "Ann", Email()).ID) {
-			t.Run(sender.what, func(t *testing.T) {
-				r := sender.send(t, name, email)
+		other := s.CreateJSON(t, "Ann", Email()).ID
+		for _, way := range ways {
+			t.Run(way, func(t *testing.T) {
+				r := s.sendUser(t, way, other, name, email)
 				id := r.createdID()
 				if id == "" {
 					id = r.User(t).ID
@@ -125,8 +115,7 @@ func (s *suite) createJSON(t *testing.T) {
 			assert.Equal(t, want, s.Do(t, "GET", s.Path(t, created.Location), nil).User(t))
 			s.PostJSON(t, path, `{}`).Problem(t, http.StatusBadRequest, "Invalid JSON")
 			withAvatar := []Part{Field("name", "Ann"), Field("email", email), File("avatar", "a.png", PNG(2, 2))}
-			image, _ := s.Avatar(t, s.PostForm(t, path, withAvatar).Created(t).AvatarURL)
-			assert.Equal(t, PNG(2, 2), image)
+			s.requireAvatar(t, s.PostForm(t, path, withAvatar).Created(t).AvatarURL, PNG(2, 2), "image/png")
 		})
 	}
 
@@ -169,7 +158,7 @@ func (s *suite) createJSON(t *testing.T) {
 		s.Do(t, "GET", "/users/"+id, nil).Problem(t, http.StatusNotFound, "User not found")
 	})
 
-	// Ensure escapes mean what they stand for, and the last of two equal members counts, as proxies have it.
+	// Ensure escapes mean what they stand for, and the last of two equal members counts.
 	t.Run("members are read as JSON has them", func(t *testing.T) {
 		for _, format := range []string{
 			`{"na\u006de":"\u0041\u00f6\ud83d\ude00\/\"","email":%q}`,
@@ -199,7 +188,7 @@ func (s *suite) limits(t *testing.T) {
 		{"PATCH", "/users/" + s.CreateJSON(t, "Ann", Email()).ID, mergePatch, `{"name":"Ann","email":%q,"more":"`, `"}`},
 		{"POST", "/users", urlencoded, "name=Ann&email=%s&more=", ""},
 	} {
-		// Ensure the limit is where it is said to be, to the byte, whether the client tells the length or not.
+		// Ensure the limit holds to the byte, whether the client tells the length or not.
 		t.Run(row.method+" "+row.contentType, func(t *testing.T) {
 			body := fill(maxJSONBytes, fmt.Sprintf(row.start, Email()), row.end)
 			require.Less(t, s.Do(t, row.method, row.path, strings.NewReader(body), row.contentType).Status, 300)

@@ -99,8 +99,8 @@ func (d *description) find(request *http.Request) *openapi3.PathItem {
 	return d.document.Paths.Value(path)
 }
 
-// hold returns what is wrong with the response to a request, and notes the operation in it. HEAD is like
-// GET, and not described.
+// hold returns what is wrong with the response to a request, and notes the operation in it. HEAD is
+// like GET, and not described.
 func (d *description) hold(request *http.Request, r *Response) error {
 	path := d.find(request)
 	if path == nil {
@@ -135,8 +135,8 @@ func (d *description) hold(request *http.Request, r *Response) error {
 	return openapi3filter.ValidateResponse(context.Background(), input.SetBodyBytes(r.Body))
 }
 
-// holdRaw is hold of a request that was written by hand, which may be none. Its first line says which
-// operation the response is of.
+// holdRaw is hold of a request that was written by hand, which may be none. Its first line says
+// which operation the response is of.
 func (d *description) holdRaw(raw string, r *Response) error {
 	line, _, _ := strings.Cut(raw, "\r\n")
 	method, path, _ := strings.Cut(strings.TrimSuffix(line, " HTTP/1.1"), " ")
@@ -178,7 +178,7 @@ func (d *description) holdProblem(r *Response) error {
 	return d.problem().Value.VisitJSON(problem)
 }
 
-// A Coverage is what has been seen of the description, by one suite or several. The zero value has seen nothing.
+// A Coverage is what suites have seen of the description. The zero value has seen nothing.
 type Coverage struct {
 	mu       sync.Mutex
 	statuses map[string]bool // of an operation
@@ -201,9 +201,9 @@ func (c *Coverage) saw(r *Response) {
 	}
 }
 
-// Require requires that every status of every operation has been seen, and every error that is an example,
-// word by word, unless there is a reason why not. Reasons are by "operation status" or "operation status example"; one
-// that is none any more fails.
+// Require requires that every status of every operation has been seen and, word by word, every
+// error that is an example. reasons tell why one cannot be, by "operation status" or "operation
+// status example". A reason that is not needed fails.
 func (c *Coverage) Require(t *testing.T, reasons map[string]string) {
 	t.Helper()
 	c.mu.Lock()
@@ -214,7 +214,7 @@ func (c *Coverage) Require(t *testing.T, reasons map[string]string) {
 			for status, response := range operation.Responses.Map() {
 				outcome := operation.OperationID + " " + status
 				if needed[outcome] = !c.statuses[outcome]; needed[outcome] {
-					assert.NotEmpty(t, reasons[outcome], "no test has seen %s: bring it about, or give Require a reason", outcome)
+					assert.NotEmpty(t, reasons[outcome], "no test has seen %s: bring it about, or give a reason", outcome)
 					continue
 				}
 				if problem := response.Value.Content["application/problem+json"]; problem != nil {
@@ -222,13 +222,13 @@ func (c *Coverage) Require(t *testing.T, reasons map[string]string) {
 						of := outcome + " " + name
 						needed[of] = !c.problems[quote(example.Value.Value)]
 						assert.False(t, needed[of] && reasons[of] == "",
-							"no test has seen the error that is the example %q of %s: bring it about, or give Require a reason", name, of)
+							"no test has seen the error that is the example %q of %s: bring it about, or give a reason", name, of)
 					}
 				}
 			}
 		}
 	}
 	for reason := range reasons {
-		assert.True(t, needed[reason], "the reason for %s is none any more", reason)
+		assert.True(t, needed[reason], "the reason for %s is not needed", reason)
 	}
 }

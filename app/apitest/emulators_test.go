@@ -30,8 +30,8 @@ import (
 	"prima.internal/app/emulator"
 )
 
-// A judge is an emulator of AWS. It answers differently than AWS in the subtests that gaps names, each with what
-// AWS documents; a gap that is closed fails the test, so that the list stays true.
+// A judge is an emulator of AWS. It answers differently than AWS in the subtests that gaps names,
+// each with what AWS documents; a gap that is closed fails the test, so that the list stays true.
 type judge struct {
 	name, version string
 	command       []string          // {port} stands for the port; nil is kumo, in this process
@@ -43,7 +43,10 @@ var emulators = []judge{
 	{name: "kumo", version: "0.33.1"},
 	{name: "moto", version: "5.2.5", command: []string{"emulators/bin/moto_server", "-H", "127.0.0.1", "-p", "{port}"}},
 	{name: "ministack", version: "1.5.33", command: []string{"emulators/bin/ministack"}},
-	{name: "localstack", version: "4.14.0", command: []string{"localstack/bin/python", "-m", "localstack.runtime.main"}, dynamoDB: "kumo"},
+	{
+		name: "localstack", version: "4.14.0", dynamoDB: "kumo",
+		command: []string{"localstack/bin/python", "-m", "localstack.runtime.main"},
+	},
 }
 
 // Ensure the API keeps its contract in front of emulators that others wrote; in front of that at
@@ -73,7 +76,8 @@ func TestEmulators(t *testing.T) {
 			}
 			prepare(t, storage, database)
 			passed, failed := contract(t, serve(t, storage, database))
-			_, _ = fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%.0f\n", e.name, e.version, passed, len(failed), time.Since(start).Seconds())
+			seconds := time.Since(start).Seconds()
+			_, _ = fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%.0f\n", e.name, e.version, passed, len(failed), seconds)
 			for name, output := range failed {
 				if reason, known := e.gaps[name]; known {
 					t.Logf("a gap of the emulator: %s: %s", name, reason)
@@ -117,11 +121,12 @@ func (e judge) start(t *testing.T) string {
 	return "http://" + address
 }
 
-// run runs a program until the test ends. Its output, which line may read, is a file's that a failure shows.
+// run runs a program until the test ends. line gets its output; a failure shows the end of it.
 func run(t *testing.T, line func(string), program string, args []string, environ ...string) {
 	t.Helper()
 	c := exec.CommandContext(t.Context(), program, args...)
-	c.Env = append(slices.Clone(environ), "PATH="+os.Getenv("PATH"), "HOME="+t.TempDir(), "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test",
+	c.Env = append(slices.Clone(environ), "PATH="+os.Getenv("PATH"), "HOME="+t.TempDir(),
+		"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test",
 		"AWS_DEFAULT_REGION="+config.Default().Region, "AWS_EC2_METADATA_DISABLED=true")
 	c.WaitDelay = 5 * time.Second
 	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
@@ -175,7 +180,8 @@ func serve(t *testing.T, storage, database string) string {
 			default:
 			}
 		}
-	}, folder("prima-api"), nil, "PORT=0", "ADMIN_PORT=0", "DRAIN_TIME=0s", "AWS_ENDPOINT_URL="+storage, "AWS_ENDPOINT_URL_DYNAMODB="+database)
+	}, folder("prima-api"), nil, "PORT=0", "ADMIN_PORT=0", "DRAIN_TIME=0s",
+		"AWS_ENDPOINT_URL="+storage, "AWS_ENDPOINT_URL_DYNAMODB="+database)
 	var url string
 	select {
 	case port := <-ports:

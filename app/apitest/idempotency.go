@@ -68,8 +68,7 @@ func (s *suite) idempotency(t *testing.T) {
 		reordered := []Part{File("avatar", "other.name", PNG(2, 2)), Field("email", email), Field("name", "Ann")}
 		assert.Equal(t, created, s.PostForm(t, "/users", reordered, key).Created(t))
 		assert.Equal(t, before, s.Get(t, created.ID))
-		image, _ := s.Avatar(t, created.AvatarURL)
-		assert.Equal(t, PNG(2, 2), image)
+		s.requireAvatar(t, created.AvatarURL, PNG(2, 2), "image/png")
 		once(t, email)
 	})
 
@@ -102,8 +101,7 @@ func (s *suite) idempotency(t *testing.T) {
 			assert.Equal(t, map[string]bool{u.Name: true}, names)
 			assert.Equal(t, made[0].AvatarURL, u.AvatarURL)
 			if len(contents) == 1 {
-				image, _ := s.Avatar(t, u.AvatarURL)
-				assert.Equal(t, PNG(2, 2), image)
+				s.requireAvatar(t, u.AvatarURL, PNG(2, 2), "image/png")
 			}
 			once(t, u.Email)
 		})
@@ -141,8 +139,7 @@ func (s *suite) idempotency(t *testing.T) {
 		again(s.Patch(t, created.ID, object("name", "Bob", "email", other)))
 		u := s.PutAvatar(t, created.ID, PNG(3, 3))
 		again(u)
-		image, _ := s.Avatar(t, u.AvatarURL)
-		assert.Equal(t, PNG(3, 3), image)
+		s.requireAvatar(t, u.AvatarURL, PNG(3, 3), "image/png")
 		s.Do(t, "DELETE", "/users/"+created.ID+"/avatar", nil).Is(t, http.StatusNoContent)
 		again(User{ID: created.ID, Name: "Bob", Email: other})
 		reused(t, s.PostJSON(t, "/users", object("name", "Bob", "email", other), key))
@@ -165,8 +162,7 @@ func (s *suite) idempotency(t *testing.T) {
 		created := s.CreateJSON(t, "Bob", email, key)
 		want := User{ID: created.ID, Name: "Bob", Email: email}
 		assert.Equal(t, want, s.Get(t, created.ID))
-		users := s.untilListed(t, func(users []User) bool { return len(byID(users, created.ID)) > 0 })
-		assert.Equal(t, []User{want}, byID(users, created.ID))
+		s.requireListed(t, want)
 		assert.Equal(t, created, s.CreateJSON(t, "Bob", email, key))
 		reused(t, s.PostJSON(t, "/users", object("name", "Ann", "email", email), key))
 	})

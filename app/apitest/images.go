@@ -11,6 +11,7 @@ import (
 	"image/png"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -39,14 +40,13 @@ func GIF(width, height, frames int) []byte {
 // WebP returns a lossy WebP image.
 func WebP() []byte { return files("testdata/images")["webp-lossy.webp"] }
 
-// Lengths in a PNG: its signature, a chunk without data, and IHDR with its data.
+// Lengths in a PNG: its signature, and the chunk IHDR with its 13 bytes of data.
 const (
-	pngSignature  = 8
-	pngEmptyChunk = 12
-	pngIHDR       = pngEmptyChunk + 13
+	pngSignature = 8
+	pngIHDR      = 12 + 13
 )
 
-// PaddedPNG returns a PNG image of exactly this many bytes. It panics below what the smallest takes.
+// PaddedPNG returns a PNG image of exactly this many bytes. It panics if they are too few.
 func PaddedPNG(size int) []byte {
 	return PNGWith(make([]byte, size-len(PNGWith(nil))))
 }
@@ -54,16 +54,10 @@ func PaddedPNG(size int) []byte {
 // PNGWith returns a PNG image of one pixel that holds this content in a chunk which decoders skip,
 // as its name says: ancillary, private, safe to copy.
 func PNGWith(content []byte) []byte {
-	return withPNGChunk(PNG(1, 1), "paDd", content)
-}
-
-// withPNGChunk returns a PNG with this chunk behind its header.
-func withPNGChunk(image []byte, name string, content []byte) []byte {
 	const header = pngSignature + pngIHDR
-	b := make([]byte, 0, len(image)+pngEmptyChunk+len(content))
-	b = append(b, image[:header]...)
-	b = binary.BigEndian.AppendUint32(b, uint32(len(content)))
-	b = append(append(b, name...), content...)
+	image := PNG(1, 1)
+	b := binary.BigEndian.AppendUint32(slices.Clone(image[:header]), uint32(len(content)))
+	b = append(append(b, "paDd"...), content...)
 	b = binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b[header+4:]))
 	return append(b, image[header:]...)
 }
@@ -109,8 +103,8 @@ var Metadata = []string{
 	"tEXt", "zTXt", "iTXt", "tIME", "Software",
 }
 
-// A Sample is a valid image file as some encoder makes it: libjpeg-turbo, ImageMagick, libwebp, gifsicle, apngasm or
-// imagecodecs. Its metadata is from exiftool.
+// A Sample is a valid image file as some encoder makes it: libjpeg-turbo, ImageMagick, libwebp,
+// gifsicle, apngasm or imagecodecs. Its metadata is from exiftool.
 type Sample struct {
 	Name        string // what is special about it
 	ContentType string

@@ -14,7 +14,7 @@ import (
 	"prima.internal/app/apitest"
 )
 
-// Ensure every image is what its name says, so that a test that fails with it has not failed because of it.
+// Ensure every image is what its name says.
 func TestImages(t *testing.T) {
 	for _, row := range []struct {
 		name          string

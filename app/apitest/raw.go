@@ -49,7 +49,7 @@ func (s *suite) pipelining(t *testing.T) {
 	s.requireUnchanged(t, v)
 }
 
-// bareLineFeeds ensures that whoever types a request gets a response, and does not wait for a timeout.
+// bareLineFeeds ensures that a request that was typed gets a response before any timeout.
 func (s *suite) bareLineFeeds(t *testing.T) {
 	for _, raw := range []string{
 		"GET /health HTTP/1.1\nHost: a\n\n", "GET /health HTTP/1.1\r\n" + s.headers() + "\n",
@@ -65,7 +65,7 @@ func (s *suite) bareLineFeeds(t *testing.T) {
 	}
 }
 
-// expect is about requests with Expect: 100-continue, whose bodies are sent when the API asks for them.
+// expect is about requests whose bodies wait for the API to ask for them (Expect: 100-continue).
 func (s *suite) expect(t *testing.T) {
 	v, values := s.victim(t)
 	for _, c := range s.rawCases(t, "expect", values) {
@@ -134,11 +134,11 @@ func (s *suite) endless(t *testing.T) {
 	s.requireUnchanged(t, v)
 }
 
-// enough is how many bytes of an endless request are sent. The API reads a few thousand; kernels buffer the rest.
+// enough is how many bytes of an endless request are sent, more than the kernels buffer.
 const enough = 64 << 20
 
-// pour sends start and behind it more, again and again, until the API responds or ends the connection.
-// It returns the responses, and how many bytes were sent.
+// pour sends start and behind it more, again and again, until the API responds or ends the
+// connection. It returns the responses, and how many bytes were sent.
 func (s *suite) pour(t *testing.T, start, more string) (responses []*Response, sent int64) {
 	t.Helper()
 	conn := s.dial(t)
@@ -193,7 +193,8 @@ func (s *suite) slow(t *testing.T) {
 	s.requireUnchanged(t, v)
 }
 
-// links is about what absolute links begin with: PUBLIC_BASE_URL, or the scheme and host of the request.
+// links is about what absolute links begin with: PUBLIC_BASE_URL, or the scheme and host of the
+// request.
 func (s *suite) links(t *testing.T) {
 	scheme, _, _ := strings.Cut(s.base, "://")
 	own := "Host: " + s.host()
@@ -237,7 +238,8 @@ func (s *suite) links(t *testing.T) {
 		})
 	}
 
-	// Ensure a client that names the whole URL, as one of a proxy does, gets links that lead to a host.
+	// Ensure a client that names the whole URL, as one of a proxy does, gets links that lead to a
+	// host.
 	t.Run("the host of a whole URL", func(t *testing.T) {
 		s.createMany(t, 2, ann) // so that there is a next page
 		for _, target := range list(t, "whole URLs") {

@@ -105,8 +105,8 @@ func lines(t *testing.T, text string, values map[string]string) []string {
 
 var placeholder = regexp.MustCompile(`«(?:(\d+)×)?([^»]*)»`)
 
-// expand replaces each placeholder: «name» by its value, «"text"» by what it is in Go, and «3×"text"»
-// by three of it. «each», «length» and «cut» are left as they are.
+// expand replaces each placeholder: «name» by its value, «"text"» by what it is in Go, and
+// «3×"text"» by three of it. «each», «length» and «cut» are left as they are.
 func expand(t *testing.T, text string, values map[string]string) string {
 	t.Helper()
 	return placeholder.ReplaceAllStringFunc(text, func(whole string) string {
@@ -158,15 +158,13 @@ func part(name, content string) string {
 }
 
 // bomb is 8 MiB in a few kilobytes.
-var bomb = sync.OnceValue(func() string { return string(gzipped(make([]byte, 8<<20))) })
-
-func gzipped(data []byte) []byte {
+var bomb = sync.OnceValue(func() string {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
-	_, _ = w.Write(data) // a buffer does not fail
+	_, _ = w.Write(make([]byte, 8<<20)) // a buffer does not fail
 	_ = w.Close()
-	return b.Bytes()
-}
+	return b.String()
+})
 
 // requireUnchanged requires a user and its avatar to be as they were, and nothing to be stored.
 func (s *suite) requireUnchanged(t *testing.T, v victim) {
@@ -174,13 +172,13 @@ func (s *suite) requireUnchanged(t *testing.T, v victim) {
 	t.Run("nothing has changed", func(t *testing.T) {
 		s.requireNotStored(t, v.marker)
 		assert.Equal(t, v.User, s.Get(t, v.ID))
-		image, _ := s.Avatar(t, v.AvatarURL)
-		assert.Equal(t, PNG(2, 2), image)
+		s.requireAvatar(t, v.AvatarURL, PNG(2, 2), "image/png")
 	})
 }
 
-// requests sends the requests of a file in testdata/requests, each on a connection of its own. Each must
-// get one response, the one that is expected, and none may change or store anything but what a 201 says.
+// requests sends the requests of a file in testdata/requests, each on a connection of its own. Each
+// must get one response, the one that is expected, and none may change or store anything but what a
+// 201 says.
 func (s *suite) requests(file string) func(t *testing.T) {
 	return func(t *testing.T) {
 		v, values := s.victim(t)
@@ -233,9 +231,9 @@ func (s *suite) requireResponse(t *testing.T, c rawCase) {
 
 var bareLine = regexp.MustCompile(`^[A-Z]+ /\S*\r\n`)
 
-// complete returns the requests that a text stands for. One that begins with lines of a method and a
-// target is a request for each of them, with the headers that every request has; its body, if there
-// is one, is sent with its length and in chunks. Any other text is a request as it is.
+// complete returns the requests that a text stands for. One that begins with lines of a method and
+// a target is a request for each of them, with the headers that every request has; its body, if
+// there is one, is sent with its length and in chunks. Any other text is a request as it is.
 func (s *suite) complete(text string) []string {
 	var targets []string
 	for bareLine.MatchString(text) {

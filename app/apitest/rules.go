@@ -66,7 +66,8 @@ func (s *suite) avatarRules(t *testing.T) {
 	}
 	s.avatarSamples(t, id)
 
-	// Ensure nothing is stored that a browser might run, that is no image after all, or that takes too much to show.
+	// Ensure nothing is stored that a browser might run, that is no image after all, or that takes
+	// too much to show.
 	v, _ := s.victim(t)
 	type refusal struct {
 		what   string

@@ -59,11 +59,11 @@ func (s *suite) patch(t *testing.T) {
 			assert.Equal(t, want, s.Get(t, created.ID), step.patch)
 		}
 		s.requireListed(t, want)
-		image, _ := s.Avatar(t, created.AvatarURL)
-		assert.Equal(t, PNG(2, 2), image)
+		s.requireAvatar(t, created.AvatarURL, PNG(2, 2), "image/png")
 	})
 
-	// Ensure nobody gives a user another id or an image of somewhere else. A patch may be empty: RFC 7396.
+	// Ensure nobody gives a user another id or an image of somewhere else. A patch may be empty:
+	// RFC 7396.
 	t.Run("other members are ignored", func(t *testing.T) {
 		created := s.CreateForm(t, "Ann", Email(), PNG(2, 2))
 		before, id := s.Get(t, created.ID), unknownID()
@@ -111,7 +111,6 @@ func (s *suite) delete(t *testing.T) {
 		email := Email()
 		gone, stays := s.CreateForm(t, "Ann", email, PNG(2, 2)), s.CreateForm(t, "Ann", email, PNG(2, 2))
 		s.Delete(t, gone.ID)
-		image, _ := s.Avatar(t, stays.AvatarURL)
-		assert.Equal(t, PNG(2, 2), image)
+		s.requireAvatar(t, stays.AvatarURL, PNG(2, 2), "image/png")
 	})
 }

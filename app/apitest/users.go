@@ -94,11 +94,6 @@ func (s *suite) emptyTable(t *testing.T) {
 	})
 }
 
-// emptyAgain ensures that the suite has removed what it created.
-func (s *suite) emptyAgain(t *testing.T) {
-	s.untilListed(t, func(users []User) bool { return len(users) == 0 })
-}
-
 func (s *suite) list(t *testing.T) {
 	// Ensure the list shows a user as GET does: with four fields, and nothing of how users are stored.
 	t.Run("a user is listed as it was created", func(t *testing.T) {
@@ -107,12 +102,10 @@ func (s *suite) list(t *testing.T) {
 		for _, want := range []User{
 			{ID: without.ID, Name: name, Email: email}, {ID: with.ID, Name: "Ann", Email: email, AvatarURL: with.AvatarURL},
 		} {
-			users := s.untilListed(t, func(users []User) bool { return len(byID(users, want.ID)) > 0 })
-			assert.Equal(t, []User{want}, byID(users, want.ID))
+			s.requireListed(t, want)
 			assert.Equal(t, want, s.Get(t, want.ID))
 		}
-		image, _ := s.Avatar(t, with.AvatarURL)
-		assert.Equal(t, PNG(2, 2), image)
+		s.requireAvatar(t, with.AvatarURL, PNG(2, 2), "image/png")
 	})
 
 	// Ensure the whole list comes in one response, with no link to a next page, also for HEAD.
