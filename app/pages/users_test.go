@@ -476,8 +476,9 @@ func TestHarmless(t *testing.T) {
 	s := serve(t, nil)
 	names := []string{
 		`<img src=x onerror="document.title='pwned'">`, `"><script>document.title='pwned'</script>`,
-		"{{constructor.constructor('x')()}}", strings.Repeat("😀", 200), strings.Repeat("W", 200), "مريم بنت محمد",
-		"עדה (abc) 12", "👩‍👩‍👧‍👦 Family", "Z" + strings.Repeat("\u0301", 150), "ﷺ" + strings.Repeat("﷽", 40),
+		"{{constructor.constructor('x')()}}", strings.Repeat("😀", 200), strings.Repeat("W", 200),
+		"مريم بنت محمد", "עדה (abc) 12", "👩‍👩‍👧‍👦 Family",
+		"Z" + strings.Repeat("\u0301", 150), "ﷺ" + strings.Repeat("﷽", 40),
 	}
 	for i, name := range names {
 		s.create(t, name, fmt.Sprintf("%s%d@%s.example.com", strings.Repeat("long", 15), i, strings.Repeat("x", 60)), 0)

@@ -84,18 +84,18 @@ func TestStopUnderLoad(t *testing.T) {
 func TestStopStuck(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		times []string
-		again bool // a second signal
-		want  string
+		drain, shutdown string
+		again           bool // a second signal
+		want            string
 	}{
-		"after its time":                     {[]string{"DRAIN_TIME=0s", "SHUTDOWN_TIMEOUT=100ms"}, false, "SHUTDOWN_TIMEOUT"},
-		"by a second signal while it drains": {[]string{"DRAIN_TIME=10m"}, true, "a second signal"},
-		"by a second signal after that":      {[]string{"DRAIN_TIME=0s", "SHUTDOWN_TIMEOUT=10m"}, true, "a second signal"},
+		"after its time":                     {"0s", "100ms", false, "SHUTDOWN_TIMEOUT"},
+		"by a second signal while it drains": {"10m", "10m", true, "a second signal"},
+		"by a second signal after that":      {"0s", "10m", true, "a second signal"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a := awstest.Start(t)
-			p := start(t, a.Environ(append(test.times, "REQUEST_TIMEOUT=10m")...)...)
+			p := start(t, a.Environ("DRAIN_TIME="+test.drain, "SHUTDOWN_TIMEOUT="+test.shutdown, "REQUEST_TIMEOUT=10m")...)
 			upload := p.hold(t, a)
 			p.signal(t, syscall.SIGTERM)
 			if test.again {
