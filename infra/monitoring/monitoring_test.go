@@ -71,7 +71,7 @@ func exposed(t *testing.T) map[string]string {
 		"kube_job_status_failed":                   "job_name reason",
 		"kube_cronjob_status_last_successful_time": "cronjob",
 	}
-	row := regexp.MustCompile("(?m)^\\| `([a-z0-9_]+)` \\| ([a-z]+) \\| ([^|]*) \\|")
+	row := regexp.MustCompile("`([a-z0-9_]+)`\\s\\(([a-z]+)(;[^)]*)?\\)")
 	for _, found := range row.FindAllStringSubmatch(string(read(t, "../../docs/metrics.md")), -1) {
 		name, kind, labels := found[1], found[2], found[3]
 		switch kind {
@@ -133,7 +133,7 @@ func TestDashboard(t *testing.T) {
 			shown[name] = true
 		}
 	}
-	own := regexp.MustCompile("(?m)^\\| `((?:prima|aws|http)_[a-z_]+)`")
+	own := regexp.MustCompile("(?m)^- `((?:prima|aws|http)_[a-z_]+)`")
 	for _, row := range own.FindAllStringSubmatch(string(read(t, "../../docs/metrics.md")), -1) {
 		assert.True(t, shown[row[1]], "no panel shows %s", row[1])
 	}
