@@ -194,7 +194,8 @@ func (s *server) create(t *testing.T) string {
 
 const ada = `{"name":"Ada","email":"ada@example.com"}`
 
-// dial opens a connection, which ends with the test, and writes text to it, in which lines end in \n.
+// dial opens a connection, which ends with the test, and writes text to it, in which lines end in
+// \n.
 func (s *server) dial(t *testing.T, text string) net.Conn {
 	t.Helper()
 	c, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(s.url, "http://"))

@@ -18,8 +18,8 @@ import (
 	"prima.internal/app/user"
 )
 
-// Ensure that whatever becomes of a request gives back what it took: uploads that break off, that are
-// wrong, too large, too slow or cannot be stored, lists that are not read to the end.
+// Ensure that whatever becomes of a request gives back what it took: uploads that break off, that
+// are wrong, too large, too slow or cannot be stored, lists that are not read to the end.
 func TestBudgetIsGivenBack(t *testing.T) {
 	t.Parallel()
 	// So little that a single request which keeps its part leaves none for another.
@@ -80,8 +80,8 @@ func TestListsBeyondTheBudget(t *testing.T) {
 	assert.Equal(t, http.StatusOK, s.do(t, http.MethodGet, "/health", "").StatusCode)
 }
 
-// Ensure a list of which only the head is asked for gives back what it took, and has its line in the
-// log, whether it is sent at once, in one piece or while it is read.
+// Ensure a list of which only the head is asked for gives back what it took, and has its line in
+// the log, whether it is sent at once, in one piece or while it is read.
 func TestBudgetOfHeads(t *testing.T) {
 	t.Parallel()
 	for _, users := range []int{1000, 2000} {
@@ -97,7 +97,8 @@ func TestBudgetOfHeads(t *testing.T) {
 	}
 }
 
-// Ensure clients that read a shared page slowly hold the memory of one page, and delay no other client.
+// Ensure clients that read a shared page slowly hold the memory of one page, and delay no other
+// client.
 func TestSlowReadersOfASharedPage(t *testing.T) {
 	t.Parallel()
 	const readers = 20
@@ -128,8 +129,8 @@ func TestSlowReadersOfASharedPage(t *testing.T) {
 	}
 }
 
-// Ensure an image that was acknowledged is what its own client sent: many clients upload at once, in
-// both forms, to a bucket that refuses some of them early and breaks off others.
+// Ensure an image that was acknowledged is what its own client sent: many clients upload at once,
+// in both forms, to a bucket that refuses some of them early and breaks off others.
 func TestUploadsAreNotMixed(t *testing.T) {
 	t.Parallel()
 	const clients, each, size = 6, 12, 256 << 10

@@ -49,8 +49,8 @@ func parseEntityTags(headers [][]byte) entityTags {
 	return entityTags{given: true, tags: entityTag.FindAllString(list, -1)}
 }
 
-// unchanged reports whether If-Match allows the request. etag is that of the resource, "" if there is
-// none. The comparison is strong: a weak tag matches nothing.
+// unchanged reports whether If-Match allows the request. etag is that of the resource, "" if there
+// is none. The comparison is strong: a weak tag matches nothing.
 func (c condition) unchanged(etag string) bool {
 	return !c.match.given || etag != "" && (c.match.any || slices.Contains(c.match.tags, etag))
 }

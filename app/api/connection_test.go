@@ -85,8 +85,8 @@ func TestRefusalIsSeen(t *testing.T) {
 	}
 }
 
-// fill takes all the memory for bodies until the test ends: by an upload of which only the last byte
-// is missing.
+// fill takes all the memory for bodies until the test ends: by an upload of which only the last
+// byte is missing.
 func fill(t *testing.T, s *server) {
 	t.Helper()
 	size := int(config.Default().MaxAvatarBytes)
@@ -98,8 +98,8 @@ func fill(t *testing.T, s *server) {
 	}, time.Minute, time.Millisecond)
 }
 
-// Ensure a client that sends for ever, or that is silent and does not close its connection, is cut off
-// after its refusal.
+// Ensure a client that sends for ever, or that is silent and does not close its connection, is cut
+// off after its refusal.
 func TestRefusalEnds(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(c *config.Config) { c.ReadTimeout = time.Second })
@@ -168,7 +168,8 @@ func TestMaxConnections(t *testing.T) {
 }
 
 // Ensure requests that a client sends without waiting for the responses get each its own, whole and
-// in order: short and long ones, lists of one page and of several, errors, and those without a body.
+// in order: short and long ones, lists of one page and of several, errors, and those without a
+// body.
 func TestPipelining(t *testing.T) {
 	t.Parallel()
 	s := serve(t, config.Default(), newTable(400, 150), nil, nil)

@@ -17,7 +17,8 @@ import (
 	"prima.internal/app/user"
 )
 
-// Ensure every route is described, and nothing else. HEAD is described as what GET is without a body.
+// Ensure every route is described, and nothing else. HEAD is described as what GET is without a
+// body.
 func TestDescriptionHasEveryRoute(t *testing.T) {
 	t.Parallel()
 	document := description(t)

@@ -84,8 +84,9 @@ func (s *Server) readBody(c *fiber.Ctx) ([]byte, error) {
 	return io.ReadAll(body)
 }
 
-// parseObject reads the members name and email of a JSON object, and how many it has in all. A member
-// that is not a string is nil. Names are case-sensitive; of two members with one name the last counts.
+// parseObject reads the members name and email of a JSON object, and how many it has in all. A
+// member that is not a string is nil. Names are case-sensitive; of two members with one name the
+// last counts.
 func parseObject(body []byte) (texts map[string]*string, members int, err error) {
 	if bytes.Count(body, []byte{':'}) > maxMembers {
 		return nil, 0, errInvalidJSON.with("there are too many members", nil)

@@ -92,8 +92,8 @@ func suiteFailing(t *testing.T, coverage *apitest.Coverage) {
 	client.Do(t, http.MethodGet, config.PathReady, nil).Problem(t, http.StatusServiceUnavailable, "Not ready")
 }
 
-// Ensure a panic is a 500 without its text, that the log has its stack, that it gives back the memory
-// of the request, and that the process goes on.
+// Ensure a panic is a 500 without its text, that the log has its stack, that it gives back the
+// memory of the request, and that the process goes on.
 func TestPanic(t *testing.T) {
 	t.Parallel()
 	store := newTable(1, 1)

@@ -9,7 +9,8 @@ import (
 	"prima.internal/app/pages"
 )
 
-// revalidate is the Cache-Control of what the next version of the API may change under the same name.
+// revalidate is the Cache-Control of what the next version of the API may change under the same
+// name.
 const revalidate = "no-cache"
 
 // descriptionTag returns the entity tag of the description.

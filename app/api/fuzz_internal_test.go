@@ -77,8 +77,8 @@ func FuzzJSON(f *testing.F) {
 	})
 }
 
-// Ensure that whatever the bytes of a form, and however they arrive, it is either fields within their
-// bounds or a refusal, and that a form which a Go client wrote is read as it was meant.
+// Ensure that whatever the bytes of a form, and however they arrive, it is either fields within
+// their bounds or a refusal, and that a form which a Go client wrote is read as it was meant.
 func FuzzMultipart(f *testing.F) {
 	add := func(write func(w *multipart.Writer)) {
 		var b bytes.Buffer

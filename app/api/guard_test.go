@@ -81,8 +81,8 @@ func TestNothingForOperatorsOnThePublicPort(t *testing.T) {
 	}
 }
 
-// Ensure the URL of an image that has been replaced shows the new one to nobody without a token, also
-// if it is replaced while it is read.
+// Ensure the URL of an image that has been replaced shows the new one to nobody without a token,
+// also if it is replaced while it is read.
 func TestStaleAvatarURL(t *testing.T) {
 	t.Parallel()
 	token := config.NewToken()
@@ -116,8 +116,8 @@ func TestStaleAvatarURL(t *testing.T) {
 	assert.Equal(t, string(second), got.body, "with a token it is the current image")
 }
 
-// Ensure an idempotency key is its caller's own: equal keys of two tokens are two keys, and equal keys
-// of one token are one, whatever the token may be after it was replaced.
+// Ensure an idempotency key is its caller's own: equal keys of two tokens are two keys, and equal
+// keys of one token are one, whatever the token may be after it was replaced.
 func TestKeysAreTheCallersOwn(t *testing.T) {
 	t.Parallel()
 	tokens := []string{config.NewToken(), config.NewToken()}

@@ -143,7 +143,8 @@ func (s *Server) Health() http.Handler {
 	})
 }
 
-// Ready returns the handler of GET /readyz, for every port: whether the replica should get requests.
+// Ready returns the handler of GET /readyz, for every port: whether the replica should get
+// requests.
 func (s *Server) Ready() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		ready, states := s.readiness.report()

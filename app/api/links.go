@@ -24,8 +24,8 @@ func (s *Server) usersURL(c *fiber.Ctx) string {
 	return scheme(c) + "://" + host + config.PathUsers
 }
 
-// scheme returns http or https, as a proxy in front says. A client that lies changes the links in its
-// own responses only.
+// scheme returns http or https, as a proxy in front says. A client that lies changes the links in
+// its own responses only.
 func scheme(c *fiber.Ctx) string {
 	client, _, _ := strings.Cut(c.Get(fiber.HeaderXForwardedProto), ",") // of several proxies, the first
 	if strings.EqualFold(client, "https") {
@@ -34,8 +34,8 @@ func scheme(c *fiber.Ctx) string {
 	return "http"
 }
 
-// hostPattern is a name or an IPv4 address, or an IPv6 address in brackets, with or without a dot at
-// its end and a port. Names of containers have underscores.
+// hostPattern is a name or an IPv4 address, or an IPv6 address in brackets, with or without a dot
+// at its end and a port. Names of containers have underscores.
 var hostPattern = regexp.MustCompile(
 	`^([A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*|\[([0-9A-Fa-f:.]+)\])\.?(?::([0-9]{0,5}))?$`)
 

@@ -60,8 +60,8 @@ func (p *page) release() {
 	}
 }
 
-// listUsers handles GET /users: all users or, with a limit or a cursor, some of them. Its first page
-// decides the status.
+// listUsers handles GET /users: all users or, with a limit or a cursor, some of them. Its first
+// page decides the status.
 func (s *Server) listUsers(c *fiber.Ctx) error {
 	q, err := pageQuery(c)
 	if err != nil {
@@ -170,8 +170,8 @@ func (s *Server) sendPage(c *fiber.Ctx, p *page) error {
 	})
 }
 
-// A cursor is the id of the user that a list continues after, and a check over it, in base64url. The
-// check finds what was cut off, mistyped or made up. It hides nothing: ids are public.
+// A cursor is the id of the user that a list continues after, and a check over it, in base64url.
+// The check finds what was cut off, mistyped or made up. It hides nothing: ids are public.
 const (
 	cursorCheckBytes = 4
 	// maxCursorID is the longest id in bytes: the longest partition key of DynamoDB.

@@ -45,8 +45,8 @@ func ids(t *testing.T, body string) map[string]bool {
 	return set
 }
 
-// Ensure a list of several pages has every user exactly once, page after page, and that its one line
-// in the log has its size.
+// Ensure a list of several pages has every user exactly once, page after page, and that its one
+// line in the log has its size.
 func TestListOfSeveralPages(t *testing.T) {
 	t.Parallel()
 	for users := range 12 {
@@ -86,9 +86,9 @@ func TestListBeginsAtOnce(t *testing.T) {
 	assert.Len(t, ids(t, got.body), 2000)
 }
 
-// Ensure a list of which a later page fails, also by a panic, is cut off, so that no client takes half
-// of it for all, has one line in the log that says so, gives back its memory, and that the process
-// goes on.
+// Ensure a list of which a later page fails, also by a panic, is cut off, so that no client takes
+// half of it for all, has one line in the log that says so, gives back its memory, and that the
+// process goes on.
 func TestListIsCutOff(t *testing.T) {
 	t.Parallel()
 	for name, fail := range map[string]func() error{
@@ -121,8 +121,8 @@ func TestListIsCutOff(t *testing.T) {
 	}
 }
 
-// Ensure a user who has been acknowledged is in every list that is asked for after that, while lists
-// share reads: as many clients as there are write and list at a time.
+// Ensure a user who has been acknowledged is in every list that is asked for after that, while
+// lists share reads: as many clients as there are write and list at a time.
 func TestSharedListsAreNeverOld(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
@@ -158,8 +158,8 @@ func TestSharedListsAreNeverOld(t *testing.T) {
 	assert.Less(t, scans, lists*3/4)
 }
 
-// Ensure what is sent is what was read, to each client, while pages of all sizes for different hosts
-// are shared, and sent fast and slowly, in one piece and page after page.
+// Ensure what is sent is what was read, to each client, while pages of all sizes for different
+// hosts are shared, and sent fast and slowly, in one piece and page after page.
 func TestListsAreNotMixedUp(t *testing.T) {
 	t.Parallel()
 	for _, store := range []*table{newTable(10, 100), newTable(900, 1000), newTable(3000, 500)} {
@@ -193,8 +193,8 @@ func TestListsAreNotMixedUp(t *testing.T) {
 	}
 }
 
-// Ensure the ETag of a list is that of its content, whichever replica sends it, and changes with the
-// link to what follows.
+// Ensure the ETag of a list is that of its content, whichever replica sends it, and changes with
+// the link to what follows.
 func TestListETag(t *testing.T) {
 	t.Parallel()
 	a := awstest.Start(t)
@@ -217,8 +217,8 @@ func TestListETag(t *testing.T) {
 	assert.Contains(t, after.Header.Get("Link"), "<https://api.example.com/v1/users?limit=3&cursor=")
 }
 
-// Ensure a client of HTTP/1.0, which knows no chunks, gets a list in one piece, or is told that it is
-// too long for that.
+// Ensure a client of HTTP/1.0, which knows no chunks, gets a list in one piece, or is told that it
+// is too long for that.
 func TestListInOnePiece(t *testing.T) {
 	t.Parallel()
 	for users, want := range map[int]int{3000: http.StatusOK, 60_000: http.StatusHTTPVersionNotSupported} {

@@ -86,8 +86,8 @@ var (
 	errLineFeed = errors.New("the lines of the header end without a carriage return")
 )
 
-// Read implements [net.Conn]. fasthttp reads the extension of a chunk without an end, so all that is
-// read of a request is bounded: in chunks of one byte, a body takes six times its length.
+// Read implements [net.Conn]. fasthttp reads the extension of a chunk without an end, so all that
+// is read of a request is bounded: in chunks of one byte, a body takes six times its length.
 func (c *connection) Read(p []byte) (int, error) {
 	limits := &c.server.config
 	if c.received.Load() > 8*max(limits.MaxAvatarBytes+maxFormOverhead, limits.MaxJSONBytes) {
@@ -108,8 +108,8 @@ func (c *connection) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// endsBare reports whether the beginning of a request is a header whose last line ends in a bare line
-// feed, as netcat sends it.
+// endsBare reports whether the beginning of a request is a header whose last line ends in a bare
+// line feed, as netcat sends it.
 func endsBare(begin []byte) bool {
 	complete := bytes.Contains(begin, []byte("\r\n\r\n"))
 	return !complete && (bytes.HasSuffix(begin, []byte("\n\n")) || bytes.HasSuffix(begin, []byte("\n\r\n")))
@@ -134,8 +134,8 @@ func (c *connection) Close() (err error) {
 	return err
 }
 
-// linger reads until the client closes the connection, for at most timeout, or a sixth of it without
-// a byte.
+// linger reads until the client closes the connection, for at most timeout, or a sixth of it
+// without a byte.
 func (c *connection) linger(timeout time.Duration) {
 	half, ok := c.Conn.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil {

@@ -11,9 +11,9 @@ import (
 	"prima.internal/app/config"
 )
 
-// A memory bounds what requests hold at once to REQUEST_MEMORY. It has two shares, so that uploads to
-// a slow bucket do not keep lists out. A request that does not fit waits up to a
-// fifth of REQUEST_TIMEOUT, then gets a 503.
+// A memory bounds what requests hold at once to REQUEST_MEMORY. It has two shares, so that uploads
+// to a slow bucket do not keep lists out. A request that does not fit waits up to a fifth of
+// REQUEST_TIMEOUT, then gets a 503.
 type memory struct {
 	bodies *share // of requests
 	pages  *share // of users, while they are read and sent

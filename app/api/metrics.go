@@ -17,8 +17,8 @@ import (
 const otherMethod = "_OTHER"
 
 // metrics have OpenTelemetry's names where it has any, in the form of Prometheus:
-// https://opentelemetry.io/docs/specs/semconv/http/http-metrics/. No label is a string of a request,
-// because fasthttp reuses the buffer of those.
+// https://opentelemetry.io/docs/specs/semconv/http/http-metrics/. No label is a string of a
+// request, because fasthttp reuses the buffer of those.
 type metrics struct {
 	*prometheus.Registry
 

@@ -31,8 +31,8 @@ func scrape(t *testing.T, c prometheus.Collector) string {
 	return w.Body.String()
 }
 
-// Ensure a list that is sent while it is read is being served until the last of it has been sent, and
-// is counted then, with all the time that it took.
+// Ensure a list that is sent while it is read is being served until the last of it has been sent,
+// and is counted then, with all the time that it took.
 func TestMetricsOfALongList(t *testing.T) {
 	t.Parallel()
 	store := newTable(40, 10)

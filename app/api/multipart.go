@@ -16,8 +16,8 @@ import (
 	"prima.internal/app/user"
 )
 
-// Bounds of a multipart form. A text field that is cut off at its bound is longer than any value may
-// be.
+// Bounds of a multipart form. A text field that is cut off at its bound is longer than any value
+// may be.
 const (
 	maxParts         = 32
 	maxPartHeader    = 8 << 10 // bytes of the headers of a part

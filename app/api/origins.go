@@ -40,8 +40,9 @@ func (s *Server) allowOrigin(c *fiber.Ctx) {
 	c.Set(fiber.HeaderAccessControlExposeHeaders, corsExposed)
 }
 
-// keepOrigin keeps the Origin of a request, because fasthttp empties the header if it cannot read the
-// body. It reuses the header in place, so that its address is the key: TestCORS fails otherwise.
+// keepOrigin keeps the Origin of a request, because fasthttp empties the header if it cannot read
+// the body. It reuses the header in place, so that its address is the key: TestCORS fails
+// otherwise.
 func (s *Server) keepOrigin(header *fasthttp.RequestHeader) (config fasthttp.RequestConfig) {
 	s.origins.Store(header, string(header.Peek(fiber.HeaderOrigin)))
 	return config

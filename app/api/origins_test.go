@@ -89,7 +89,8 @@ func TestCORSForEverybody(t *testing.T) {
 	assert.Equal(t, "*", got.Header.Get("Access-Control-Allow-Origin"))
 }
 
-// Ensure pages of allowed origins, and of the address that the API is published under, change users.
+// Ensure pages of allowed origins, and of the address that the API is published under, change
+// users.
 func TestTrustedOrigins(t *testing.T) {
 	t.Parallel()
 	plain := start(t, nil)
@@ -123,8 +124,8 @@ func TestTrustedOrigins(t *testing.T) {
 	}
 }
 
-// Ensure an API that knows its hosts serves no other: a page whose name resolves to the API's address
-// is one of the same origin to a browser.
+// Ensure an API that knows its hosts serves no other: a page whose name resolves to the API's
+// address is one of the same origin to a browser.
 func TestAllowedHosts(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(c *config.Config) { c.AllowedHosts = []string{"api.example.com"} })

@@ -17,8 +17,8 @@ const (
 	retryAfter  = "1" // what a 503 asks a client to wait, in seconds
 )
 
-// A problem is a response that reports an error: RFC 9457, with the member error that clients of the
-// earlier service look for.
+// A problem is a response that reports an error: RFC 9457, with the member error that clients of
+// the earlier service look for.
 type problem struct {
 	status    int
 	error     string // a fixed sentence

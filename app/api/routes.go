@@ -10,7 +10,8 @@ import (
 	"prima.internal/app/pages"
 )
 
-// addRoutes adds the handlers of every path. Those behind guard need a token if ACCESS_TOKENS is set.
+// addRoutes adds the handlers of every path. Those behind guard need a token if ACCESS_TOKENS is
+// set.
 func (s *Server) addRoutes() {
 	const id = config.PathUsers + "/:id"
 	s.app.Use(s.observe)
@@ -59,7 +60,8 @@ func (r routes) of(path string) string {
 	return unmatched
 }
 
-// template replaces what varies in a path, or in a path of Fiber: the id of a user, the name of a file.
+// template replaces what varies in a path, or in a path of Fiber: the id of a user, the name of a
+// file.
 func template(path string) string {
 	if strings.HasPrefix(path, pages.PathAssets) { // one series for all of them
 		return pages.PathAssets + "*"

@@ -124,8 +124,8 @@ func (s *Server) Serve(l net.Listener) error {
 	return s.app.Listener(limited)
 }
 
-// Drain makes /readyz respond with 503, and every response tell its client to use another connection
-// for the next request. Everything is still served.
+// Drain makes /readyz respond with 503, and every response tell its client to use another
+// connection for the next request. Everything is still served.
 func (s *Server) Drain() { s.draining.Store(true) }
 
 // Shutdown closes the listener and the idle connections, and waits until the running requests have

@@ -53,8 +53,8 @@ func TestReadyAsksForEveryResource(t *testing.T) {
 	}
 }
 
-// Ensure a replica is ready once each dependency has responded, stays so while one is slow or away, and
-// is not while one is known to be missing.
+// Ensure a replica is ready once each dependency has responded, stays so while one is slow or away,
+// and is not while one is known to be missing.
 func TestReadiness(t *testing.T) {
 	t.Parallel()
 	var table, bucket atomic.Value
@@ -102,7 +102,8 @@ func TestReadiness(t *testing.T) {
 	assert.Contains(t, got.body, `"dynamodb":{"state":"ok"}`)
 }
 
-// Ensure that while it drains a replica serves everything and tells every client to go elsewhere next.
+// Ensure that while it drains a replica serves everything and tells every client to go elsewhere
+// next.
 func TestDrain(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
@@ -119,8 +120,8 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// Ensure each request has one line in the log, with what an operator asks for, and that no client can
-// write a line of its own.
+// Ensure each request has one line in the log, with what an operator asks for, and that no client
+// can write a line of its own.
 func TestLog(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)

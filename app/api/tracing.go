@@ -18,8 +18,8 @@ import (
 	"prima.internal/app/telemetry"
 )
 
-// The headers of https://www.w3.org/TR/trace-context/; traceresponse is of its second level and tells
-// a client which trace its request belongs to.
+// The headers of https://www.w3.org/TR/trace-context/; traceresponse is of its second level and
+// tells a client which trace its request belongs to.
 const (
 	headerTraceParent   = "traceparent"
 	headerTraceState    = "tracestate"
@@ -30,7 +30,8 @@ const (
 func (s *Server) Trace(tracer trace.Tracer) { s.tracer = tracer }
 
 // startSpan sets the context of a request, which has the caller's trace or a new one, and its span.
-// Nothing is recorded of a probe without a trace: that would be most of the traces of a quiet service.
+// Nothing is recorded of a probe without a trace: that would be most of the traces of a quiet
+// service.
 func (s *Server) startSpan(c *fiber.Ctx, r *request) {
 	ctx := telemetry.WithRequestID(context.Background(), r.id)
 	if parents := c.Request().Header.PeekAll(headerTraceParent); len(parents) == 1 { // two parents are none

@@ -107,8 +107,8 @@ func (s *Server) deleteUser(c *fiber.Ctx) error {
 	return s.remove(c, "Failed to delete user", s.service.Delete)
 }
 
-// sendUser sends the user of the path as a call of the service returns it. text replaces the cause of
-// a failure.
+// sendUser sends the user of the path as a call of the service returns it. text replaces the cause
+// of a failure.
 func (s *Server) sendUser(
 	c *fiber.Ctx, text string, call func(ctx context.Context, id string) (user.User, error),
 ) error {

@@ -85,9 +85,9 @@ var blackHole = []string{
 	`{"type":"timeout","stream":"downstream","attributes":{"timeout":0}}`,
 }
 
-// faults are what the API must live with. Toxics that change responses leave requests alone, so that
-// AWS carries out calls whose responses are lost. Some faults spare a part of the calls, so that
-// requests get as far as each of their calls.
+// faults are what the API must live with. Toxics that change responses leave requests alone, so
+// that AWS carries out calls whose responses are lost. Some faults spare a part of the calls, so
+// that requests get as far as each of their calls.
 var faults = []fault{
 	{name: "latency that the timeout allows", strike: poisoned(latency), timeout: 30 * time.Second, harmless: true},
 	{name: "latency that the timeout does not allow", strike: poisoned(latency)},

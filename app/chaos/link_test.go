@@ -71,7 +71,7 @@ func (l *link) poison(t *testing.T, added ...string) {
 func (l *link) heal(t *testing.T) {
 	t.Helper()
 	l.refuse()
-	// A program that another test starts meanwhile has a copy of the listener until it runs, and with it
-	// the port.
+	// A program that another test starts meanwhile has a copy of the listener until it runs, and with
+	// it the port.
 	await(t, l.address+" is free again", func() bool { return l.open() == nil })
 }

@@ -10,8 +10,8 @@ import (
 	"prima.internal/app/config"
 )
 
-// Ensure a replica that starts while AWS is away is alive but not ready, and responds 503 until AWS is
-// back. A replica whose table and bucket are gone, as after a restart of LocalStack, says so on
+// Ensure a replica that starts while AWS is away is alive but not ready, and responds 503 until AWS
+// is back. A replica whose table and bucket are gone, as after a restart of LocalStack, says so on
 // /readyz, and is ready again without a restart when they have been made.
 func TestRecovery(t *testing.T) {
 	t.Parallel()

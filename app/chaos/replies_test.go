@@ -44,9 +44,9 @@ func (c write) prepare(t *testing.T) (*system, *worker, *account) {
 	return s, w, u
 }
 
-// Ensure a write is done once if AWS carried it out, but its client got a 503 because AWS's responses
-// were lost. The user is whole, the same request succeeds afterwards, and a create that is repeated
-// many times at once gets the first response each time.
+// Ensure a write is done once if AWS carried it out, but its client got a 503 because AWS's
+// responses were lost. The user is whole, the same request succeeds afterwards, and a create that
+// is repeated many times at once gets the first response each time.
 func TestLostReplies(t *testing.T) {
 	t.Parallel()
 	for name, toxics := range map[string][]string{

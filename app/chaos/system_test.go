@@ -99,8 +99,8 @@ func (a reply) String() string {
 func (s *system) call(method, path string, body []byte, header ...string) (a reply) {
 	began := time.Now()
 	defer func() { a.took = time.Since(began) }()
-	// Longer than any limit, so that a request that hangs ends. A test's own context has ended when the
-	// load does.
+	// Longer than any limit, so that a request that hangs ends. A test's own context has ended when
+	// the load does.
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, method, s.url+path, nil)

@@ -14,9 +14,9 @@ import (
 	"slices"
 )
 
-// New returns a client of the API at a URL, such as http://localhost:5000. A call returns an [Error]
-// for a status of 400 or more, so the JSON of the success is there if the error is nil and the
-// request was not conditional (304). [NewClientWithResponses] leaves statuses to the caller.
+// New returns a client of the API at a URL, such as http://localhost:5000. A call returns an
+// [Error] for a status of 400 or more, so the JSON of the success is there if the error is nil and
+// the request was not conditional (304). [NewClientWithResponses] leaves statuses to the caller.
 func New(base string, options ...ClientOption) (*ClientWithResponses, error) {
 	return NewClientWithResponses(base, append(slices.Clip(options), refusals)...)
 }
@@ -29,8 +29,8 @@ func WithToken(token string) ClientOption {
 	})
 }
 
-// Users returns all users. It reads pages of at most size users, from 1 to 1000. The first error ends
-// the sequence. A user who is created or deleted meanwhile may or may not be part of it.
+// Users returns all users. It reads pages of at most size users, from 1 to 1000. The first error
+// ends the sequence. A user who is created or deleted meanwhile may or may not be part of it.
 func (c *ClientWithResponses) Users(
 	ctx context.Context, size int32, editors ...RequestEditorFn,
 ) iter.Seq2[User, error] {

@@ -17,7 +17,8 @@ const (
 )
 
 // orientationOnly returns TIFF data of tiffLength that holds only the orientation of the EXIF data,
-// which is never shorter. It returns nil if the image is upright, and if the EXIF data is malformed.
+// which is never shorter. It returns nil if the image is upright, and if the EXIF data is
+// malformed.
 func orientationOnly(exif []byte) []byte {
 	const entrySize, orientation, short = 12, 0x0112, 3
 	tiff := bytes.TrimPrefix(exif, []byte(exifHeader))

@@ -14,8 +14,8 @@ import (
 )
 
 // Ensure a valid file passes whatever encoder made it, with the size that its container says. Its
-// metadata goes, except for the orientation, and everything else stays, in the buffer that was given.
-// FuzzClean holds that a clean file stays as it is.
+// metadata goes, except for the orientation, and everything else stays, in the buffer that was
+// given. FuzzClean holds that a clean file stays as it is.
 func TestCleanSamples(t *testing.T) {
 	t.Parallel()
 	for _, sample := range apitest.Samples() {

@@ -80,7 +80,8 @@ func cleanJPEG(data []byte) (File, error) {
 	return File{}, ErrIncomplete
 }
 
-// isFrame reports whether a marker is one of SOF0 to SOF15, among which DHT, JPG and DAC have codes.
+// isFrame reports whether a marker is one of SOF0 to SOF15, among which DHT, JPG and DAC have
+// codes.
 func isFrame(marker byte) bool {
 	const dht, jpg, dac = 0xC4, 0xC8, 0xCC
 	return marker >= 0xC0 && marker <= 0xCF && marker != dht && marker != jpg && marker != dac

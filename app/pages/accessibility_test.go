@@ -35,8 +35,8 @@ var axe = sync.OnceValues(func() (string, error) {
 	return string(source), err
 })
 
-// tour opens the page of the users, of whom Ada is the first, and calls visit with what it shows: the
-// list, the form with an error, and the question before a user is deleted.
+// tour opens the page of the users, of whom Ada is the first, and calls visit with what it shows:
+// the list, the form with an error, and the question before a user is deleted.
 func (p *page) tour(visit func(state string)) {
 	p.t.Helper()
 	p.open("/")
@@ -174,7 +174,8 @@ func (p *page) press(keys ...string) {
 	}
 }
 
-// tabTo presses Tab until an element has the focus, which must be visible. It calls stop after each.
+// tabTo presses Tab until an element has the focus, which must be visible. It calls stop after
+// each.
 func (p *page) tabTo(selector string, stop func()) {
 	p.t.Helper()
 	reached := "document.activeElement === " + q(selector)

@@ -137,8 +137,8 @@ type page struct {
 	requests []string // METHOD URL of each request
 }
 
-// newPage opens an empty tab, 1280 by 900. At its end, the test fails if the browser found fault with
-// the page.
+// newPage opens an empty tab, 1280 by 900. At its end, the test fails if the browser found fault
+// with the page.
 func newPage(t *testing.T, s *server) *page {
 	t.Helper()
 	if _, err := findBrowser(); err != nil {

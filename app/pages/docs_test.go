@@ -48,8 +48,8 @@ func TestDocs(t *testing.T) {
 	assert.Equal(t, "200", try(), "with the examples that it is filled with")
 }
 
-// Ensure the description fits a narrow screen. By the keyboard alone, each operation is one stop, and
-// the URL of an open operation opens it again.
+// Ensure the description fits a narrow screen. By the keyboard alone, each operation is one stop,
+// and the URL of an open operation opens it again.
 func TestDocsNarrowAndByKeyboard(t *testing.T) {
 	t.Parallel()
 	s := serve(t, nil)

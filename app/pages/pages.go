@@ -26,8 +26,8 @@ const PathDocs = "/docs"
 const PathAssets = "/assets/"
 
 // The Content-Security-Policy of the pages. Both load scripts and styles from this origin, show
-// pictures that are not uploaded yet (blob:), and can neither be framed nor send forms. They have no
-// inline script or style.
+// pictures that are not uploaded yet (blob:), and can neither be framed nor send forms. They have
+// no inline script or style.
 const (
 	policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; " +
 		"form-action 'none'; base-uri 'none'; frame-ancestors 'none'; "

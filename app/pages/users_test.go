@@ -144,8 +144,8 @@ func (p *page) drop(selector, file string) {
 	}
 }
 
-// Ensure an upload shows its progress, can be stopped without losing what was entered, and makes one
-// user however often it is sent.
+// Ensure an upload shows its progress, can be stopped without losing what was entered, and makes
+// one user however often it is sent.
 func TestProgress(t *testing.T) {
 	t.Parallel()
 	s, p := openUsers(t, func(c *config.Config) { c.ReadTimeout = timeout })
@@ -309,8 +309,8 @@ func TestHalfAChange(t *testing.T) {
 	assert.Len(t, p.sent("PUT "), 2)
 }
 
-// Ensure a long list is shown in pages, forwards and back, by the buttons and by those of the browser,
-// and that a reload shows the same page.
+// Ensure a long list is shown in pages, forwards and back, by the buttons and by those of the
+// browser, and that a reload shows the same page.
 func TestPaging(t *testing.T) {
 	t.Parallel()
 	// Links that lead elsewhere, as behind a proxy: the page asks where it is.

@@ -15,7 +15,8 @@ import (
 	"prima.internal/app/telemetry"
 )
 
-// Ensure each record is one line of JSON with the id of its request, also behind attributes and groups.
+// Ensure each record is one line of JSON with the id of its request, also behind attributes and
+// groups.
 func TestNewLogger(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
@@ -33,8 +34,8 @@ func TestNewLogger(t *testing.T) {
 	assert.NotContains(t, b.String(), "request_id")
 }
 
-// Ensure a record that is made in a trace has the ids of the trace and of the span, but not the id of a
-// span of the caller.
+// Ensure a record that is made in a trace has the ids of the trace and of the span, but not the id
+// of a span of the caller.
 func TestNewLoggerInATrace(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer

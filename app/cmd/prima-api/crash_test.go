@@ -79,7 +79,8 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// kill kills the program at a call, before or after AWS has carried it out, and requires an outcome.
+// kill kills the program at a call, before or after AWS has carried it out, and requires an
+// outcome.
 func (c crash) kill(t *testing.T, image []byte, call string, carriedOut bool, want outcome) {
 	t.Helper()
 	a := awstest.Start(t)

@@ -56,8 +56,8 @@ func TestLicences(t *testing.T) {
 }
 
 // Ensure every build of the deployed program has the tag with which gRPC, which the exporter of
-// traces links, leaves out html/template. Otherwise the linker keeps every method of every type, and
-// the image has 33 MB.
+// traces links, leaves out html/template. Otherwise the linker keeps every method of every type,
+// and the image has 33 MB.
 func TestTagOfTheBuilds(t *testing.T) {
 	t.Parallel()
 	for _, file := range []string{"Dockerfile", "Taskfile.yml"} {

@@ -138,7 +138,8 @@ func TestUploadsAtOnce(t *testing.T) {
 	p.requirePeak(t, 1, "%d uploads of 5 MiB at once, %d created, %d refused with 503", n, created.Load(), busy.Load())
 }
 
-// A longTable is a DynamoDB that costs nothing. Its pages, of 1 MB each, differ only in their number.
+// A longTable is a DynamoDB that costs nothing. Its pages, of 1 MB each, differ only in their
+// number.
 type longTable struct {
 	pages, perPage int
 	items          string

@@ -25,8 +25,8 @@ import (
 // used.
 //
 // The API runs with ALLOWED_HOSTS and without pages. TestContract in app/api tests the default
-// settings. If TEST_RACE is set, the program has the race detector, with which the suite takes twice
-// as long.
+// settings. If TEST_RACE is set, the program has the race detector, with which the suite takes
+// twice as long.
 func TestPermissions(t *testing.T) {
 	t.Parallel()
 	a := awstest.Start(t)
