@@ -393,7 +393,7 @@ func TestOffline(t *testing.T) {
 	p.click("#list .edit")
 	p.fill("#name", "Grace")
 	p.click("#editor-save")
-	p.shows("#editor-error", "The API did not answer.")
+	p.shows("#editor-error", "The API did not respond.")
 	p.network(nil)
 	p.save()
 	assert.Equal(t, "Grace", s.List(t)[0].Name)

@@ -1,9 +1,9 @@
-// Calls the API. Every address is relative to the page, so that both may stand under any path of any host.
+// Calls the API. Every URL is relative to the page, so both work under any path of any host.
 
 const stored = "access token";
-let held = null; // where the browser lets the page keep nothing
+let held = null; // if the browser lets the page store nothing
 
-/** The access token of this tab, null if there is none. It is in no address and in no cookie. */
+/** The access token of this tab, null if there is none. It is in no URL and in no cookie. */
 export const token = {
   get() {
     try { return sessionStorage.getItem(stored) ?? held; } catch { return held; }
@@ -14,7 +14,7 @@ export const token = {
   },
 };
 
-/** An answer that is an error (RFC 9457), or none at all: status is 0 then. */
+/** An error response (RFC 9457). Its status is 0 if there was no response. */
 export class Refusal extends Error {
   constructor(status, problem, header = () => null) {
     super(problem.error);
@@ -24,7 +24,7 @@ export class Refusal extends Error {
     this.challenge = header("WWW-Authenticate") ?? "";
   }
 
-  /** What to tell somebody, in a sentence or two. */
+  /** The text for people, one or two sentences. */
   get sentence() {
     const scope = /error="insufficient_scope".*scope="([^"]+)"/.exec(this.challenge)?.[1];
     if (scope) return `The access token lacks the scope “${scope}”.`;
@@ -35,30 +35,30 @@ export class Refusal extends Error {
   }
 }
 
-/** What a call ends with that the signal has stopped. */
+/** The error of a call that its signal has stopped. */
 export class Stopped extends Error {}
 
 let ask = async () => false;
 
-/** f(invalid) is called where a token is needed. It returns whether there is another now. */
+/** Sets f(invalid), which asks for a token and returns whether there is another now. */
 export function onTokenNeeded(f) { ask = f; }
 
 let asking = null;
 
 /**
- * Makes a request and returns {data, header}. Throws a Refusal for any answer but a success, or where none came.
+ * Makes a request and returns {data, header}. Throws a Refusal unless the response is a success.
  *
- * @param options body: what is sent; headers: of the request; signal: an AbortSignal; progress: is told which share of the body has
+ * @param options body; headers; signal: an AbortSignal; progress: gets the share of the body that has
  *   been sent, from 0 to 1.
  */
 export async function call(method, path, options = {}) {
   for (;;) {
     const used = token.get();
-    const answer = await send(method, path, used, options);
-    if (answer.status >= 200 && answer.status < 300) {
-      return { data: answer.responseText ? JSON.parse(answer.responseText) : null, header: (name) => answer.getResponseHeader(name) };
+    const response = await send(method, path, used, options);
+    if (response.status >= 200 && response.status < 300) {
+      return { data: response.responseText ? JSON.parse(response.responseText) : null, header: (name) => response.getResponseHeader(name) };
     }
-    const refusal = new Refusal(answer.status, problem(answer), (name) => answer.getResponseHeader(name));
+    const refusal = new Refusal(response.status, problem(response), (name) => response.getResponseHeader(name));
     if (refusal.status !== 401) throw refusal;
     if (token.get() !== used) continue; // somebody has entered one meanwhile
     asking ??= ask(used !== null).finally(() => { asking = null; });
@@ -66,7 +66,7 @@ export async function call(method, path, options = {}) {
   }
 }
 
-// XMLHttpRequest rather than fetch, which does not tell how much has been sent.
+// XMLHttpRequest, because fetch does not report the progress of an upload.
 function send(method, path, bearer, { body = null, headers = {}, signal, progress }) {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) { reject(new Stopped()); return; }
@@ -81,17 +81,19 @@ function send(method, path, bearer, { body = null, headers = {}, signal, progres
     request.onloadend = () => signal?.removeEventListener("abort", stop);
     request.onload = () => resolve(request);
     request.onabort = () => reject(new Stopped());
-    request.onerror = () => reject(new Refusal(0, { error: "The API did not answer", detail: "The API did not answer. Look at the connection and try again" }));
+    request.onerror = () => reject(new Refusal(0, {
+      error: "The API did not respond", detail: "The API did not respond. Check the connection and try again",
+    }));
     request.send(body);
   });
 }
 
-function problem(answer) {
+function problem(response) {
   try {
-    const read = JSON.parse(answer.responseText);
+    const read = JSON.parse(response.responseText);
     if (typeof read.error === "string") return read;
-  } catch { /* something between here and the API has answered */ }
-  return { error: `The answer was ${answer.status}` };
+  } catch { /* the response is from a proxy */ }
+  return { error: `The status was ${response.status}` };
 }
 
 function sentence(text) {

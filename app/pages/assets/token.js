@@ -65,5 +65,5 @@ export function tokens(changed) {
   }
 }
 
-/** Opens the dialog for an answer that another token may change. */
+/** Opens the dialog for an access token. */
 export const enterToken = () => at("token-open").click();
