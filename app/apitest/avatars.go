@@ -60,7 +60,7 @@ func (s *suite) avatar(t *testing.T) {
 	})
 
 	// Ensure HEAD tells what GET would bring.
-	t.Run("it answers HEAD", func(t *testing.T) {
+	t.Run("HEAD", func(t *testing.T) {
 		s.requireHeadLikeGet(t, versioned)
 		s.requireHeadLikeGet(t, plain)
 		r := s.Do(t, "HEAD", plain, nil)

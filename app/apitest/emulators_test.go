@@ -30,7 +30,7 @@ import (
 	"prima.internal/app/emulator"
 )
 
-// A judge is an emulator of AWS. It answers differently than AWS in the subtests that gaps names,
+// A judge is an emulator of AWS. It responds otherwise than AWS in the subtests that gaps names,
 // each with what AWS documents; a gap that is closed fails the test, so that the list stays true.
 type judge struct {
 	name, version string
@@ -154,7 +154,7 @@ func run(t *testing.T, line func(string), program string, args []string, environ
 	})
 }
 
-// prepare makes the resources of the contract, once the emulators answer.
+// prepare makes the resources of the contract, once the emulators respond.
 func prepare(t *testing.T, storage, database string) {
 	t.Helper()
 	c := config.Default()

@@ -33,7 +33,7 @@ func (s *suite) user(t *testing.T) {
 	})
 
 	// Ensure HEAD tells whether a user exists.
-	t.Run("it answers HEAD", func(t *testing.T) {
+	t.Run("HEAD", func(t *testing.T) {
 		s.requireHeadLikeGet(t, "/users/"+s.CreateJSON(t, "Ann", Email()).ID)
 		s.Do(t, "HEAD", "/users/"+unknownID(), nil).Is(t, http.StatusNotFound)
 	})

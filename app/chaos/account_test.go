@@ -13,11 +13,11 @@ import (
 	"prima.internal/app/config"
 )
 
-// A state is what a client may conclude of a user from what it has been answered.
+// A state is what a client may conclude of a user from the responses that it got.
 type state int
 
 const (
-	unanswered state = iota // the request to create it had no good reply
+	unconfirmed state = iota // the request to create it had no good reply
 	alive
 	deleting // the request to delete it had no good reply
 	gone

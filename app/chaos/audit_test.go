@@ -43,7 +43,7 @@ func (l *load) audit(t *testing.T) (unnamed int) {
 
 func (w *worker) audit() {
 	for _, u := range w.accounts {
-		if u.key != "" && (u.state == unanswered || u.state == alive) {
+		if u.key != "" && (u.state == unconfirmed || u.state == alive) {
 			w.insist(w.create, u)
 		}
 		again := u.state == deleting

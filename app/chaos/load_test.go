@@ -180,7 +180,7 @@ func (w *worker) step() {
 	case 16:
 		w.with(w.delete, alive, deleting)
 	case 17:
-		w.with(w.create, unanswered) // comes again, as it was told
+		w.with(w.create, unconfirmed) // comes again, as it was told
 	}
 }
 
@@ -189,7 +189,7 @@ func (w *worker) step() {
 func (w *worker) with(do func(*account) bool, states ...state) {
 	var some []*account
 	for _, u := range w.accounts {
-		if slices.Contains(states, u.state) && (u.state != unanswered || u.key != "") {
+		if slices.Contains(states, u.state) && (u.state != unconfirmed || u.key != "") {
 			some = append(some, u)
 		}
 	}

@@ -24,14 +24,15 @@ import (
 // refuses everything else serves the whole suite, a sweep and readiness, and every permission is
 // used.
 //
-// The API runs with ALLOWED_HOSTS and without pages. TestContract in app/api tests the default
+// The API runs with ALLOWED_HOSTS and without pages. TestSuite in app/api tests the default
 // settings. If TEST_RACE is set, the program has the race detector, with which the suite takes
 // twice as long.
 func TestPermissions(t *testing.T) {
 	t.Parallel()
 	a := awstest.Start(t)
 	guard := a.Guard(t, policies(t, a))
-	defer func() { assert.Empty(t, guard.Refused(), "calls that no role allows") }() // also if the suite stops early
+	// At the end of all, also if the suite stops early.
+	t.Cleanup(func() { assert.Empty(t, guard.Refused(), "calls that no role allows") })
 	agent := startPodIdentityAgent(t)
 	executable, err := built()
 	if os.Getenv("TEST_RACE") != "" {
