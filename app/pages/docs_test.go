@@ -35,6 +35,7 @@ func TestDocs(t *testing.T) {
 
 	try := func() string {
 		p.click(listOperation + " .opblock-summary-control")
+		p.until(q(listOperation + ` [data-param-name="limit"]`)) // until then the viewer does not know the operation
 		p.click(listOperation + " .execute")
 		status := q(listOperation + " .live-responses-table tbody .response-col_status")
 		p.until(status)
@@ -67,7 +68,7 @@ func TestDocsNarrowAndByKeyboard(t *testing.T) {
 		stops[stop] = true
 	})
 	p.press(kb.Enter)
-	p.until(q(createOperation + " .execute"))
+	p.until(q(createOperation + " .body-param__text")) // of the operation once the viewer knows it
 	p.fits()
 	p.click(createOperation + " .execute")
 	p.until(q(createOperation + " .live-responses-table"))
