@@ -24,8 +24,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// A load is one request that is sent over and over. Each connection sends the next one when it has
-// read the response.
+// A load is one request; each connection repeats it when it has read the response.
 type load struct {
 	Target      vegeta.Target // without a URL, the load calls DynamoDB instead of a server
 	Status      int           // of every response

@@ -53,8 +53,8 @@ func run(ctx context.Context) (err error) {
 	return b.report("docs")
 }
 
-// build compiles the servers in Go as the Dockerfile does, but without -trimpath, with which every
-// package would be compiled again. Flask takes part if a Python has flask and boto3.
+// build compiles the servers in Go as the Dockerfile does, but without -trimpath, which would
+// compile every package again. Flask takes part if a Python has flask and boto3.
 func (b *bench) build(ctx context.Context) error {
 	build := exec.CommandContext(ctx, "go", "build", "-tags", "grpcnotrace", "-buildvcs=false", //nolint:gosec // our own
 		"-ldflags", "-s -w", "-o", b.dir, "./app/cmd/prima-api", "./bench/idiomatic")

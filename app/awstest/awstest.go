@@ -143,8 +143,7 @@ func (a *AWS) Wipe(tb testing.TB) {
 	require.NoError(tb, emulator.Delete(tb.Context(), a.DynamoDB, a.S3, a.Config.Resources()))
 }
 
-// Pass lets time pass for the bucket: what is stored from now on is younger than what was by d
-// more.
+// Pass adds d to the time of the bucket: what is stored earlier becomes older by d.
 func (a *AWS) Pass(d time.Duration) { a.ahead.Add(int64(d)) }
 
 // PagesOf lets a Scan read n items at most, as AWS ends one at a megabyte, which kumo does not.
@@ -275,8 +274,7 @@ func (a *AWS) meet(operation string) (*fault, *Guard) {
 	return f, a.guard
 }
 
-// Calls returns how often an operation, such as "DynamoDB.PutItem", was called, repeated attempts
-// included.
+// Calls returns how often an operation, such as "DynamoDB.PutItem", was called, with retries.
 func (a *AWS) Calls(operation string) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()

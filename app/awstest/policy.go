@@ -26,8 +26,7 @@ import (
 const Account = "000000000000"
 
 // A Guard is the IAM of an [AWS]: it rejects calls that the policies do not allow, and records
-// which permissions were used. It knows the parts of IAM that this project uses, and rejects a
-// policy with any other.
+// which permissions were used. It rejects a policy with parts of IAM that it does not know.
 type Guard struct {
 	aws *AWS
 
