@@ -36,8 +36,7 @@ Settings, from the environment:
 
 `
 
-// run is the program. It returns the exit status: 0 if all went well, 2 if the arguments or the
-// settings are wrong, 1 for every other failure.
+// run returns the exit status: 0, 2 if the arguments or settings are wrong, 1 for other failures.
 func run(args, environ []string, stdout, stderr io.Writer) int {
 	if len(args) == 0 {
 		return serve(environ, stderr)
