@@ -1,4 +1,4 @@
-// Package apitest is the contract of the API as a black-box suite over HTTP. [Run] takes the base
+// Package apitest is the black-box suite of the API over HTTP. [Run] takes the base
 // URL of an API that is running anywhere: in the test's own process, on a developer's machine, in
 // a cluster. It assumes neither that it is alone nor that the table is empty, and it removes what
 // it creates.

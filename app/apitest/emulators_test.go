@@ -30,16 +30,16 @@ import (
 	"prima.internal/app/emulator"
 )
 
-// A judge is an emulator of AWS. It responds otherwise than AWS in the subtests that gaps names,
-// each with what AWS documents; a gap that is closed fails the test, so that the list stays true.
-type judge struct {
+// A target is an emulator of AWS. gaps has the subtests in which it differs from AWS, with what AWS
+// documents. A gap that no longer exists fails the test.
+type target struct {
 	name, version string
 	command       []string          // {port} stands for the port; nil is kumo, in this process
 	dynamoDB      string            // the emulator of DynamoDB, if it is another
 	gaps          map[string]string // by the name of the subtest
 }
 
-var emulators = []judge{
+var emulators = []target{
 	{name: "kumo", version: "0.33.1"},
 	{name: "moto", version: "5.2.5", command: []string{"emulators/bin/moto_server", "-H", "127.0.0.1", "-p", "{port}"}},
 	{name: "ministack", version: "1.5.33", command: []string{"emulators/bin/ministack"}},
@@ -49,7 +49,7 @@ var emulators = []judge{
 	},
 }
 
-// Ensure the API keeps its contract in front of emulators that others wrote; in front of that at
+// Ensure the API passes the suite on emulators that others wrote; or on the one at
 // AWS_ENDPOINT_URL, if it is set. EMULATORS is the folder with prima-api and what runs them.
 func TestEmulators(t *testing.T) {
 	table := new(strings.Builder)
@@ -72,10 +72,10 @@ func TestEmulators(t *testing.T) {
 			}
 			database := storage
 			if e.dynamoDB == "kumo" && endpoint == "" {
-				database = judge{}.start(t)
+				database = target{}.start(t)
 			}
 			prepare(t, storage, database)
-			passed, failed := contract(t, serve(t, storage, database))
+			passed, failed := runSuite(t, serve(t, storage, database))
 			seconds := time.Since(start).Seconds()
 			_, _ = fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%.0f\n", e.name, e.version, passed, len(failed), seconds)
 			for name, output := range failed {
@@ -99,7 +99,7 @@ func first(command []string) string { return append(command, "")[0] }
 func folder(name string) string { return filepath.Join(os.Getenv("EMULATORS"), name) }
 
 // start runs the emulator until the test ends and returns its URL.
-func (e judge) start(t *testing.T) string {
+func (e target) start(t *testing.T) string {
 	t.Helper()
 	if e.command == nil {
 		server := kumo.NewServer()
@@ -196,9 +196,9 @@ func serve(t *testing.T, storage, database string) string {
 	return url
 }
 
-// contract runs the suite against the API. It returns how many subtests passed, and what those that
+// runSuite runs the suite against the API. It returns how many subtests passed, and what those that
 // failed have printed, without those that failed because of a subtest of theirs.
-func contract(t *testing.T, url string) (passed int, failed map[string]string) {
+func runSuite(t *testing.T, url string) (passed int, failed map[string]string) {
 	t.Helper()
 	c := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-json", "-tags", "url", "-run", "^TestURL$", ".")
 	c.Env = append(os.Environ(), "API_URL="+url)

@@ -11,7 +11,7 @@ import (
 	"prima.internal/app/apitest"
 )
 
-// Ensure the API at API_URL, which others may be using, keeps its contract. PUBLIC_BASE_URL is the
+// Ensure the API at API_URL, which others may be using, passes the suite. PUBLIC_BASE_URL is the
 // API's own setting. Where the API has ACCESS_TOKENS, API_TOKEN is one to read and write with, and
 // API_READ_TOKEN and API_WRITE_TOKEN are those to do one of it with.
 func TestURL(t *testing.T) {
