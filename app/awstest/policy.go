@@ -102,7 +102,7 @@ func (g *Guard) Refused() []string {
 	return slices.Sorted(maps.Keys(g.refused))
 }
 
-// Unused returns what the policy of an access key allows and nobody has done with the key.
+// Unused returns the permissions of an access key that no call has used.
 func (g *Guard) Unused(key string) []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -270,8 +270,8 @@ func like(pattern, text string) bool {
 	return regexp.MustCompile(`^(?s:` + expression + `)$`).MatchString(text)
 }
 
-// hides reports whether S3 keeps from who asks that an object is not there: it tells those who may
-// list.
+// hides reports whether S3 rejects a read of a missing object with AccessDenied, as it does for
+// callers who may not list the bucket.
 //
 // Source: "GetObject" in the S3 API reference, under permissions.
 func (g *Guard) hides(key string, r *http.Request) bool {

@@ -87,7 +87,7 @@ type RuntimeVariable struct {
 	Secret   bool
 }
 
-// RemovedNotice is what somebody who still sets the variable of a removed setting is told.
+// RemovedNotice returns the error text for a variable whose setting was removed.
 func RemovedNotice(variable string) string {
 	return variable + " was removed: it has no effect; delete it from your values"
 }

@@ -39,8 +39,8 @@ func (e *Error) Error() string {
 // that nobody should set any more: those of earlier versions and those that were removed. The
 // error, if any, is an [*Error] with every fault.
 //
-// An empty variable counts as not set, except for a secret: somebody forgot to fill it, and without
-// it everybody would be let in.
+// An empty variable counts as not set. An empty secret is a fault, because without it everybody
+// would be let in.
 func Load[C any](environ []string, rows func(*C) []Row, removed []string) (c C, warnings []string, err error) {
 	set, empty := map[string]string{}, map[string]bool{}
 	for _, entry := range environ {

@@ -1,4 +1,4 @@
-// Package emulator makes in an emulator of AWS what the contract names. In AWS itself, infra does.
+// Package emulator creates the resources of the contract in an emulator of AWS.
 package emulator
 
 import (
@@ -25,7 +25,7 @@ func Create(ctx context.Context, db *dynamodb.Client, storage *s3.Client, resour
 		case contract.BucketKind:
 			err = createBucket(ctx, storage, r)
 		default:
-			err = errors.New("teach app/emulator to create this kind")
+			err = errors.New("app/emulator cannot create this kind: add a case")
 		}
 		if err != nil {
 			return fmt.Errorf("%s %s: %w", r.Kind, *r.Name, err)
@@ -67,7 +67,7 @@ func Delete(ctx context.Context, db *dynamodb.Client, storage *s3.Client, resour
 		case contract.BucketKind:
 			err = deleteBucket(ctx, storage, r)
 		default:
-			err = errors.New("teach app/emulator to delete this kind")
+			err = errors.New("app/emulator cannot delete this kind: add a case")
 		}
 		if err != nil {
 			return fmt.Errorf("%s %s: %w", r.Kind, *r.Name, err)
