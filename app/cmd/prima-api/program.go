@@ -74,7 +74,6 @@ func (p *program) wire(ctx context.Context, build telemetry.Build) error {
 	}
 	calls := awsclient.Observe(&cfg)
 	users, avatars := dynamo.New(cfg, c), bucket.New(cfg, c)
-	//nolint:contextcheck // each request has a context of its own
 	p.server = api.New(c, &user.Service{Users: users, Avatars: avatars, Log: log}, []api.Dependency{
 		{Name: "dynamodb", Check: users.Check},
 		{Name: "s3", Check: avatars.Check},
