@@ -99,7 +99,7 @@ func TestAwaitEmulator(t *testing.T) {
 		t.Cleanup(server.Close)
 		return server.URL
 	}
-	const wait = time.Second
+	const wait = 100 * time.Millisecond
 	require.NoError(t, awaitEmulator(serve(200, 200), wait))
 	assert.ErrorContains(t, awaitEmulator(serve(501, 200), wait), "DynamoDB does not work at http://127.0.0.1:")
 	assert.ErrorContains(t, awaitEmulator(serve(200, 404), wait), "S3 does not work at http://127.0.0.1:")

@@ -78,10 +78,11 @@ func awaitEmulator(endpoint string, limit time.Duration) error {
 			return err
 		},
 	}
+	const attempt = 5 * time.Second // for a port behind which nothing responds
 	deadline := time.Now().Add(limit)
 	for service, list := range list {
 		for {
-			ctx, cancel := context.WithTimeout(context.Background(), limit/5)
+			ctx, cancel := context.WithTimeout(context.Background(), attempt)
 			err := list(ctx)
 			cancel()
 			if err == nil {
