@@ -139,7 +139,6 @@ var (
 		`(?i);[ \t]*boundary=(?:([0-9A-Za-z'()+_./:=?-]*)|"((?:[^"\\]|\\.)*)")[ \t]*(?:;|$)`)
 	quotedPair   = regexp.MustCompile(`\\(["\\])`)
 	boundaryName = regexp.MustCompile(`(?i)boundary=`)
-	contentTypes = regexp.MustCompile(`(?im)^content-type:`)
 )
 
 // mediaType returns the type of the body, in lower case, and its boundary if there is one; JSON if
@@ -149,8 +148,13 @@ func mediaType(c *fiber.Ctx) (mediaType, boundary string, err error) {
 	if header == "" {
 		return fiber.MIMEApplicationJSON, "", nil
 	}
-	// The parser keeps only the last Content-Type.
-	if len(contentTypes.FindAllIndex(c.Request().Header.RawHeaders(), 2)) > 1 {
+	count := 0 // the parser keeps only the last
+	for line := range bytes.Lines(c.Request().Header.RawHeaders()) {
+		if name, _, _ := bytes.Cut(line, []byte{':'}); strings.EqualFold(string(name), fiber.HeaderContentType) {
+			count++
+		}
+	}
+	if count > 1 {
 		return "", "", errMediaType.with("Content-Type is there twice", nil)
 	}
 	mediaType, _, _ = strings.Cut(header, ";")
