@@ -72,15 +72,6 @@ func TestNoTokenInTheLog(t *testing.T) {
 	assert.NotContains(t, s.log.String(), strings.TrimPrefix(token, "prima_"))
 }
 
-// Ensure nothing that is for operators is on the port that clients reach.
-func TestNothingForOperatorsOnThePublicPort(t *testing.T) {
-	t.Parallel()
-	s := start(t, nil)
-	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/vars", "/config", "/.env", "/buildinfo"} {
-		assert.Equal(t, http.StatusNotFound, s.do(t, http.MethodGet, path, "").StatusCode, path)
-	}
-}
-
 // Ensure the URL of an image that has been replaced shows the new one to nobody without a token,
 // also if it is replaced while it is read.
 func TestStaleAvatarURL(t *testing.T) {

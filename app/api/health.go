@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"regexp"
 	"sync"
 	"time"
 
@@ -52,9 +53,12 @@ type readiness struct {
 
 type watched struct {
 	Dependency
-	state  state
-	failed bool // the last check
+	state state
+	cause string // why the last check failed; "" if it did not
 }
+
+// requestIDs are what differs between two errors of AWS that have the same cause.
+var requestIDs = regexp.MustCompile(`(Request|Host)ID: [^,]*, `)
 
 func newReadiness(dependencies []Dependency, log *slog.Logger, m *metrics) *readiness {
 	r := &readiness{log: log, metrics: m}
@@ -91,15 +95,18 @@ func (r *readiness) check(ctx context.Context, d *watched) (err error) {
 	return d.Check(ctx)
 }
 
-// update keeps the result of a check, and logs a change.
+// update keeps the result of a check, and logs a change of the state or of the cause.
 func (r *readiness) update(ctx context.Context, d *watched, err error) {
 	if ctx.Err() != nil {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	state, failed := d.state, d.failed
-	d.failed = err != nil
+	state, cause := d.state, d.cause
+	d.cause = ""
+	if err != nil {
+		d.cause = requestIDs.ReplaceAllString(err.Error(), "")
+	}
 	switch {
 	case err == nil:
 		d.state = available
@@ -109,7 +116,7 @@ func (r *readiness) update(ctx context.Context, d *watched, err error) {
 		d.state = unreachable
 	}
 	switch log := r.log.With("dependency", d.Name, "state", d.state); {
-	case d.state == state && d.failed == failed:
+	case d.state == state && d.cause == cause:
 	case err == nil:
 		log.Info("dependency")
 	default:

@@ -54,7 +54,7 @@ func TestReadyAsksForEveryResource(t *testing.T) {
 }
 
 // Ensure a replica is ready once each dependency has responded, stays so while one is slow or away,
-// and is not while one is known to be missing.
+// and is not while one is known to be missing. A check that panics is a failed check.
 func TestReadiness(t *testing.T) {
 	t.Parallel()
 	var table, bucket atomic.Value
@@ -63,7 +63,11 @@ func TestReadiness(t *testing.T) {
 	}
 	ok := func() error { return nil }
 	away := func() error { return errors.New("connection refused") }
-	missing := func() error { return fmt.Errorf("no such table: %w", user.ErrResourceMissing) }
+	broken := func() error { panic("a response without a table") }
+	var checks atomic.Int64
+	missing := func() error {
+		return fmt.Errorf("RequestID: %d, no such table: %w", checks.Add(1), user.ErrResourceMissing)
+	}
 	table.Store(away)
 	bucket.Store(ok)
 	s := listen(t, config.Default(), nil, nil, []api.Dependency{
@@ -82,12 +86,18 @@ func TestReadiness(t *testing.T) {
 	}
 	states(http.StatusServiceUnavailable, "pending", "ok")
 	assert.Contains(t, s.log.String(), "connection refused", "why it is not ready")
+	table.Store(broken)
+	require.Eventually(t, func() bool {
+		return strings.Contains(s.log.String(), "panic: a response without a table")
+	}, time.Minute, 10*time.Millisecond)
 	table.Store(ok)
 	states(http.StatusOK, "ok", "ok")
 	table.Store(away)
 	states(http.StatusOK, "unreachable", "ok")
 	table.Store(missing)
 	states(http.StatusServiceUnavailable, "missing", "ok")
+	require.Eventually(t, func() bool { return checks.Load() > 2 }, time.Minute, 10*time.Millisecond)
+	assert.Equal(t, 1, strings.Count(s.log.String(), "no such table"), "a cause is logged when it changes")
 	table.Store(away)
 	bucket.Store(missing)
 	states(http.StatusServiceUnavailable, "missing", "missing")
@@ -140,22 +150,6 @@ func TestLog(t *testing.T) {
 	assert.NotContains(t, s.log.String(), "level=ERROR")
 	s.do(t, "BREW", "/pot", "")
 	assert.Len(t, s.log.requests(t, "/pot"), 1)
-}
-
-// Ensure a check of a dependency that panics is a failed check, and does not end the process.
-func TestReadinessPanics(t *testing.T) {
-	t.Parallel()
-	var checks atomic.Int64
-	s := listen(t, config.Default(), nil, nil, []api.Dependency{{Name: "dynamodb", Check: func(context.Context) error {
-		if checks.Add(1) == 1 {
-			panic("a response without a table")
-		}
-		return nil
-	}}})
-	require.Eventually(t, func() bool {
-		return s.do(t, http.MethodGet, "/readyz", "").StatusCode == http.StatusOK
-	}, time.Minute, 10*time.Millisecond)
-	assert.Contains(t, s.log.String(), "panic: a response without a table")
 }
 
 // Ensure that a want of file descriptors is waited for, and does not end the program.
