@@ -46,14 +46,11 @@ func Load(ctx context.Context, c config.Config, log *slog.Logger) (aws.Config, e
 				o.Backoff = retry.BackoffDelayerFunc(backoff)
 			})
 		}),
-		awsconfig.WithLogger(logging.LoggerFunc(
-			func(class logging.Classification, format string, args ...any) {
-				level := slog.LevelWarn
-				if class == logging.Debug {
-					level = slog.LevelDebug
-				}
-				log.Log(ctx, level, fmt.Sprintf(format, args...), "source", "aws-sdk")
-			})),
+		awsconfig.WithLogger(logging.LoggerFunc(func(class logging.Classification, format string, args ...any) {
+			if class == logging.Warn {
+				log.WarnContext(ctx, fmt.Sprintf(format, args...), "source", "aws-sdk")
+			}
+		})),
 	)
 	if err != nil {
 		return aws.Config{}, fmt.Errorf("load the AWS configuration: %w", err)

@@ -15,19 +15,22 @@ import (
 	"prima.internal/app/user"
 )
 
-// Fault returns the error of the domain for err, which a call returned, and nil for nil. missing
-// are the API's codes for a table or a bucket that does not exist.
-func (c *Call) Fault(err error, missing ...string) error {
+// Fault returns the error of the domain for err, which a call returned, and nil for nil. It takes a
+// failed condition for a user who does not exist, and a 404 for a missing table or bucket. Callers
+// have dealt with other conditions and with missing objects before.
+func (c *Call) Fault(err error) error {
 	if err == nil {
 		return nil
 	}
 	fault := &user.Error{Code: user.Unavailable, Err: err}
 	fault.Uncertain = slices.ContainsFunc(c.attempts, mayHaveTakenEffect)
-	api, ok := errors.AsType[smithy.APIError](err)
-	if ok && slices.Contains(missing, api.ErrorCode()) {
+	switch outcomeOf(err) {
+	case "condition_failed":
+		return user.ErrNoUser
+	case "not_found":
 		c.closeIdle() // they may lead to a server that was replaced
 		fault.Err = errors.Join(user.ErrResourceMissing, err)
-	} else if outcomeOf(err) == "refused" {
+	case "refused":
 		fault.Code = user.Internal
 	}
 	return fault
@@ -55,7 +58,7 @@ func mayHaveTakenEffect(err error) bool {
 
 // outcomeOf classifies what a call or an attempt returned, for Fault, metrics and spans.
 func outcomeOf(err error) string {
-	status, fromAWS, code := 0, false, ""
+	code, status, fromAWS := "", 0, false
 	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		code = api.ErrorCode()
 	}
@@ -71,7 +74,7 @@ func outcomeOf(err error) string {
 		return "ok"
 	case code == "ConditionalCheckFailedException":
 		return "condition_failed"
-	case code == "ResourceNotFoundException", fromAWS && status == http.StatusNotFound:
+	case code == "ResourceNotFoundException", code == "NoSuchBucket", fromAWS && status == http.StatusNotFound:
 		return "not_found" // no such table, bucket or object
 	case throttle, status == http.StatusTooManyRequests:
 		return "throttled"

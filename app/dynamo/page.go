@@ -19,40 +19,34 @@ const maxScanned = 10_000
 // Page implements [user.Store]. A query without a limit is one Scan: up to 1 MB of items. Lists are
 // eventually consistent unless LIST_CONSISTENT_READS is set.
 func (u *Users) Page(ctx context.Context, dst []byte, usersURL string, q user.PageQuery) (user.Page, error) {
-	if q.Limit == 0 {
-		s := &scan{page: user.Page{JSON: dst}, url: usersURL, most: math.MaxInt}
-		err := u.scan(ctx, s, q.After, maxScanned)
-		return s.page, err
-	}
-	page := user.Page{JSON: dst, Next: q.After}
+	s, items := &scan{page: user.Page{JSON: dst, Next: q.After}, url: usersURL, most: math.MaxInt}, maxScanned
 	for {
-		// One user more than fits tells whether any follow.
-		most := q.Limit - page.Users
-		s := &scan{page: page, url: usersURL, most: most}
-		if err := u.scan(ctx, s, page.Next, most+1); err != nil {
+		if q.Limit > 0 {
+			s.most = q.Limit - s.page.Users
+			items = s.most + 1 // one user more than fits tells whether any follow
+		}
+		if err := u.scan(ctx, s, items); err != nil {
 			return user.Page{}, err
 		}
-		page = s.page
-		if s.more || page.Next == "" {
-			return page, nil
+		if q.Limit == 0 || s.more || s.page.Next == "" {
+			return s.page, nil
 		}
 	}
 }
 
-// scan calls Scan and appends what it finds behind after to s.page.
-func (u *Users) scan(ctx context.Context, s *scan, after string, items int) error {
+// scan calls Scan and appends what it finds behind s.page.Next to s.page.
+func (u *Users) scan(ctx context.Context, s *scan, items int) error {
 	in := &dynamodb.ScanInput{
-		TableName: u.table, ConsistentRead: u.consistentLists,
+		TableName: &u.config.Table, ConsistentRead: &u.config.ListConsistentReads,
 		Limit: aws.Int32(int32(items)), //nolint:gosec // at most maxScanned
 	}
-	if after != "" {
-		in.ExclusiveStartKey = key(after)
+	if s.last = s.page.Next; s.last != "" {
+		in.ExclusiveStartKey = key(s.last)
 	}
-	s.last = after
 	ctx, call := awsclient.Track(ctx)
 	out, err := u.client.Scan(context.WithValue(ctx, scanKey{}, s), in)
 	if err != nil {
-		return call.Fault(err, tableMissing)
+		return call.Fault(err)
 	}
 	if !s.done && !s.append(out) {
 		return call.Incomplete("Items, or the id in LastEvaluatedKey")

@@ -214,7 +214,7 @@ func TestResponseTooLarge(t *testing.T) {
 			}
 		})
 		_, err := users.Page(t.Context(), nil, usersURL, user.PageQuery{})
-		assert.ErrorContains(t, err, "too large")
+		assert.ErrorContains(t, err, "more than 33554432 bytes")
 		assert.Equal(t, user.Unavailable, user.CodeOf(err))
 	}
 }

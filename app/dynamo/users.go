@@ -19,17 +19,12 @@ import (
 	"prima.internal/app/user"
 )
 
-// tableMissing is DynamoDB's code for a table that does not exist.
-const tableMissing = "ResourceNotFoundException"
-
 // Users is a [user.Store] in a DynamoDB table. It is safe for concurrent use.
 type Users struct {
 	prometheus.Collector // of scans that were slow to read
 
-	client          *dynamodb.Client
-	table           *string
-	tables          []string // of the contract, this one and others
-	consistentLists *bool
+	client *dynamodb.Client
+	config config.Config
 }
 
 // New returns the users of the table that c names.
@@ -45,19 +40,18 @@ func New(cfg aws.Config, c config.Config) *Users {
 		o.Protocol = protocol{o.Protocol, slow}
 		o.DisableValidateResponseChecksum = true // protocol does it
 	})
-	tables := contract.Names(c.Resources(), contract.TableKind)
-	return &Users{slow, client, aws.String(c.Table), tables, aws.Bool(c.ListConsistentReads)}
+	return &Users{slow, client, c}
 }
 
 // Create implements [user.Store].
 func (u *Users) Create(ctx context.Context, r user.Record) (*user.Record, error) {
 	tracked, call := awsclient.Track(ctx)
 	_, err := u.client.PutItem(tracked, &dynamodb.PutItemInput{
-		TableName: u.table, Item: toItem(r),
+		TableName: &u.config.Table, Item: toItem(r),
 		ConditionExpression: aws.String("attribute_not_exists(" + config.KeyAttribute + ")"),
 	})
 	if _, taken := errors.AsType[*types.ConditionalCheckFailedException](err); !taken {
-		return nil, call.Fault(err, tableMissing)
+		return nil, call.Fault(err)
 	}
 	// An item that is gone by now may have been written by an earlier attempt of this call. Fault
 	// knows whether there was one.
@@ -65,20 +59,17 @@ func (u *Users) Create(ctx context.Context, r user.Record) (*user.Record, error)
 	if err == nil && existing == nil {
 		err = errors.New("the id was taken, and its item is gone")
 	}
-	return existing, call.Fault(err, tableMissing)
+	return existing, call.Fault(err)
 }
 
 // Get implements [user.Store]. The read is strongly consistent.
 func (u *Users) Get(ctx context.Context, id string) (*user.Record, error) {
 	ctx, call := awsclient.Track(ctx)
 	out, err := u.client.GetItem(ctx, &dynamodb.GetItemInput{
-		TableName: u.table, Key: key(id), ConsistentRead: aws.Bool(true),
+		TableName: &u.config.Table, Key: key(id), ConsistentRead: aws.Bool(true),
 	})
-	if err != nil {
-		return nil, call.Fault(err, tableMissing)
-	}
-	if out.Item == nil {
-		return nil, nil
+	if err != nil || out.Item == nil {
+		return nil, call.Fault(err)
 	}
 	r := fromItem(out.Item)
 	if r.ID != id {
@@ -98,29 +89,24 @@ func (u *Users) Update(ctx context.Context, id string, p user.Patch) (user.User,
 		}
 	}
 	return u.update(ctx, id, &dynamodb.UpdateItemInput{
-		UpdateExpression:          aws.String("SET " + strings.Join(sets, ", ")),
-		ExpressionAttributeNames:  names,
-		ExpressionAttributeValues: values,
-		ReturnValues:              types.ReturnValueAllNew,
-		ConditionExpression:       aws.String(exists),
+		UpdateExpression:         aws.String("SET " + strings.Join(sets, ", ")),
+		ExpressionAttributeNames: names, ExpressionAttributeValues: values,
+		ReturnValues: types.ReturnValueAllNew, ConditionExpression: aws.String(exists),
 	})
 }
 
 // SetAvatar implements [user.Store].
 func (u *Users) SetAvatar(ctx context.Context, id, avatarID string, expected *string) (user.User, error) {
 	in := &dynamodb.UpdateItemInput{ReturnValues: types.ReturnValueAllOld, ConditionExpression: aws.String(exists)}
+	in.UpdateExpression = aws.String("REMOVE " + avatarAttribute + ", " + foreignAttribute)
 	values := map[string]types.AttributeValue{}
-	if avatarID == "" {
-		in.UpdateExpression = aws.String("REMOVE " + avatarAttribute + ", " + foreignAttribute)
-	} else {
+	if avatarID != "" {
 		in.UpdateExpression = aws.String("SET " + avatarAttribute + " = :avatar REMOVE " + foreignAttribute)
 		values[":avatar"] = text(avatarID)
 	}
-	switch {
-	case expected == nil:
-	case *expected == "":
+	if expected != nil && *expected == "" {
 		in.ConditionExpression = aws.String(exists + " AND attribute_not_exists(" + avatarAttribute + ")")
-	default:
+	} else if expected != nil {
 		in.ConditionExpression = aws.String(exists + " AND " + avatarAttribute + " = :expected")
 		values[":expected"] = text(*expected)
 	}
@@ -128,31 +114,21 @@ func (u *Users) SetAvatar(ctx context.Context, id, avatarID string, expected *st
 		in.ExpressionAttributeValues = values
 	}
 	before, err := u.update(ctx, id, in)
-	if expected == nil || user.CodeOf(err) != user.NotFound {
-		return before, err
+	if expected != nil && user.CodeOf(err) == user.NotFound {
+		err = user.ErrChanged
 	}
-	// The user has another image, unless that is this one, which an earlier attempt has set.
-	now, failure := u.Get(ctx, id)
-	switch {
-	case failure != nil:
-		return user.User{}, &user.Error{Code: user.Unavailable, Uncertain: true, Err: failure}
-	case now == nil:
-		return user.User{}, err
-	case now.AvatarID != avatarID:
-		return user.User{}, user.ErrChanged
-	}
-	return now.User, nil
+	return before, err
 }
 
 // exists is the condition that the user exists.
 const exists = "attribute_exists(" + config.KeyAttribute + ")"
 
 func (u *Users) update(ctx context.Context, id string, in *dynamodb.UpdateItemInput) (user.User, error) {
-	in.TableName, in.Key = u.table, key(id)
+	in.TableName, in.Key = &u.config.Table, key(id)
 	ctx, call := awsclient.Track(ctx)
 	out, err := u.client.UpdateItem(ctx, in)
 	if err != nil {
-		return user.User{}, writeError(call, err)
+		return user.User{}, call.Fault(err)
 	}
 	return written(call, id, out.Attributes)
 }
@@ -161,22 +137,14 @@ func (u *Users) update(ctx context.Context, id string, in *dynamodb.UpdateItemIn
 func (u *Users) Delete(ctx context.Context, id string) (before user.User, again bool, err error) {
 	ctx, call := awsclient.Track(ctx)
 	out, err := u.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
-		TableName: u.table, Key: key(id), ReturnValues: types.ReturnValueAllOld,
+		TableName: &u.config.Table, Key: key(id), ReturnValues: types.ReturnValueAllOld,
 		ConditionExpression: aws.String(exists),
 	})
 	if err != nil {
-		return user.User{}, call.Again(), writeError(call, err)
+		return user.User{}, call.Again(), call.Fault(err)
 	}
 	before, err = written(call, id, out.Attributes)
 	return before, call.Again(), err
-}
-
-// writeError returns the error for a failed write to a user who must exist.
-func writeError(call *awsclient.Call, err error) error {
-	if _, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok {
-		return user.ErrNoUser
-	}
-	return call.Fault(err, tableMissing)
 }
 
 // written returns the user in the response to a write.
@@ -200,13 +168,13 @@ func (u *Users) AvatarIDs(ctx context.Context, users []string) (map[string]strin
 		for len(request.Keys) > 0 {
 			ctx, call := awsclient.Track(ctx)
 			out, err := u.client.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{
-				RequestItems: map[string]types.KeysAndAttributes{*u.table: request},
+				RequestItems: map[string]types.KeysAndAttributes{u.config.Table: request},
 			})
 			if err != nil {
-				return nil, call.Fault(err, tableMissing)
+				return nil, call.Fault(err)
 			}
-			items, ok := out.Responses[*u.table]
-			left := out.UnprocessedKeys[*u.table].Keys
+			items, ok := out.Responses[u.config.Table]
+			left := out.UnprocessedKeys[u.config.Table].Keys
 			// DynamoDB refuses a call of which it has no capacity to read anything.
 			if !ok || len(left) >= len(request.Keys) {
 				return nil, call.Incomplete("the items of the table")
@@ -226,29 +194,21 @@ func (u *Users) AvatarIDs(ctx context.Context, users []string) (map[string]strin
 	return avatars, nil
 }
 
-// Check calls DescribeTable for every table of the contract. user.ErrResourceMissing if one is
-// missing.
+// Check calls DescribeTable for every table of the contract. user.ErrResourceMissing.
 func (u *Users) Check(ctx context.Context) error {
-	for _, table := range u.tables {
-		if err := u.checkTable(ctx, table); err != nil {
+	usable := []types.TableStatus{types.TableStatusActive, types.TableStatusUpdating}
+	for _, table := range contract.Names(u.config.Resources(), contract.TableKind) {
+		ctx, call := awsclient.Track(ctx)
+		out, err := u.client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &table})
+		switch {
+		case err != nil:
+			err = call.Fault(err)
+		case out.Table == nil || !slices.Contains(usable, out.Table.TableStatus):
+			err = call.Incomplete("a table that can be used")
+		}
+		if err != nil {
 			return fmt.Errorf("table %s: %w", table, err)
 		}
-	}
-	return nil
-}
-
-func (u *Users) checkTable(ctx context.Context, table string) error {
-	ctx, call := awsclient.Track(ctx)
-	out, err := u.client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &table})
-	if err != nil {
-		return call.Fault(err, tableMissing)
-	}
-	if out.Table == nil {
-		return call.Incomplete("the table")
-	}
-	usable := []types.TableStatus{types.TableStatusActive, types.TableStatusUpdating}
-	if status := out.Table.TableStatus; !slices.Contains(usable, status) {
-		return call.Fault(fmt.Errorf("it is %q", status))
 	}
 	return nil
 }

@@ -45,23 +45,22 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// CodeOf returns the code of err: Internal where it has none, "" for nil.
+// CodeOf returns the code of err: Internal if it has none, "" for nil.
 func CodeOf(err error) Code {
-	if err == nil {
-		return ""
-	}
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Code
+	} else if err != nil {
+		return Internal
 	}
-	return Internal
+	return ""
 }
 
 func uncertain(err error) bool {
-	var e *Error
-	return errors.As(err, &e) && e.Uncertain
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Uncertain
 }
 
-// Errors that other packages return too. Their texts are fixed, because clients compare them.
+// Errors whose texts are fixed, because clients compare them.
 var (
 	ErrMissing  error = &Error{Code: Missing, Message: "Missing 'name' or 'email'"}
 	ErrNoUser   error = &Error{Code: NotFound, Message: "User not found"}
@@ -69,9 +68,6 @@ var (
 	ErrChanged  error = &Error{
 		Code: Changed, Message: "Precondition failed", Detail: "If-Match or If-None-Match asks for another version",
 	}
-)
-
-var (
 	errInvalidName = &Error{Code: Invalid, Message: "Invalid 'name'", Detail: fmt.Sprintf(
 		"a name has 1 to %d characters besides the white space around it, begins with no combining mark, "+
 			"and has no control or invisible characters except those that change how their neighbors look", MaxNameRunes)}

@@ -22,17 +22,14 @@ func keyedID(caller, key string) string {
 
 // fingerprint identifies the content of a draft, however the request encoded it.
 func fingerprint(d Draft) string {
-	h := sha256.New()
-	field := func(b []byte) {
-		var length [8]byte // separates the fields
-		binary.BigEndian.PutUint64(length[:], uint64(len(b)))
-		h.Write(length[:])
-		h.Write(b)
-	}
-	field([]byte(d.Name))
-	field([]byte(d.Email))
+	fields := [][]byte{[]byte(d.Name), []byte(d.Email)}
 	if d.Avatar != nil {
-		field(d.Avatar.Data)
+		fields = append(fields, d.Avatar.Data)
+	}
+	h := sha256.New()
+	for _, field := range fields {
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(field)))) // separates the fields
+		h.Write(field)
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }

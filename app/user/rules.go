@@ -17,9 +17,7 @@ const (
 // ParseName returns the name without the white space around it, and otherwise as it was sent.
 //
 // It returns Missing for an empty string, and Invalid unless 1 to 200 characters of valid UTF-8 are
-// left that show what they are: the first is no combining mark, and none is a control character,
-// turns the direction of text or is invisible, except where it changes how its neighbors are drawn,
-// as a joiner does between emojis.
+// left that are [legible].
 func ParseName(s string) (string, error) {
 	if s == "" {
 		return "", ErrMissing
@@ -34,8 +32,8 @@ func ParseName(s string) (string, error) {
 // ParseEmail returns s as it was sent if it is one bare address.
 //
 // It returns Missing for an empty string, and Invalid unless s is an addr-spec of RFC 5322 of at
-// most 254 bytes: no display name, no angle brackets, no comment, no space around it, no invisible
-// character, and no combining mark without a character to stand on.
+// most 254 bytes, without comments, invisible characters, or combining marks with nothing to stand
+// on.
 func ParseEmail(s string) (string, error) {
 	if s == "" {
 		return "", ErrMissing
@@ -45,11 +43,8 @@ func ParseEmail(s string) (string, error) {
 		return "", errInvalidEmail
 	}
 	address, err := mail.ParseAddress(s)
-	if err != nil || address.Name != "" {
-		return "", errInvalidEmail
-	}
 	// A quoted local part loses its quotes in Address and has them again in String.
-	if s != address.Address && "<"+s+">" != address.String() {
+	if err != nil || s != address.Address && "<"+s+">" != address.String() {
 		return "", errInvalidEmail
 	}
 	return s, nil

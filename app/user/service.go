@@ -67,50 +67,46 @@ func (s *Service) Create(ctx context.Context, draft Draft) (User, error) {
 		if draft.IdempotencyKey != "" {
 			record.FirstAvatarID = record.AvatarID
 		}
-		if err := s.Avatars.Put(ctx, record.ID, record.AvatarID, draft.Avatar); err != nil {
-			s.discardAfter(ctx, err, record.ID, record.AvatarID)
+		if err := s.upload(ctx, record.ID, record.AvatarID, draft.Avatar); err != nil {
 			return User{}, err
 		}
 	}
 
 	existing, err := s.Users.Create(ctx, record)
-	if err != nil && uncertain(err) {
-		existing, err = s.resolve(ctx, record, err)
+	if cause := err; uncertain(cause) {
+		existing, err = s.readBack(ctx, record.ID, record.AvatarID, cause)
+		if err == nil && existing == nil {
+			err = cause // the write may still arrive, and its user then needs the image
+		}
 	}
 	switch {
-	case err != nil:
-		if !uncertain(err) {
-			s.discard(ctx, record.ID, record.AvatarID)
-		}
+	case uncertain(err):
 		return User{}, err
-	case existing == nil || *existing == record || draft.IdempotencyKey == "":
+	case err == nil && (existing == nil || *existing == record || draft.IdempotencyKey == ""):
 		// An existing record is that of an earlier attempt whose response was lost: without a key
 		// nobody else has the id.
 		return record.User, nil
-	default:
-		// Another request with the same key came first.
-		s.discard(ctx, record.ID, record.AvatarID)
-		return replay(existing, record)
 	}
+	s.discard(ctx, record.ID, record.AvatarID)
+	if err != nil {
+		return User{}, err
+	}
+	return replay(existing, record) // another request with the same key came first
 }
 
-// resolve finds out whether a create whose response was lost took effect. It returns the record if
-// it is there, and the cause otherwise.
-func (s *Service) resolve(ctx context.Context, record Record, cause error) (*Record, error) {
+// readBack returns the record after a write that failed with cause and may have taken effect, nil if
+// there is none. If it fails, the image of the write must be kept.
+func (s *Service) readBack(ctx context.Context, id, avatarID string, cause error) (*Record, error) {
 	// The request's own time may be used up.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
-	existing, err := s.Users.Get(ctx, record.ID)
+	record, err := s.Users.Get(ctx, id)
 	if err != nil {
-		s.Log.WarnContext(ctx, "not known whether a user was created; its avatar is kept",
-			"user", record.ID, "avatar", record.AvatarID, "error", err)
-		return nil, cause
+		s.Log.WarnContext(ctx, "not known whether a write took effect; its image is kept",
+			"user", id, "avatar", avatarID, "error", err)
+		return nil, &Error{Code: Unavailable, Uncertain: true, Err: cause}
 	}
-	if existing == nil {
-		// The write may still arrive, and its user then needs the image.
-		return nil, cause
-	}
-	return existing, nil
+	return record, nil
 }
 
 // replay returns what the first of equal creates returned.
@@ -126,10 +122,9 @@ func replay(existing *Record, asked Record) (User, error) {
 // Get returns a user. NotFound.
 func (s *Service) Get(ctx context.Context, id string) (User, error) {
 	record, err := s.Users.Get(ctx, id)
-	switch {
-	case err != nil:
+	if err != nil {
 		return User{}, err
-	case record == nil:
+	} else if record == nil {
 		return User{}, ErrNoUser
 	}
 	return record.User, nil
@@ -159,94 +154,82 @@ func (s *Service) Delete(ctx context.Context, id string) error {
 	if again && CodeOf(err) == NotFound {
 		before, err = seen, nil
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		s.discard(ctx, id, before.AvatarID)
 	}
-	s.discard(ctx, id, before.AvatarID)
-	return nil
+	return err
 }
 
 // SetAvatar replaces the user's image and returns the user. NotFound; Changed also if the image
 // changes meanwhile.
 func (s *Service) SetAvatar(ctx context.Context, id string, image *Image, may Condition) (User, error) {
-	// Store nothing for a user who does not exist.
-	seen, expected, err := s.expect(ctx, id, may)
+	seen, err := s.Get(ctx, id) // store nothing for a user who does not exist
+	if err == nil && may != nil && !may(seen.AvatarID) {
+		err = ErrChanged
+	}
 	if err != nil {
 		return User{}, err
 	}
 	avatarID := uuid.NewString()
-	if err := s.Avatars.Put(ctx, id, avatarID, image); err != nil {
-		s.discardAfter(ctx, err, id, avatarID)
+	if err := s.upload(ctx, id, avatarID, image); err != nil {
 		return User{}, err
 	}
-	before, err := s.Users.SetAvatar(ctx, id, avatarID, expected)
-	if err != nil && uncertain(err) {
-		before, err = s.resolveAvatar(ctx, id, avatarID, seen, err)
-	}
-	if err != nil {
-		if !uncertain(err) {
-			s.discard(ctx, id, avatarID)
-		}
+	before, err := s.setAvatar(ctx, seen, avatarID, may)
+	switch {
+	case uncertain(err):
 		return User{}, err
-	}
-	if before.AvatarID == avatarID { // an earlier attempt took effect
-		before.AvatarID = seen.AvatarID
+	case err != nil:
+		s.discard(ctx, id, avatarID)
+		return User{}, err
 	}
 	s.discard(ctx, id, before.AvatarID)
 	before.AvatarID, before.ForeignAvatarURL = avatarID, ""
 	return before, nil
 }
 
-// expect returns the user, and the id of the image that the user must still have at the write; nil
-// for any. NotFound, Changed.
-func (s *Service) expect(ctx context.Context, id string, may Condition) (seen User, avatarID *string, err error) {
-	seen, err = s.Get(ctx, id)
-	if err != nil || may == nil {
-		return seen, nil, err
+// setAvatar sets the id of the image of a user who was seen, and returns the state before. With a
+// condition the image must still be the one that was seen.
+func (s *Service) setAvatar(ctx context.Context, seen User, avatarID string, may Condition) (User, error) {
+	var expected *string
+	if may != nil {
+		expected = &seen.AvatarID
 	}
-	if !may(seen.AvatarID) {
-		err = ErrChanged
+	before, err := s.Users.SetAvatar(ctx, seen.ID, avatarID, expected)
+	if cause := err; uncertain(cause) || CodeOf(cause) == Changed {
+		now, err := s.readBack(ctx, seen.ID, avatarID, cause)
+		switch {
+		case err != nil:
+			return User{}, err
+		case now == nil:
+			return User{}, ErrNoUser
+		case now.AvatarID != avatarID:
+			return User{}, cause // the write may still arrive, unless it was refused
+		}
+		return seen, nil
 	}
-	return seen, &seen.AvatarID, err
-}
-
-// resolveAvatar is resolve for SetAvatar.
-func (s *Service) resolveAvatar(ctx context.Context, id, avatarID string, seen User, cause error) (User, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
-	defer cancel()
-	now, err := s.Users.Get(ctx, id)
-	switch {
-	case err != nil:
-		s.Log.WarnContext(ctx, "not known whether an avatar was replaced; both images are kept",
-			"user", id, "avatar", avatarID, "error", err)
-		return User{}, cause
-	case now == nil:
-		return User{}, ErrNoUser
-	case now.AvatarID != avatarID:
-		return User{}, cause // see resolve
+	if before.AvatarID == avatarID { // an earlier attempt took effect
+		before.AvatarID = seen.AvatarID
 	}
-	return seen, nil
+	return before, err
 }
 
 // RemoveAvatar removes the user's image or foreign link. NotFound, also if there is none; Changed
 // as SetAvatar.
 func (s *Service) RemoveAvatar(ctx context.Context, id string, may Condition) error {
-	seen, expected, err := s.expect(ctx, id, may)
-	if (err == nil || CodeOf(err) == Changed) && !seen.HasAvatar() {
+	seen, err := s.Get(ctx, id)
+	switch {
+	case err != nil:
+		return err
+	case seen.AvatarID == "" && seen.ForeignAvatarURL == "":
 		return ErrNoAvatar
+	case may != nil && !may(seen.AvatarID):
+		return ErrChanged
 	}
-	if err != nil {
-		return err
+	before, err := s.setAvatar(ctx, seen, "", may)
+	if err == nil {
+		s.discard(ctx, id, before.AvatarID)
 	}
-	before, err := s.Users.SetAvatar(ctx, id, "", expected)
-	if err != nil {
-		return err
-	}
-	if !before.HasAvatar() { // an earlier attempt, or another request, has removed it
-		before = seen
-	}
-	s.discard(ctx, id, before.AvatarID)
-	return nil
+	return err
 }
 
 // Avatar opens the user's image, which the caller closes. With head it has no content. It returns
@@ -258,34 +241,30 @@ func (s *Service) Avatar(ctx context.Context, id string, head bool, may Conditio
 	}
 	for {
 		u, err := s.Get(ctx, id)
-		if err != nil {
+		if err == nil && u.AvatarID == missing {
+			err = ErrNoAvatar
+			if missing != "" {
+				s.Log.ErrorContext(ctx, "the image that a user names is not in the bucket", "user", id, "avatar", missing)
+			}
+		}
+		if err != nil || !may(u.AvatarID) {
 			return nil, err
 		}
-		if u.AvatarID == "" {
-			return nil, ErrNoAvatar
-		}
-		if u.AvatarID == missing {
-			s.Log.ErrorContext(ctx, "the image that a user names is not in the bucket", "user", id, "avatar", missing)
-			return nil, ErrNoAvatar
-		}
-		if !may(u.AvatarID) {
-			return nil, nil
-		}
 		stored, err := open(ctx, id, u.AvatarID)
-		if CodeOf(err) == NotFound {
-			// It was replaced between the two reads, unless the user still names it.
-			missing = u.AvatarID
-			continue
+		if CodeOf(err) != NotFound {
+			return stored, err
 		}
-		return stored, err
+		missing = u.AvatarID // it was replaced between the two reads, unless the user still names it
 	}
 }
 
-// discardAfter removes an image whose upload failed but may have arrived.
-func (s *Service) discardAfter(ctx context.Context, err error, userID, avatarID string) {
+// upload stores an image, and removes it if the upload failed but may have arrived.
+func (s *Service) upload(ctx context.Context, userID, avatarID string, image *Image) error {
+	err := s.Avatars.Put(ctx, userID, avatarID, image)
 	if uncertain(err) {
 		s.discard(ctx, userID, avatarID)
 	}
+	return err
 }
 
 // discard removes an image that no user names. A failure leaves an image that nobody can see.

@@ -25,7 +25,8 @@ type Store interface {
 	// Update changes the fields that are not nil and returns the new state. NotFound.
 	Update(ctx context.Context, id string, p Patch) (User, error)
 	// SetAvatar sets the user's image, "" for none, removes a foreign link, and returns the previous
-	// state. NotFound; Changed if expected is not nil and the current image is another.
+	// state. NotFound. If expected is not nil, it is Changed instead, also for another current image.
+	// Either may be the work of an earlier attempt.
 	SetAvatar(ctx context.Context, id, avatarID string, expected *string) (before User, err error)
 	// Delete removes the user and returns its last state. NotFound. again is true if the call was
 	// retried, so that NotFound may mean that an earlier attempt succeeded.

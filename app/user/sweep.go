@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -53,33 +54,22 @@ var ErrTooManyOrphans = errors.New("most images are named by no user")
 
 // Find returns the images that were stored before a time and that no user refers to.
 func (s *Sweeper) Find(ctx context.Context, before time.Time) ([]ListedImage, Swept, error) {
-	var (
-		orphans []ListedImage
-		swept   Swept
-	)
+	var orphans []ListedImage
+	var swept Swept
 	err := s.Avatars.List(ctx, func(listed []ListedImage) error {
-		var old []ListedImage
+		old := slices.DeleteFunc(listed, func(i ListedImage) bool { return !i.Stored.Before(before) })
+		swept.Seen, swept.Young = swept.Seen+len(listed), swept.Young+len(listed)-len(old)
 		var users []string
-		for _, image := range listed {
-			swept.Seen++
-			if !image.Stored.Before(before) {
-				swept.Young++
-				continue
-			}
-			old = append(old, image)
-			if len(users) == 0 || users[len(users)-1] != image.UserID {
-				users = append(users, image.UserID)
-			}
+		for _, image := range old {
+			users = append(users, image.UserID)
 		}
-		named, err := s.Users.AvatarIDs(ctx, users)
+		named, err := s.Users.AvatarIDs(ctx, slices.Compact(users))
 		if err != nil {
 			return err
 		}
-		for _, image := range old {
-			if named[image.UserID] != image.AvatarID {
-				orphans = append(orphans, image)
-			}
-		}
+		orphans = append(orphans, slices.DeleteFunc(old, func(i ListedImage) bool {
+			return named[i.UserID] == i.AvatarID
+		})...)
 		return nil
 	})
 	swept.Orphans = len(orphans)

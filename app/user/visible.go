@@ -15,10 +15,7 @@ func hidden(r rune) bool {
 	if r <= unicode.MaxASCII {
 		return unicode.IsControl(r)
 	}
-	if strings.ContainsRune(blank, r) {
-		return true
-	}
-	return !unicode.Is(unicode.Prepended_Concatenation_Mark, r) && unicode.In(r,
+	return strings.ContainsRune(blank, r) || !unicode.Is(unicode.Prepended_Concatenation_Mark, r) && unicode.In(r,
 		unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp,
 		unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector, unicode.Noncharacter_Code_Point)
 }
