@@ -34,12 +34,9 @@ func IsImageType(contentType string) bool {
 // ParseImage checks an image by its content and removes its metadata in place. It decodes no
 // pixels, and the Image shares data.
 //
-// It returns NotAnImage unless data is a complete PNG, JPEG, GIF or WebP, TooLarge above the limit
-// of bytes, and Invalid if a side is longer than the limit of pixels.
+// It returns NotAnImage unless data is a complete PNG, JPEG, GIF or WebP, and Invalid if a side is
+// longer than the limit. Whoever read the data has bounded the bytes.
 func ParseImage(data []byte, limits Limits) (*Image, error) {
-	if int64(len(data)) > limits.Bytes {
-		return nil, limits.TooLarge()
-	}
 	file, err := imagefile.Clean(data)
 	if err != nil {
 		return nil, &Error{Code: NotAnImage, Message: "Avatar is not an image", Detail: err.Error(), Err: err}

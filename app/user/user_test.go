@@ -11,23 +11,6 @@ import (
 	"prima.internal/app/user"
 )
 
-// Ensure the JSON form is exactly what the earlier service's clients read.
-func TestAppendJSON(t *testing.T) {
-	t.Parallel()
-	const users = "https://api.example.com/users"
-	for want, u := range map[string]user.User{
-		`{"id":"1","name":"Ada","email":"a@b.c","avatar_url":""}`: {ID: "1", Name: "Ada", Email: "a@b.c"},
-		`{"id":"1","name":"Ada","email":"a@b.c","avatar_url":"https://api.example.com/users/1/avatar?v=2"}`: {
-			ID: "1", Name: "Ada", Email: "a@b.c", AvatarID: "2",
-		},
-		`{"id":"1","name":"Ada","email":"a@b.c","avatar_url":"http://old/a.png"}`: {
-			ID: "1", Name: "Ada", Email: "a@b.c", ForeignAvatarURL: "http://old/a.png",
-		},
-	} {
-		assert.Equal(t, want, string(u.AppendJSON(nil, users)))
-	}
-}
-
 // Ensure any string, valid or not, becomes the JSON string that encoding/json reads as it does its
 // own.
 func TestAppendString(t *testing.T) {
@@ -46,4 +29,12 @@ func TestAppendString(t *testing.T) {
 		require.NoError(t, json.Unmarshal(ours, &got), "%q", ours)
 		assert.Equal(t, want, got)
 	})
+}
+
+// Ensure nothing that a browser might run counts as an image.
+func TestIsImageType(t *testing.T) {
+	t.Parallel()
+	for contentType, want := range map[string]bool{"image/webp": true, "image/svg+xml": false, "text/html": false, "": false} {
+		assert.Equal(t, want, user.IsImageType(contentType), contentType)
+	}
 }
