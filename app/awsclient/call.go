@@ -39,8 +39,7 @@ func callOf(ctx context.Context) *Call {
 	return new(Call)
 }
 
-// Again reports whether the SDK sent the call more than once, so that the last attempt may have
-// met what an earlier one did.
+// Again reports whether the SDK made more than one attempt.
 func (c *Call) Again() bool { return len(c.attempts) > 1 }
 
 // recordAttempts fills in the Call of each call, and logs each attempt after the first.

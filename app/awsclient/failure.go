@@ -15,15 +15,13 @@ import (
 	"prima.internal/app/user"
 )
 
-// Fault returns the error of the domain for err, which a call returned, and nil for nil. It takes a
-// failed condition for a user who does not exist, and a 404 for a missing table or bucket. Callers
-// have dealt with other conditions and with missing objects before.
+// Fault returns the error of the domain for err, which a call returned, and nil for nil. A failed
+// condition means that the user does not exist, a 404 that the table or the bucket does not.
 func (c *Call) Fault(err error) error {
 	if err == nil {
 		return nil
 	}
-	fault := &user.Error{Code: user.Unavailable, Err: err}
-	fault.Uncertain = slices.ContainsFunc(c.attempts, mayHaveTakenEffect)
+	fault := &user.Error{Code: user.Unavailable, Err: err, Uncertain: slices.ContainsFunc(c.attempts, mayHaveTakenEffect)}
 	switch outcomeOf(err) {
 	case "condition_failed":
 		return user.ErrNoUser
@@ -36,16 +34,11 @@ func (c *Call) Fault(err error) error {
 	return fault
 }
 
-// Incomplete returns the error for a response that lacks what was asked for. A write may have
-// taken effect.
+// Incomplete returns the error for a response that lacks something. A write may have taken effect.
 func (c *Call) Incomplete(lacks string) error {
 	c.closeIdle() // they may lead to a server that is not AWS
-	err := fmt.Errorf("the response lacks %s", lacks)
-	return &user.Error{Code: user.Unavailable, Uncertain: true, Err: err}
+	return &user.Error{Code: user.Unavailable, Uncertain: true, Err: fmt.Errorf("the response lacks %s", lacks)}
 }
-
-// refusals are the outcomes of an attempt that changed nothing.
-var refusals = []string{"condition_failed", "not_found", "throttled", "refused"}
 
 // mayHaveTakenEffect reports whether an attempt that returned err may have been carried out: it
 // was sent, and not refused.
@@ -53,7 +46,8 @@ func mayHaveTakenEffect(err error) bool {
 	_, sent := errors.AsType[*awshttp.ResponseError](err) // also without a response
 	network, ok := errors.AsType[*net.OpError](err)
 	dialing := ok && network.Op == "dial"
-	return sent && !dialing && !slices.Contains(refusals, outcomeOf(err))
+	refused := slices.Contains([]string{"condition_failed", "not_found", "throttled", "refused"}, outcomeOf(err))
+	return sent && !dialing && !refused
 }
 
 // outcomeOf classifies what a call or an attempt returned, for Fault, metrics and spans.

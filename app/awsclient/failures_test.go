@@ -7,14 +7,17 @@ import (
 	"net/http/httptest"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"prima.internal/app/awsclient"
+	"prima.internal/app/awstest"
 	"prima.internal/app/config"
 	"prima.internal/app/user"
 )
@@ -33,15 +36,10 @@ func TestFailures(t *testing.T) {
 		code               user.Code
 		uncertain, missing bool
 	}{
-		"refused": {
-			403, true, json("AccessDeniedException"), xml("AccessDenied"), user.Internal, false, false,
-		},
-		"wrong": {
-			400, true, json("ValidationException"), xml("InvalidRequest"), user.Internal, false, false,
-		},
-		"throttled": {
-			400, true, json("ThrottlingException"), xml("SlowDown"), user.Unavailable, false, false,
-		},
+		"refused":              {403, true, json("AccessDeniedException"), xml("AccessDenied"), user.Internal, false, false},
+		"wrong":                {400, true, json("ValidationException"), xml("InvalidRequest"), user.Internal, false, false},
+		"throttled":            {400, true, json("ThrottlingException"), xml("SlowDown"), user.Unavailable, false, false},
+		"too slow":             {400, true, json("RequestTimeout"), xml("RequestTimeout"), user.Unavailable, true, false},
 		"429 and nothing more": {429, false, "", "", user.Unavailable, false, false},
 		"429 with JSON":        {429, false, "{}", "{}", user.Unavailable, false, false},
 		"429 with HTML":        {429, false, html, html, user.Unavailable, false, false},
@@ -54,9 +52,7 @@ func TestFailures(t *testing.T) {
 		"404 with JSON": {
 			404, false, `{"detail":"not found"}`, `{"detail":"not found"}`, user.Unavailable, true, false,
 		},
-		"403 of a proxy": {
-			403, false, "RBAC: access denied", "RBAC: access denied", user.Unavailable, true, false,
-		},
+		"403 of a proxy":        {403, false, "RBAC: access denied", "RBAC: access denied", user.Unavailable, true, false},
 		"400 and nothing more":  {400, false, "", "", user.Unavailable, true, false},
 		"redirected to a login": {302, false, html, html, user.Unavailable, true, false},
 		"502 of a proxy":        {502, false, html, html, user.Unavailable, true, false},
@@ -83,17 +79,17 @@ func TestFailures(t *testing.T) {
 				_, _ = io.WriteString(w, body)
 			}))
 			defer server.Close()
-			cfg := load(t, server.URL)
 			for service, fail := range map[string]func() error{
 				"DynamoDB": func() error {
 					ctx, call := awsclient.Track(t.Context())
-					client := dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) { o.BaseEndpoint = &server.URL })
-					_, err := client.ListTables(ctx, &dynamodb.ListTablesInput{})
+					_, err := newClient(t, server.URL).ListTables(ctx, &dynamodb.ListTablesInput{})
 					return call.Fault(err)
 				},
 				"S3": func() error {
 					ctx, call := awsclient.Track(t.Context())
-					client := s3.NewFromConfig(cfg, func(o *s3.Options) { o.BaseEndpoint, o.UsePathStyle = &server.URL, true })
+					client := s3.NewFromConfig(load(t, server.URL), func(o *s3.Options) {
+						o.BaseEndpoint, o.UsePathStyle = &server.URL, true
+					})
 					_, err := client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: aws.String("b"), Key: aws.String("k")})
 					return call.Fault(err)
 				},
@@ -116,11 +112,53 @@ func TestFailures(t *testing.T) {
 func load(t *testing.T, endpoint string) aws.Config {
 	t.Helper()
 	c := config.Default()
-	c.Endpoint = endpoint
+	c.Endpoint, c.RequestTimeout = endpoint, 3*time.Second
 	cfg, err := awsclient.Load(t.Context(), c, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
-	cfg.Credentials = aws.CredentialsProviderFunc(staticCredentials)
+	cfg.Credentials = aws.AnonymousCredentials{}
 	return cfg
+}
+
+func newClient(t *testing.T, endpoint string) *dynamodb.Client {
+	t.Helper()
+	return dynamodb.NewFromConfig(load(t, endpoint), func(o *dynamodb.Options) { o.BaseEndpoint = &endpoint })
+}
+
+// Ensure every attempt counts: a write may have taken effect if one of them was sent and not
+// refused, whatever became of the others.
+func TestAttempts(t *testing.T) {
+	t.Parallel()
+	const write = "DynamoDB.PutItem"
+	for name, c := range map[string]struct {
+		meet      func(a *awstest.AWS)
+		calls     int
+		uncertain bool
+	}{
+		"hung up":   {func(a *awstest.AWS) { a.HangUp(write, awstest.Always) }, 3, true},
+		"throttled": {func(a *awstest.AWS) { a.Fail(write, awstest.Always, 400, "ThrottlingException") }, 3, false},
+		"lost, then throttled": {func(a *awstest.AWS) {
+			a.Intercede(write, func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+				a.Fail(write, awstest.Always, 400, "ThrottlingException")
+				w.WriteHeader(http.StatusInternalServerError)
+			})
+		}, 3, true},
+		"never sent": {func(a *awstest.AWS) { a.Config.Endpoint = "http://127.0.0.1:1" }, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := awstest.Start(t)
+			c.meet(a)
+			ctx, call := awsclient.Track(t.Context())
+			_, err := newClient(t, a.Config.Endpoint).PutItem(ctx, &dynamodb.PutItemInput{
+				TableName: &a.Config.Table, Item: map[string]types.AttributeValue{"id": &types.AttributeValueMemberS{Value: "1"}},
+			})
+			var failure *user.Error
+			require.ErrorAs(t, call.Fault(err), &failure)
+			assert.Equal(t, user.Unavailable, failure.Code, "%v", err)
+			assert.Equal(t, c.uncertain, failure.Uncertain, "%v", err)
+			assert.Equal(t, c.calls, a.Calls(write))
+		})
+	}
 }
 
 // Ensure a connection that leads to a server which is not AWS is not used again.
@@ -154,7 +192,7 @@ func TestForeignServer(t *testing.T) {
 				_, _ = io.WriteString(w, c.body)
 			}))
 			defer server.Close()
-			client := dynamodb.NewFromConfig(load(t, server.URL), func(o *dynamodb.Options) { o.BaseEndpoint = &server.URL })
+			client := newClient(t, server.URL)
 			check := func() error {
 				ctx, call := awsclient.Track(t.Context())
 				out, err := client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: aws.String("users")})

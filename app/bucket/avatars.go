@@ -47,9 +47,8 @@ func New(cfg aws.Config, c config.Config) *Avatars {
 
 func key(userID, avatarID string) *string { return aws.String(Prefix + userID + "/" + avatarID) }
 
-// Put implements [user.Avatars]. It signs a CRC-32 and not the payload. By default the SDK hashes
-// the payload over http, a third of an upload's CPU time, and sends a trailer over https, which not
-// every S3 server supports.
+// Put implements [user.Avatars]. It signs a CRC-32. By default the SDK hashes the image over http, a
+// third of an upload's CPU time, and sends a trailer over https, which not every server supports.
 func (a *Avatars) Put(ctx context.Context, userID, avatarID string, image *user.Image) error {
 	ctx, call := awsclient.Track(ctx)
 	checksum := binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE(image.Data))
@@ -64,12 +63,13 @@ func (a *Avatars) Put(ctx context.Context, userID, avatarID string, image *user.
 	return call.Fault(err)
 }
 
-// Head implements [user.Avatars].
+// Head implements [user.Avatars]. If nothing is found it calls Get, because only a response with a
+// body says whether the object or the bucket is missing.
 func (a *Avatars) Head(ctx context.Context, userID, avatarID string) (*user.StoredImage, error) {
 	tracked, call := awsclient.Track(ctx)
 	out, err := a.client.HeadObject(tracked, &s3.HeadObjectInput{Bucket: &a.config.Bucket, Key: key(userID, avatarID)})
-	if _, ok := errors.AsType[*types.NotFound](err); ok {
-		return a.Get(ctx, userID, avatarID) // the body tells whether the object or the bucket is missing
+	if _, missing := errors.AsType[*types.NotFound](err); missing {
+		return a.Get(ctx, userID, avatarID)
 	} else if err != nil {
 		return nil, call.Fault(err)
 	}

@@ -19,6 +19,12 @@ import (
 	"prima.internal/app/user"
 )
 
+// The conditions that a user exists, and that an id is free.
+const (
+	exists = "attribute_exists(" + config.KeyAttribute + ")"
+	free   = "attribute_not_exists(" + config.KeyAttribute + ")"
+)
+
 // Users is a [user.Store] in a DynamoDB table. It is safe for concurrent use.
 type Users struct {
 	prometheus.Collector // of scans that were slow to read
@@ -46,10 +52,8 @@ func New(cfg aws.Config, c config.Config) *Users {
 // Create implements [user.Store].
 func (u *Users) Create(ctx context.Context, r user.Record) (*user.Record, error) {
 	tracked, call := awsclient.Track(ctx)
-	_, err := u.client.PutItem(tracked, &dynamodb.PutItemInput{
-		TableName: &u.config.Table, Item: toItem(r),
-		ConditionExpression: aws.String("attribute_not_exists(" + config.KeyAttribute + ")"),
-	})
+	in := &dynamodb.PutItemInput{TableName: &u.config.Table, Item: toItem(r), ConditionExpression: aws.String(free)}
+	_, err := u.client.PutItem(tracked, in)
 	if _, taken := errors.AsType[*types.ConditionalCheckFailedException](err); !taken {
 		return nil, call.Fault(err)
 	}
@@ -65,17 +69,21 @@ func (u *Users) Create(ctx context.Context, r user.Record) (*user.Record, error)
 // Get implements [user.Store]. The read is strongly consistent.
 func (u *Users) Get(ctx context.Context, id string) (*user.Record, error) {
 	ctx, call := awsclient.Track(ctx)
-	out, err := u.client.GetItem(ctx, &dynamodb.GetItemInput{
-		TableName: &u.config.Table, Key: key(id), ConsistentRead: aws.Bool(true),
-	})
+	in := &dynamodb.GetItemInput{TableName: &u.config.Table, Key: key(id), ConsistentRead: aws.Bool(true)}
+	out, err := u.client.GetItem(ctx, in)
 	if err != nil || out.Item == nil {
 		return nil, call.Fault(err)
 	}
-	r := fromItem(out.Item)
-	if r.ID != id {
-		return nil, call.Incomplete("the user")
+	r, err := read(call, id, out.Item)
+	return &r, err
+}
+
+// read returns the record in a response, which must be that of the id.
+func read(call *awsclient.Call, id string, item map[string]types.AttributeValue) (r user.Record, err error) {
+	if r = fromItem(item); r.ID != id {
+		err = call.Incomplete("the user")
 	}
-	return &r, nil
+	return r, err
 }
 
 // Update implements [user.Store].
@@ -120,9 +128,6 @@ func (u *Users) SetAvatar(ctx context.Context, id, avatarID string, expected *st
 	return before, err
 }
 
-// exists is the condition that the user exists.
-const exists = "attribute_exists(" + config.KeyAttribute + ")"
-
 func (u *Users) update(ctx context.Context, id string, in *dynamodb.UpdateItemInput) (user.User, error) {
 	in.TableName, in.Key = &u.config.Table, key(id)
 	ctx, call := awsclient.Track(ctx)
@@ -130,7 +135,8 @@ func (u *Users) update(ctx context.Context, id string, in *dynamodb.UpdateItemIn
 	if err != nil {
 		return user.User{}, call.Fault(err)
 	}
-	return written(call, id, out.Attributes)
+	r, err := read(call, id, out.Attributes)
+	return r.User, err
 }
 
 // Delete implements [user.Store].
@@ -143,17 +149,8 @@ func (u *Users) Delete(ctx context.Context, id string) (before user.User, again 
 	if err != nil {
 		return user.User{}, call.Again(), call.Fault(err)
 	}
-	before, err = written(call, id, out.Attributes)
-	return before, call.Again(), err
-}
-
-// written returns the user in the response to a write.
-func written(call *awsclient.Call, id string, item map[string]types.AttributeValue) (user.User, error) {
-	r := fromItem(item)
-	if r.ID != id {
-		return user.User{}, call.Incomplete("the user")
-	}
-	return r.User, nil
+	r, err := read(call, id, out.Attributes)
+	return r.User, call.Again(), err
 }
 
 // AvatarIDs returns the ids of users' images by the ids of the users, by strongly consistent reads.

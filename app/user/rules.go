@@ -16,14 +16,14 @@ const (
 
 // ParseName returns the name without the white space around it, and otherwise as it was sent.
 //
-// It returns Missing for an empty string, and Invalid unless 1 to 200 characters of valid UTF-8 are
-// left that are [legible].
+// It returns Missing for an empty string, and Invalid unless 1 to 200 characters are left that are
+// [legible].
 func ParseName(s string) (string, error) {
 	if s == "" {
 		return "", ErrMissing
 	}
 	name := strings.TrimSpace(s)
-	if utf8.RuneCountInString(name) > MaxNameRunes || !utf8.ValidString(name) || !legible(name) {
+	if utf8.RuneCountInString(name) > MaxNameRunes || !legible(name) {
 		return "", errInvalidName
 	}
 	return name, nil
@@ -38,7 +38,7 @@ func ParseEmail(s string) (string, error) {
 	if s == "" {
 		return "", ErrMissing
 	}
-	if len(s) > MaxEmailBytes || !utf8.ValidString(s) || strings.ContainsFunc(s, hiddenInEmail) ||
+	if len(s) > MaxEmailBytes || strings.ContainsFunc(s, hiddenInEmail) ||
 		!isASCII(s) && baseless.MatchString(s) {
 		return "", errInvalidEmail
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // hidden reports whether a character shows nothing of its own, or turns the text around it. White
-// space within a line is not hidden.
+// space within a line is not hidden. A byte that is not UTF-8 is, because it reads as U+FFFD.
 func hidden(r rune) bool {
 	if r <= unicode.MaxASCII {
 		return unicode.IsControl(r)
