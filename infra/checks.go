@@ -1,10 +1,8 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"prima.internal/app/config"
@@ -47,7 +45,13 @@ func (s Stack) faults() []error {
 				"characters: call the stack something shorter", name, longestRoleName))
 		}
 	}
-	return append(faults, s.configFaults()...)
+	_, err := s.apiConfig()
+	if wrong, ok := errors.AsType[*contract.Error](err); ok {
+		for _, fault := range wrong.Faults {
+			faults = append(faults, fmt.Errorf("%s: %s", keyOf(fault.Variable), fault))
+		}
+	}
+	return faults
 }
 
 // A check adds a fault of the setting key, which has a value that is not allowed, unless ok.
@@ -105,39 +109,6 @@ func (s Stack) checkWayIn(must check) {
 		"served by TLS, which takes tlsSecretName or, with the class alb, the annotation "+albCertificate)
 	must(service.Type == "ClusterIP" || s.API.Access == charts.AccessOpen, "api.values.service.type", service.Type,
 		"ClusterIP on AWS, because tokens would come in plain HTTP")
-}
-
-// configFaults returns the faults of api.config and of the other settings that the contract checks.
-func (s Stack) configFaults() []error {
-	var faults []error
-	settings := config.Settings()
-	for variable, value := range s.API.Config {
-		key := "api.config." + variable
-		known := slices.IndexFunc(settings, func(s contract.Setting) bool { return s.Variable == variable })
-		switch value.(type) {
-		case string, bool, json.Number:
-		default:
-			faults = append(faults, fmt.Errorf("%s must be a text", key))
-		}
-		switch {
-		case slices.Contains(config.Removed(), variable):
-			faults = append(faults, errors.New("api.config."+contract.RemovedNotice(variable)))
-		case known < 0:
-			faults = append(faults, fmt.Errorf("%s is %q, must be a setting of the API: see its README",
-				key, fmt.Sprint(value)))
-		case settings[known].Secret:
-			faults = append(faults, fmt.Errorf("%s is a secret, and these settings are not: task token stores one", key))
-		case keyOf(variable) != key:
-			faults = append(faults, fmt.Errorf("%s is set by %s", key, keyOf(variable)))
-		}
-	}
-	_, err := s.apiConfig()
-	if wrong, ok := errors.AsType[*contract.Error](err); ok {
-		for _, fault := range wrong.Faults {
-			faults = append(faults, fmt.Errorf("%s: %s", keyOf(fault.Variable), fault))
-		}
-	}
-	return faults
 }
 
 // keyOf returns the setting of the stack that a variable of the API comes from.

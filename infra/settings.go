@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,16 +40,6 @@ var formats = map[string]format{
 	"policy": {
 		`^(arn:aws[a-z-]*:iam::([0-9]{12}|aws):policy/[A-Za-z0-9+=,.@_/-]+)?$`, "the ARN of a policy, or empty",
 	},
-}
-
-// renamed maps settings of earlier versions to those that took their place.
-var renamed = map[string]string{
-	"api.nodePort":   "api.values.service.nodePort, with api.values.service.type: NodePort",
-	"api.ingress":    "api.values.ingress, as in infra/charts/prima-api/values.yaml; its port is kubernetes.ingressPort",
-	"api.gateway":    "api.values.httpRoute, as in infra/charts/prima-api/values.yaml",
-	"api.letIn":      "api.values.networkPolicy.ingress, a list of rules of a NetworkPolicy",
-	"api.monitoring": "api.values.monitoring, as in infra/charts/prima-api/values.yaml",
-	"api.tracing":    "api.values.tracing",
 }
 
 // secretKeys are the settings that Pulumi encrypts. See tokens.go for the first.
@@ -128,21 +117,27 @@ func (s *Stack) fill(settings map[string]any) {
 	_ = decoder.Decode(s)
 }
 
-// schemaFaults returns the faults that the schemas of the stack and of the chart find.
-func schemaFaults(settings map[string]any) ([]error, error) {
+// compileSchema returns the schema at a path in stack.schema.json, and its compiler.
+func compileSchema(path string) (*jsonschema.Compiler, *jsonschema.Schema, error) {
 	c := jsonschema.NewCompiler()
 	for name, data := range map[string][]byte{
 		"stack.schema.json": stackSchema, charts.PrimaAPIChart + "/values.schema.json": charts.PrimaAPISchema,
 	} {
 		document, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if err := c.AddResource("prima:///"+name, document); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	schema, err := c.Compile("prima:///stack.schema.json#/definitions/settings")
+	schema, err := c.Compile("prima:///stack.schema.json#" + path)
+	return c, schema, err
+}
+
+// schemaFaults returns the faults that the schemas of the stack and of the chart find.
+func schemaFaults(settings map[string]any) ([]error, error) {
+	c, schema, err := compileSchema("/definitions/settings")
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +153,7 @@ func schemaFaults(settings map[string]any) ([]error, error) {
 		}
 		at, err := c.Compile(e.SchemaURL)
 		if len(e.Causes) == 0 && err == nil && !ofContract(e) {
-			faults = append(faults, explain(e, at, valueAt(settings, e.InstanceLocation))...)
+			faults = append(faults, explain(e, at)...)
 		}
 	}
 	collect(invalid)
@@ -167,73 +162,62 @@ func schemaFaults(settings map[string]any) ([]error, error) {
 
 // ofContract reports whether the contract checks a value too. Its errors say more.
 func ofContract(e *jsonschema.ValidationError) bool {
-	_, pattern := e.ErrorKind.(*kind.Pattern)
 	at := e.InstanceLocation
-	return len(at) > 1 && (at[0] == "storage" && pattern || at[0] == "api" && at[1] == "config")
-}
-
-// valueAt returns the value at a path of keys and indexes.
-func valueAt(value any, path []string) any {
-	for _, key := range path {
-		switch v := value.(type) {
-		case map[string]any:
-			value = v[key]
-		case []any:
-			i, _ := strconv.Atoi(key)
-			value = v[i]
-		}
+	switch e.ErrorKind.(type) {
+	case *kind.AdditionalProperties, *kind.Const:
+		return false
+	case *kind.Pattern:
+		return at[0] == "storage" || len(at) > 1 && at[1] == "config"
 	}
-	return value
+	return len(at) > 1 && at[0] == "api" && at[1] == "config"
 }
 
 // explain returns faults that name the key, its value and what the schema allows.
-func explain(e *jsonschema.ValidationError, schema *jsonschema.Schema, value any) []error {
+func explain(e *jsonschema.ValidationError, schema *jsonschema.Schema) []error {
 	key := strings.Join(e.InstanceLocation, ".")
-	var allowed string
+	must := func(value any, allowed string) []error {
+		return []error{fmt.Errorf("%s is %v, must be %s", key, value, allowed)}
+	}
 	switch k := e.ErrorKind.(type) {
 	case *kind.AdditionalProperties:
 		return explainUnknown(key, k.Properties, schema)
+	case *kind.Const: // a setting that was removed, with its notice
+		return []error{fmt.Errorf("%s: %v", key, k.Want)}
 	case *kind.Type:
-		allowed = strings.NewReplacer("boolean", "true or false", "integer", "a whole number", "number", "a number",
-			"string", "a text", "array", "a list", "object", "an object").Replace(strings.Join(k.Want, " or "))
+		return must("of the type "+k.Got, strings.Join(k.Want, " or "))
 	case *kind.Enum:
-		allowed = "one of " + strings.Trim(fmt.Sprintf("%q", k.Want), "[]")
-	case *kind.Minimum, *kind.Maximum:
-		var bounds []string
-		if schema.Minimum != nil {
-			bounds = append(bounds, "at least "+schema.Minimum.RatString())
-		}
-		if schema.Maximum != nil {
-			bounds = append(bounds, "at most "+schema.Maximum.RatString())
-		}
-		allowed = strings.Join(bounds, " and ")
+		return must(fmt.Sprintf("%q", k.Got), "one of "+strings.Trim(fmt.Sprintf("%q", k.Want), "[]"))
+	case *kind.Minimum:
+		return must(k.Got.RatString(), "at least "+k.Want.RatString())
+	case *kind.Maximum:
+		return must(k.Got.RatString(), "at most "+k.Want.RatString())
 	case *kind.Pattern:
-		allowed = "like " + k.Want
+		allowed := "like " + k.Want
 		for _, f := range formats {
 			if f.pattern == k.Want {
 				allowed = f.allowed
 			}
 		}
-	default:
-		return []error{fmt.Errorf("%s: %w", key, e)}
+		return must(strconv.Quote(k.Got), allowed)
 	}
-	text, _ := json.Marshal(value) // it was JSON
-	return []error{fmt.Errorf("%s is %s, must be %s", key, text, allowed)}
+	return []error{fmt.Errorf("%s: %w", key, e)}
 }
 
 // explainUnknown returns a fault for each name below key that is no setting.
 func explainUnknown(key string, names []string, schema *jsonschema.Schema) (faults []error) {
-	known := slices.Sorted(maps.Keys(schema.Properties))
+	var known []string
+	for name, property := range schema.Properties {
+		if property.Const == nil { // it was not removed
+			known = append(known, name)
+		}
+	}
+	slices.Sort(known)
 	if key == "" {
 		known = append(known, secretKeys...)
 	}
 	for _, name := range names {
 		name = strings.TrimPrefix(key+"."+name, ".")
-		if now, ok := renamed[name]; ok {
-			faults = append(faults, fmt.Errorf("%s is now %s", name, now))
-		} else {
-			faults = append(faults, fmt.Errorf("%s is no setting: there are %s", name, strings.Join(known, ", ")))
-		}
+		faults = append(faults, fmt.Errorf("%s is no setting: there are %s", name, strings.Join(known, ", ")))
 	}
 	return faults
 }
