@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"prima.internal/app/config"
@@ -11,9 +12,10 @@ import (
 	"prima.internal/infra/image"
 )
 
-// faults returns what the schema cannot check, above all between settings, each fault with its key.
-func (s Stack) faults() []error {
-	var faults []error
+// faults returns those of the tokens, and what the schema cannot check, above all between settings,
+// each fault with its key.
+func (s Stack) faults(tokens []error) []error {
+	faults := slices.Clone(tokens)
 	must := func(ok bool, key string, value any, allowed string) {
 		if !ok {
 			faults = append(faults, fmt.Errorf("%s is %q, must be %s", key, fmt.Sprint(value), allowed))
@@ -22,12 +24,10 @@ func (s Stack) faults() []error {
 	must(s.LocalStack.Deploy || (s.LocalStack.Endpoint == "") == (s.LocalStack.PodEndpoint == ""),
 		"localstack.podEndpoint", s.LocalStack.PodEndpoint,
 		"set together with localstack.endpoint, unless localstack.deploy is true")
-	names := map[string]string{"region": s.Storage.Region}
+	const name = "a name: the API would take an empty one for the default"
+	must(s.Storage.Region != "", "storage.region", "", name)
 	for _, r := range s.Contract.Resources() {
-		names[storageKey(r)] = *r.Name
-	}
-	for key, value := range names {
-		must(value != "", "storage."+key, value, "a name: the API would take an empty one for the default")
+		must(*r.Name != "", "storage."+storageKey(r), "", name)
 	}
 	s.checkIdentity(must)
 	must(s.API.Image == image.Name || s.API.Tag != "" || s.API.Digest != "", "api.tag", s.API.Tag,
@@ -39,6 +39,12 @@ func (s Stack) faults() []error {
 		must(!set, "api.values."+key, s.API.Values[key], "set by "+setBy)
 	}
 	s.checkWayIn(must)
+	if len(tokens) == 0 {
+		must(s.API.Access != charts.AccessToken || len(s.AccessTokens) > 0, "api.access", s.API.Access,
+			"used with a token, made by task token NAME=… SCOPE=… STACK="+s.Name+"; or open, which lets everybody in")
+		must(s.API.Access != charts.AccessOpen || len(s.AccessTokens) == 0, "api.access", s.API.Access,
+			"token, or have no tokens: take them out by task token:revoke NAME=… STACK="+s.Name)
+	}
 	for _, is := range config.Roles() {
 		if name := s.roleName(is); s.AWS.Identity != identityNone && len(name) > longestRoleName {
 			faults = append(faults, fmt.Errorf("aws.identity: the role would be called %s, and a name has at most %d "+
@@ -60,11 +66,10 @@ type check func(ok bool, key string, value any, allowed string)
 // checkIdentity checks how pods assume their roles.
 func (s Stack) checkIdentity(must check) {
 	a := s.AWS
-	must(a.Identity == podIdentity || a.Cluster == "", "aws.cluster", a.Cluster,
-		"empty unless aws.identity is "+podIdentity)
-	must(a.Identity != podIdentity || a.Cluster != "", "aws.cluster", a.Cluster, "the name of the EKS cluster")
-	must(a.Identity == irsa || a.OIDCIssuer == "", "aws.oidcIssuer", a.OIDCIssuer, "empty unless aws.identity is "+irsa)
-	must(a.Identity != irsa || a.OIDCIssuer != "", "aws.oidcIssuer", a.OIDCIssuer, "the https URL of the cluster's issuer")
+	must((a.Identity == podIdentity) == (a.Cluster != ""), "aws.cluster", a.Cluster,
+		"the name of the EKS cluster with aws.identity podIdentity, and empty otherwise")
+	must((a.Identity == irsa) == (a.OIDCIssuer != ""), "aws.oidcIssuer", a.OIDCIssuer,
+		"the https URL of the cluster's issuer with aws.identity irsa, and empty otherwise")
 	if a.Identity == identityNone {
 		must(a.PermissionsBoundary == "", "aws.permissionsBoundary", a.PermissionsBoundary,
 			"empty while aws.identity is none, which makes no role")

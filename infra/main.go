@@ -82,7 +82,7 @@ func deploy(ctx *pulumi.Context, config map[string]string, m machine) error {
 		ctx.Export("localstackEndpoint", localStack.Endpoint)
 	}
 	for is, arn := range identity.Roles {
-		ctx.Export(string(is)+"Role", arn)
+		ctx.Export(is+"Role", arn)
 	}
 	return nil
 }

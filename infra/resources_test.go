@@ -43,7 +43,9 @@ func registrationOf(t *testing.T, r pulumi.MockResourceArgs) registration {
 	t.Helper()
 	given, rpc := inputs(r), r.RegisterRPC
 	if r.TypeToken == chartType && r.Name == apiRelease {
-		defaults, err := charts.Map(charts.DefaultPrimaAPI())
+		chart, err := charts.PrimaAPIWith(nil)
+		require.NoError(t, err)
+		defaults, err := charts.Map(chart)
 		require.NoError(t, err)
 		given["values"] = different(given["values"].(map[string]any), defaults)
 	}

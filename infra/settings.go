@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,15 +22,11 @@ import (
 //go:embed stack.schema.json
 var stackSchema []byte
 
-// A format is a pattern that a tag of [Stack] names.
-type format struct{ pattern, allowed string }
-
-var formats = map[string]format{
-	"context": {`.`, "the name of a context in the kubeconfig"},
-	"host":    {`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`, "a host name or an IPv4 address"},
-	"url": {
-		`^(https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?(/[^?# ]*)?)?$`, "an http or https URL, or empty",
-	},
+// formats are the patterns that tags of [Stack] name, with what they allow in words.
+var formats = map[string]struct{ pattern, allowed string }{
+	"context":    {`.`, "the name of a context in the kubeconfig"},
+	"host":       {`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`, "a host name or an IPv4 address"},
+	"url":        {`^(https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?(/[^?# ]*)?)?$`, "an http or https URL"},
 	"image":      {`^[a-z0-9][A-Za-z0-9._/-]*(:[A-Za-z0-9._/-]+)*(@sha256:[0-9a-f]{64})?$`, "the name of an image"},
 	"repository": {`^([a-z0-9.-]+(:[0-9]+)?/)?[a-z0-9]([a-z0-9._/-]*[a-z0-9])?$`, "the name of an image without a tag"},
 	"tag":        {`^([A-Za-z0-9_][A-Za-z0-9._-]{0,127})?$`, "the tag of an image, or empty"},
@@ -37,9 +34,7 @@ var formats = map[string]format{
 	"account":    {`^([0-9]{12})?$`, "the 12 digits of an account, or empty"},
 	"cluster":    {`^([0-9A-Za-z][0-9A-Za-z_-]{0,99})?$`, "the name of an EKS cluster, or empty"},
 	"issuer":     {`^(https://[a-z0-9.-]+(/[A-Za-z0-9._-]+)*)?$`, "the https URL of the cluster's issuer, or empty"},
-	"policy": {
-		`^(arn:aws[a-z-]*:iam::([0-9]{12}|aws):policy/[A-Za-z0-9+=,.@_/-]+)?$`, "the ARN of a policy, or empty",
-	},
+	"policy":     {`^(arn:aws[a-z-]*:iam::([0-9]{12}|aws):policy/[A-Za-z0-9+=,.@_/-]+)?$`, "the ARN of a policy"},
 }
 
 // secretKeys are the settings that Pulumi encrypts. See tokens.go for the first.
@@ -65,12 +60,7 @@ func loadStack(ctx *pulumi.Context, config map[string]string) (Stack, error) {
 	}
 	tokens, tokenFaults := readTokens(ctx)
 	s.AccessTokens = tokens
-	faults = append(faults, tokenFaults...)
-	if len(tokenFaults) == 0 {
-		faults = append(faults, s.accessFaults()...)
-	}
-	faults = append(faults, s.faults()...)
-	if len(faults) == 0 {
+	if faults = append(faults, s.faults(tokenFaults)...); len(faults) == 0 {
 		s.Contract, err = s.apiConfig()
 		return s, err
 	}
@@ -141,23 +131,10 @@ func schemaFaults(settings map[string]any) ([]error, error) {
 	if err != nil {
 		return nil, err
 	}
-	invalid, ok := errors.AsType[*jsonschema.ValidationError](schema.Validate(any(settings)))
-	if !ok {
-		return nil, nil
+	if invalid, ok := errors.AsType[*jsonschema.ValidationError](schema.Validate(any(settings))); ok {
+		return explain(invalid, c), nil
 	}
-	var faults []error
-	var collect func(*jsonschema.ValidationError)
-	collect = func(e *jsonschema.ValidationError) {
-		for _, cause := range e.Causes {
-			collect(cause)
-		}
-		at, err := c.Compile(e.SchemaURL)
-		if len(e.Causes) == 0 && err == nil && !ofContract(e) {
-			faults = append(faults, explain(e, at)...)
-		}
-	}
-	collect(invalid)
-	return faults, nil
+	return nil, nil
 }
 
 // ofContract reports whether the contract checks a value too. Its errors say more.
@@ -173,14 +150,32 @@ func ofContract(e *jsonschema.ValidationError) bool {
 }
 
 // explain returns faults that name the key, its value and what the schema allows.
-func explain(e *jsonschema.ValidationError, schema *jsonschema.Schema) []error {
+func explain(e *jsonschema.ValidationError, c *jsonschema.Compiler) (faults []error) {
+	for _, cause := range e.Causes {
+		faults = append(faults, explain(cause, c)...)
+	}
+	if len(e.Causes) > 0 || ofContract(e) {
+		return faults
+	}
 	key := strings.Join(e.InstanceLocation, ".")
 	must := func(value any, allowed string) []error {
 		return []error{fmt.Errorf("%s is %v, must be %s", key, value, allowed)}
 	}
 	switch k := e.ErrorKind.(type) {
 	case *kind.AdditionalProperties:
-		return explainUnknown(key, k.Properties, schema)
+		var known []string
+		if at, err := c.Compile(e.SchemaURL); err == nil {
+			removed := func(name string) bool { return at.Properties[name].Const != nil }
+			known = slices.DeleteFunc(slices.Sorted(maps.Keys(at.Properties)), removed)
+		}
+		if key == "" {
+			known = append(known, secretKeys...)
+		}
+		for _, name := range k.Properties {
+			name = strings.TrimPrefix(key+"."+name, ".")
+			faults = append(faults, fmt.Errorf("%s is no setting: there are %s", name, strings.Join(known, ", ")))
+		}
+		return faults
 	case *kind.Const: // a setting that was removed, with its notice
 		return []error{fmt.Errorf("%s: %v", key, k.Want)}
 	case *kind.Type:
@@ -201,23 +196,4 @@ func explain(e *jsonschema.ValidationError, schema *jsonschema.Schema) []error {
 		return must(strconv.Quote(k.Got), allowed)
 	}
 	return []error{fmt.Errorf("%s: %w", key, e)}
-}
-
-// explainUnknown returns a fault for each name below key that is no setting.
-func explainUnknown(key string, names []string, schema *jsonschema.Schema) (faults []error) {
-	var known []string
-	for name, property := range schema.Properties {
-		if property.Const == nil { // it was not removed
-			known = append(known, name)
-		}
-	}
-	slices.Sort(known)
-	if key == "" {
-		known = append(known, secretKeys...)
-	}
-	for _, name := range names {
-		name = strings.TrimPrefix(key+"."+name, ".")
-		faults = append(faults, fmt.Errorf("%s is no setting: there are %s", name, strings.Join(known, ", ")))
-	}
-	return faults
 }

@@ -83,7 +83,7 @@ func TestRefusedOnAWS(t *testing.T) {
 		{"aws.account", "", `is "", must be the 12 digits`},
 		{"aws.identity", "keys", `is "keys", must be one of`},
 		{"aws.cluster", "", `is "", must be the name`},
-		{"aws.oidcIssuer", "https://a", `is "https://a", must be empty`},
+		{"aws.oidcIssuer", "https://a", `is "https://a", must be the https URL of the cluster's issuer with aws.identity irsa`},
 		{"aws.permissionsBoundary", "all", `is "all", must be`},
 		{"kubernetes.context", "prima", `is "prima", must be`},
 		{"api.values.service.type", "NodePort", `is "NodePort", must be ClusterIP`},
@@ -96,7 +96,7 @@ func TestRefusedOnAWS(t *testing.T) {
 		s          settings
 		path, says string
 	}{
-		{onAWS(t).set("aws.identity", "none"), "aws.cluster", `is "prima-production", must be empty`},
+		{onAWS(t).set("aws.identity", "none"), "aws.cluster", `is "prima-production", must be the name`},
 		{onAWS(t).set("localstack.deploy", true), "aws.identity", `is "podIdentity", must be none`},
 		{other(t).set("aws.oidcIssuer", ""), "aws.oidcIssuer", `is "", must be the https`},
 		{onAWS(t).set("storage.region", far), "aws.identity", ": the role would be called prima-api-local-us-isolated-"},

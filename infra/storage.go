@@ -26,13 +26,12 @@ const emulatorCredential = "test"
 
 // NewStorage makes the resources, or adopts those that exist.
 func NewStorage(ctx *pulumi.Context, stack Stack, localStack *LocalStack) (*Storage, error) {
-	const name = "storage"
 	s := &Storage{Names: pulumi.StringMap{}, Outputs: pulumi.Map{}}
-	if err := ctx.RegisterComponentResource("prima:infra:Storage", name, s); err != nil {
+	if err := ctx.RegisterComponentResource("prima:infra:Storage", "storage", s); err != nil {
 		return nil, err
 	}
 	var err error
-	s.Provider, err = aws.NewProvider(ctx, name, providerArgs(stack, localStack.Endpoint), pulumi.Parent(s))
+	s.Provider, err = aws.NewProvider(ctx, "storage", providerArgs(stack, localStack.Endpoint), pulumi.Parent(s))
 	if err != nil {
 		return nil, err
 	}

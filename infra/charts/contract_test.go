@@ -17,36 +17,33 @@ import (
 )
 
 // environment returns the environment of the API's container. A Secret that the chart does not make
-// has the value "existing" for every key, and the entry of one token for ACCESS_TOKENS.
+// has the entry of a token for every key.
 func environment(t *testing.T, list []runtime.Object) map[string]string {
 	t.Helper()
 	container := deployment(t, list).Spec.Template.Spec.Containers[0]
 	require.Len(t, container.EnvFrom, 1)
 	require.Nil(t, container.EnvFrom[0].SecretRef, "a Secret taken whole may hold anything")
-	configMaps, secrets := map[string]map[string]string{}, map[string]map[string][]byte{}
+	variables, secrets := map[string]string{}, map[string]map[string][]byte{}
 	for _, c := range find[*corev1.ConfigMap](list) {
-		configMaps[c.Name] = c.Data
+		if c.Name == container.EnvFrom[0].ConfigMapRef.Name {
+			maps.Copy(variables, c.Data)
+		}
 	}
 	for _, s := range find[*corev1.Secret](list) {
 		secrets[s.Name] = s.Data
 	}
-	variables := maps.Clone(configMaps[container.EnvFrom[0].ConfigMapRef.Name])
 	for _, variable := range container.Env {
 		assert.NotContains(t, variables, variable.Name, "set twice")
 		require.NotNil(t, variable.ValueFrom, variable.Name)
 		reference := variable.ValueFrom.SecretKeyRef
 		assert.Equal(t, variable.Name, reference.Key)
-		secret, made := secrets[reference.Name]
-		require.True(t, !made || secret[reference.Key] != nil, variable.Name)
-		variables[variable.Name] = string(secret[reference.Key])
-		if !made {
-			variables[variable.Name] = "existing"
-		}
 		if variable.Name == "ACCESS_TOKENS" {
 			assert.Nil(t, reference.Optional, "without its Secret the API must not start: it would let everybody in")
-			if !made {
-				variables[variable.Name] = ciEntry
-			}
+		}
+		variables[variable.Name] = ciEntry
+		if secret, made := secrets[reference.Name]; made {
+			require.Contains(t, secret, reference.Key)
+			variables[variable.Name] = string(secret[reference.Key])
 		}
 	}
 	return variables
@@ -88,7 +85,7 @@ func TestEnvironmentIsTheContract(t *testing.T) {
 // Ensure values.yaml has no other setting than the contract's, and the chart has its paths.
 func TestValuesFollowTheContract(t *testing.T) {
 	t.Parallel()
-	v := charts.DefaultPrimaAPI()
+	v := apiWith(nil)
 	assert.Equal(t, charts.ConfigValues(config.Default()), v.Config, "delete from config what is no setting")
 	assert.Equal(t, config.PathHealth, v.Probes.Startup.Path)
 	assert.Equal(t, config.PathHealth, v.Probes.Liveness.Path, "a dependency that fails is no reason to restart")

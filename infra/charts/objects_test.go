@@ -2,7 +2,6 @@ package charts_test
 
 import (
 	"cmp"
-	"encoding/json"
 	"maps"
 	"os"
 	"strconv"
@@ -21,59 +20,43 @@ import (
 // user's. TestWrongValues has the labels by which the chart selects pods.
 func TestLabelsOfTheUser(t *testing.T) {
 	t.Parallel()
-	full := valuesOf(t, fullAPI())
-	// visit passes the labels and annotations in a value to found.
-	var visit func(value any, found func(group map[string]any, key string))
-	visit = func(value any, found func(map[string]any, string)) {
-		switch value := value.(type) {
-		case map[string]any:
-			for key, item := range value {
-				_, ok := item.(map[string]any)
-				lower := strings.ToLower(key)
-				if ok && key != "podLabels" && (strings.HasSuffix(lower, "annotations") || strings.HasSuffix(lower, "labels")) {
-					found(value, key)
-				}
-				visit(item, found)
-			}
-		case []any:
-			for _, item := range value {
-				visit(item, found)
-			}
+	v := fullAPI()
+	rendered := func() (all []map[string]string) {
+		list := objectsOf(t, "prima-api", v)
+		for _, object := range list {
+			o := object.(metav1.Object)
+			all = append(all, o.GetLabels(), o.GetAnnotations())
 		}
-	}
-	rendered := func() (all []map[string]any) {
-		for _, object := range objectsOf(t, "prima-api", full) {
-			data, err := json.Marshal(object)
-			require.NoError(t, err)
-			var value any
-			require.NoError(t, json.Unmarshal(data, &value))
-			visit(value, func(group map[string]any, key string) { all = append(all, group[key].(map[string]any)) })
+		for _, pod := range pods(list) {
+			all = append(all, pod.Labels, pod.Annotations)
 		}
 		return all
 	}
-	mine := map[string]any{} // what the chart sets anywhere, by the user
+	mine := map[string]string{} // what the chart sets anywhere, by the user
 	for _, m := range rendered() {
 		for key := range m {
 			mine[key] = "mine"
 		}
 	}
-	values := 0
-	visit(full, func(group map[string]any, key string) {
-		values++
-		given := maps.Clone(mine)
-		given["example.com/value"] = strconv.Itoa(values)
-		group[key] = given
-	})
-	shown := map[any]bool{}
+	groups := []*map[string]string{
+		&v.PodAnnotations, &v.Service.Annotations, &v.Ingress.Annotations, &v.HTTPRoute.Annotations,
+		&v.ServiceAccount.Annotations, &v.Sweep.ServiceAccount.Annotations, &v.Monitoring.ServiceMonitor.Labels,
+		&v.Monitoring.PrometheusRule.Labels, &v.Monitoring.Dashboard.Labels, &v.Monitoring.Dashboard.Annotations,
+	}
+	for i, group := range groups {
+		*group = maps.Clone(mine)
+		(*group)["example.com/group"] = strconv.Itoa(i)
+	}
+	shown := map[string]bool{}
 	for _, m := range rendered() {
-		if mark, ok := m["example.com/value"]; ok {
-			shown[mark] = true
+		if group, ok := m["example.com/group"]; ok {
+			shown[group] = true
 			for key := range mine {
 				assert.Equal(t, "mine", m[key], "%s of %v", key, m)
 			}
 		}
 	}
-	assert.Len(t, shown, values, "labels or annotations of the values are rendered nowhere")
+	assert.Len(t, shown, len(groups), "labels or annotations of the user are rendered nowhere")
 }
 
 // Ensure every object has the labels of its release, no name is longer than Kubernetes allows, and

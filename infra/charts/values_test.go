@@ -25,16 +25,25 @@ func apis() map[string]charts.PrimaAPI {
 	return map[string]charts.PrimaAPI{"open": openAPI(), "token": tokenAPI(), "local": localAPI(), "full": fullAPI()}
 }
 
+// apiWith returns values over the defaults.
+func apiWith(values map[string]any) charts.PrimaAPI {
+	v, err := charts.PrimaAPIWith(values)
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
 // openAPI is the defaults with everybody let in.
 func openAPI() charts.PrimaAPI {
-	v := charts.DefaultPrimaAPI()
+	v := apiWith(nil)
 	v.Access.Mode = charts.AccessOpen
 	return v
 }
 
 // tokenAPI is the defaults with two callers let in.
 func tokenAPI() charts.PrimaAPI {
-	v := charts.DefaultPrimaAPI()
+	v := apiWith(nil)
 	v.Access.Tokens = []string{ciEntry, adminEntry}
 	return v
 }
@@ -60,10 +69,7 @@ func fullAPI() charts.PrimaAPI {
 	if err != nil {
 		panic(err)
 	}
-	v, err := charts.PrimaAPIWith(values)
-	if err != nil {
-		panic(err)
-	}
+	v := apiWith(values)
 	for _, s := range config.Settings() {
 		if v.Config[s.Variable] == "" && !s.Secret {
 			v.Config[s.Variable] = s.Examples[0]
@@ -75,18 +81,13 @@ func fullAPI() charts.PrimaAPI {
 // Ensure values are merged with the defaults as Helm merges them, and a nil list is the default.
 func TestMerge(t *testing.T) {
 	t.Parallel()
-	given := map[string]any{
-		"service":        map[string]any{"type": "NodePort", "annotations": map[string]any{"a": "b"}},
-		"networkPolicy":  map[string]any{"dns": []any{map[string]any{"ipBlock": map[string]any{"cidr": "192.0.2.53/32"}}}},
-		"access":         map[string]any{"mode": "open"},
-		"topologySpread": []any{},
-	}
+	given, err := chartutil.ReadValuesFile("testdata/prima-api.full.values.yaml")
+	require.NoError(t, err)
 	v, err := charts.PrimaAPIWith(given)
 	require.NoError(t, err)
 	assert.Equal(t, render(t, "prima-api", given), render(t, "prima-api", v))
 	v.TopologySpread = nil
-	assert.Contains(t, render(t, "prima-api", v)["deployment.yaml"], "topologySpreadConstraints")
-
+	assert.Contains(t, render(t, "prima-api", v)["deployment.yaml"], "topologyKey: topology.kubernetes.io/zone")
 	_, err = charts.PrimaAPIWith(map[string]any{"servise": map[string]any{}})
 	assert.ErrorContains(t, err, "servise")
 }
@@ -98,7 +99,7 @@ func TestMissingValues(t *testing.T) {
 	type m = map[string]any
 	without := load(t, "prima-api")
 	without.Values = nil
-	open, null, defaults := m{"access": m{"mode": "open"}}, m{}, valuesOf(t, charts.DefaultPrimaAPI())
+	open, null, defaults := m{"access": m{"mode": "open"}}, m{}, valuesOf(t, apiWith(nil))
 	for key := range defaults {
 		null[key] = nil
 	}
