@@ -26,13 +26,9 @@ func NewAPI(
 	if err := ctx.RegisterComponentResource("prima:infra:API", "api", a); err != nil {
 		return nil, err
 	}
-	roles := pulumi.StringMap{}
-	for is, arn := range identity.Roles {
-		roles[string(is)] = arn
-	}
 	// charts.Map comes before the output, which would turn nil lists and maps, which leave the
 	// chart's default alone, into empty ones, which replace it.
-	values := pulumix.Apply2Err(storage.Names, roles, func(names, arns map[string]string) (map[string]any, error) {
+	values := pulumix.Apply2Err(storage.Names, identity.Roles, func(names, arns map[string]string) (map[string]any, error) {
 		return charts.Map(apiValues(stack, names, arns, tag))
 	})
 	chart, err := cluster.chart(ctx, a, apiRelease, apiNamespace, charts.PrimaAPIChart,

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,9 +12,10 @@ import (
 	"prima.internal/infra/image"
 )
 
-// faults returns what the schema cannot check, above all between settings, each fault with its key.
-func (s Stack) faults() []error {
-	var faults []error
+// faults returns those of the tokens, and what the schema cannot check, above all between settings,
+// each fault with its key.
+func (s Stack) faults(tokens []error) []error {
+	faults := slices.Clone(tokens)
 	must := func(ok bool, key string, value any, allowed string) {
 		if !ok {
 			faults = append(faults, fmt.Errorf("%s is %q, must be %s", key, fmt.Sprint(value), allowed))
@@ -24,12 +24,10 @@ func (s Stack) faults() []error {
 	must(s.LocalStack.Deploy || (s.LocalStack.Endpoint == "") == (s.LocalStack.PodEndpoint == ""),
 		"localstack.podEndpoint", s.LocalStack.PodEndpoint,
 		"set together with localstack.endpoint, unless localstack.deploy is true")
-	names := map[string]string{"region": s.Storage.Region}
+	const name = "a name: the API would take an empty one for the default"
+	must(s.Storage.Region != "", "storage.region", "", name)
 	for _, r := range s.Contract.Resources() {
-		names[storageKey(r)] = *r.Name
-	}
-	for key, value := range names {
-		must(value != "", "storage."+key, value, "a name: the API would take an empty one for the default")
+		must(*r.Name != "", "storage."+storageKey(r), "", name)
 	}
 	s.checkIdentity(must)
 	must(s.API.Image == image.Name || s.API.Tag != "" || s.API.Digest != "", "api.tag", s.API.Tag,
@@ -41,13 +39,25 @@ func (s Stack) faults() []error {
 		must(!set, "api.values."+key, s.API.Values[key], "set by "+setBy)
 	}
 	s.checkWayIn(must)
+	if len(tokens) == 0 {
+		must(s.API.Access != charts.AccessToken || len(s.AccessTokens) > 0, "api.access", s.API.Access,
+			"used with a token, made by task token NAME=… SCOPE=… STACK="+s.Name+"; or open, which lets everybody in")
+		must(s.API.Access != charts.AccessOpen || len(s.AccessTokens) == 0, "api.access", s.API.Access,
+			"token, or have no tokens: take them out by task token:revoke NAME=… STACK="+s.Name)
+	}
 	for _, is := range config.Roles() {
 		if name := s.roleName(is); s.AWS.Identity != identityNone && len(name) > longestRoleName {
 			faults = append(faults, fmt.Errorf("aws.identity: the role would be called %s, and a name has at most %d "+
 				"characters: call the stack something shorter", name, longestRoleName))
 		}
 	}
-	return append(faults, s.configFaults()...)
+	_, err := s.apiConfig()
+	if wrong, ok := errors.AsType[*contract.Error](err); ok {
+		for _, fault := range wrong.Faults {
+			faults = append(faults, fmt.Errorf("%s: %s", keyOf(fault.Variable), fault))
+		}
+	}
+	return faults
 }
 
 // A check adds a fault of the setting key, which has a value that is not allowed, unless ok.
@@ -56,11 +66,10 @@ type check func(ok bool, key string, value any, allowed string)
 // checkIdentity checks how pods assume their roles.
 func (s Stack) checkIdentity(must check) {
 	a := s.AWS
-	must(a.Identity == podIdentity || a.Cluster == "", "aws.cluster", a.Cluster,
-		"empty unless aws.identity is "+podIdentity)
-	must(a.Identity != podIdentity || a.Cluster != "", "aws.cluster", a.Cluster, "the name of the EKS cluster")
-	must(a.Identity == irsa || a.OIDCIssuer == "", "aws.oidcIssuer", a.OIDCIssuer, "empty unless aws.identity is "+irsa)
-	must(a.Identity != irsa || a.OIDCIssuer != "", "aws.oidcIssuer", a.OIDCIssuer, "the https URL of the cluster's issuer")
+	must((a.Identity == podIdentity) == (a.Cluster != ""), "aws.cluster", a.Cluster,
+		"the name of the EKS cluster with aws.identity podIdentity, and empty otherwise")
+	must((a.Identity == irsa) == (a.OIDCIssuer != ""), "aws.oidcIssuer", a.OIDCIssuer,
+		"the https URL of the cluster's issuer with aws.identity irsa, and empty otherwise")
 	if a.Identity == identityNone {
 		must(a.PermissionsBoundary == "", "aws.permissionsBoundary", a.PermissionsBoundary,
 			"empty while aws.identity is none, which makes no role")
@@ -105,39 +114,6 @@ func (s Stack) checkWayIn(must check) {
 		"served by TLS, which takes tlsSecretName or, with the class alb, the annotation "+albCertificate)
 	must(service.Type == "ClusterIP" || s.API.Access == charts.AccessOpen, "api.values.service.type", service.Type,
 		"ClusterIP on AWS, because tokens would come in plain HTTP")
-}
-
-// configFaults returns the faults of api.config and of the other settings that the contract checks.
-func (s Stack) configFaults() []error {
-	var faults []error
-	settings := config.Settings()
-	for variable, value := range s.API.Config {
-		key := "api.config." + variable
-		known := slices.IndexFunc(settings, func(s contract.Setting) bool { return s.Variable == variable })
-		switch value.(type) {
-		case string, bool, json.Number:
-		default:
-			faults = append(faults, fmt.Errorf("%s must be a text", key))
-		}
-		switch {
-		case slices.Contains(config.Removed(), variable):
-			faults = append(faults, errors.New("api.config."+contract.RemovedNotice(variable)))
-		case known < 0:
-			faults = append(faults, fmt.Errorf("%s is %q, must be a setting of the API: see its README",
-				key, fmt.Sprint(value)))
-		case settings[known].Secret:
-			faults = append(faults, fmt.Errorf("%s is a secret, and these settings are not: task token stores one", key))
-		case keyOf(variable) != key:
-			faults = append(faults, fmt.Errorf("%s is set by %s", key, keyOf(variable)))
-		}
-	}
-	_, err := s.apiConfig()
-	if wrong, ok := errors.AsType[*contract.Error](err); ok {
-		for _, fault := range wrong.Faults {
-			faults = append(faults, fmt.Errorf("%s: %s", keyOf(fault.Variable), fault))
-		}
-	}
-	return faults
 }
 
 // keyOf returns the setting of the stack that a variable of the API comes from.

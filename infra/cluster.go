@@ -13,16 +13,12 @@ import (
 	"prima.internal/infra/charts"
 )
 
-// The namespaces of the system.
+// The namespaces of the system, and the names of the Helm releases and of their Services.
 const (
 	apiNamespace        = "prima"
+	apiRelease          = "prima-api"
 	localStackNamespace = "localstack"
-)
-
-// The names of the Helm releases and of their Services.
-const (
-	apiRelease        = "prima-api"
-	localStackRelease = "localstack"
+	localStackRelease   = "localstack"
 )
 
 // A Cluster is the Kubernetes cluster of the stack and its namespaces.
@@ -34,13 +30,12 @@ type Cluster struct {
 
 // NewCluster makes the namespaces, each with the Pod Security Standard that its pods meet.
 func NewCluster(ctx *pulumi.Context, stack Stack) (*Cluster, error) {
-	const name = "cluster"
 	c := new(Cluster)
-	if err := ctx.RegisterComponentResource("prima:infra:Cluster", name, c); err != nil {
+	if err := ctx.RegisterComponentResource("prima:infra:Cluster", "cluster", c); err != nil {
 		return nil, err
 	}
 	var err error
-	c.Provider, err = kubernetes.NewProvider(ctx, name, &kubernetes.ProviderArgs{
+	c.Provider, err = kubernetes.NewProvider(ctx, "cluster", &kubernetes.ProviderArgs{
 		Context:           pulumi.String(stack.Kubernetes.Context),
 		ClusterIdentifier: pulumi.String(stack.clusterIdentifier(ctx.Project())),
 		// The pods that still serve need their settings during a rollout, so these change in place.
@@ -86,8 +81,8 @@ func requireCluster(name string) error {
 			"`kubectl config get-contexts` lists the contexts that there are", name, err, stderr.String())
 	}
 	if len(deleted) > 0 {
-		return fmt.Errorf("namespaces are being deleted: %s; wait for it: kubectl --context %s wait --for=delete "+
-			"namespace/%s namespace/%s", deleted, name, apiNamespace, localStackNamespace)
+		return fmt.Errorf("namespaces are being deleted: %s; wait for it: kubectl --context %s wait --for=delete namespace/%s "+
+			"namespace/%s. If they stay, metrics-server is away", deleted, name, apiNamespace, localStackNamespace)
 	}
 	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -27,30 +26,30 @@ func TestOtherBackend(t *testing.T) {
 func TestRequireCluster(t *testing.T) {
 	folder := t.TempDir()
 	t.Setenv("PATH", folder+string(filepath.ListSeparator)+os.Getenv("PATH"))
-	kubectl := func(script string) {
+	for script, want := range map[string]string{
+		`[ "$2" = prima ]`: "",
+		`echo "error: context \"$2\" does not exist" >&2; exit 1`: `context "prima" does not exist`,
+		`printf 'prima '`: "namespaces are being deleted: prima",
+	} {
 		text := []byte("#!/bin/sh\n" + script + "\n")
 		require.NoError(t, os.WriteFile(filepath.Join(folder, "kubectl"), text, 0o755))
+		if err := requireCluster("prima"); want != "" {
+			assert.ErrorContains(t, err, want)
+		} else {
+			assert.NoError(t, err)
+		}
 	}
-	kubectl(`[ "$2" = prima ]`)
-	require.NoError(t, requireCluster("prima"))
-	kubectl(`echo "error: context \"$2\" does not exist" >&2; exit 1`)
-	require.ErrorContains(t, requireCluster("prina"), `context "prina" does not exist`)
-	kubectl(`printf 'prima '`)
-	require.ErrorContains(t, requireCluster("prima"), "namespaces are being deleted: prima")
 }
 
 // Ensure no name that a user may change makes Pulumi take the cluster for another one, whose
 // objects it would replace.
 func TestClusterIdentifier(t *testing.T) {
 	t.Parallel()
-	for _, context := range []string{"prima", "renamed"} {
-		d := mustUp(t, local(t).set("kubernetes.context", context))
+	for want, s := range map[string]settings{"prima-api/local": local(t), "123456789012/prima-production": onAWS(t)} {
+		d := mustUp(t, s.set("kubernetes.context", "renamed"))
 		provider := inputs(d.find(t, "pulumi:providers:kubernetes", "cluster"))
-		assert.Equal(t, context, provider["context"])
-		assert.Equal(t, "prima-api/local", provider["clusterIdentifier"])
-		d = mustUp(t, onAWS(t).set("kubernetes.context", "eks-"+context))
-		provider = inputs(d.find(t, "pulumi:providers:kubernetes", "cluster"))
-		assert.Equal(t, "123456789012/prima-production", provider["clusterIdentifier"])
+		assert.Equal(t, "renamed", provider["context"])
+		assert.Equal(t, want, provider["clusterIdentifier"])
 	}
 }
 
@@ -81,29 +80,9 @@ func TestLocalStackDoesNotRespond(t *testing.T) {
 	for _, r := range d.resources {
 		assert.NotContains(t, []string{tableType, bucketType, awsProvider}, r.TypeToken)
 	}
-}
 
-// Ensure an emulator is ready once DynamoDB and S3 respond, and the error says what is missing.
-func TestAwaitEmulator(t *testing.T) {
-	t.Parallel()
-	serve := func(dynamodb, s3 int) string {
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.Header.Get("X-Amz-Target") != "" {
-				w.WriteHeader(dynamodb)
-				_, _ = w.Write([]byte(`{"TableNames":[]}`))
-				return
-			}
-			w.WriteHeader(s3)
-			_, _ = w.Write([]byte(`<ListAllMyBucketsResult/>`))
-		}))
-		t.Cleanup(server.Close)
-		return server.URL
-	}
-	const wait = 100 * time.Millisecond
-	require.NoError(t, awaitEmulator(serve(200, 200), wait))
-	assert.ErrorContains(t, awaitEmulator(serve(501, 200), wait), "DynamoDB does not work at http://127.0.0.1:")
-	assert.ErrorContains(t, awaitEmulator(serve(200, 404), wait), "S3 does not work at http://127.0.0.1:")
-	err := awaitEmulator("http://127.0.0.1:1", wait)
-	assert.ErrorContains(t, err, "nothing listens at http://127.0.0.1:1")
-	assert.ErrorContains(t, err, "minikube delete -p prima")
+	server := httptest.NewServer(http.NotFoundHandler())
+	require.NoError(t, awaitEmulator(t.Context(), server.URL, 1))
+	server.Close()
+	assert.ErrorContains(t, awaitEmulator(t.Context(), server.URL, 2), "nothing listens at "+server.URL)
 }

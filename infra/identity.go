@@ -19,7 +19,7 @@ import (
 // Identity is the roles of the pods in AWS, one for each of the contract's.
 type Identity struct {
 	pulumi.ResourceState
-	Roles map[contract.Role]pulumi.StringOutput // ARNs; empty if the stack makes no role
+	Roles pulumi.StringMap // ARNs by [contract.Role]; empty if the stack makes no role
 }
 
 // longestRoleName is in characters:
@@ -34,7 +34,7 @@ const propagation = 15 * time.Second
 
 // NewIdentity makes the roles unless aws.identity is none.
 func NewIdentity(ctx *pulumi.Context, stack Stack, storage *Storage) (*Identity, error) {
-	i := &Identity{Roles: map[contract.Role]pulumi.StringOutput{}}
+	i := &Identity{Roles: pulumi.StringMap{}}
 	if stack.AWS.Identity == identityNone {
 		return i, nil
 	}
@@ -42,22 +42,23 @@ func NewIdentity(ctx *pulumi.Context, stack Stack, storage *Storage) (*Identity,
 		return nil, err
 	}
 	options := []pulumi.ResourceOption{pulumi.Parent(i), pulumi.Provider(storage.Provider)}
-	var hooks pulumi.ResourceHookBinding
+	associate := slices.Clip(options)
 	if stack.AWS.Identity == podIdentity {
 		wait := func(*pulumi.ResourceHookArgs) error { time.Sleep(propagation); return nil }
 		hook, err := ctx.RegisterResourceHook("propagation", wait, nil)
 		if err != nil {
 			return nil, err
 		}
-		hooks.AfterCreate = append(hooks.AfterCreate, hook)
+		hooks := &pulumi.ResourceHookBinding{AfterCreate: []*pulumi.ResourceHook{hook}}
+		associate = append(associate, pulumi.ResourceHooks(hooks))
 	}
 	outputs := pulumi.Map{}
 	for _, is := range config.Roles() {
-		arn, err := newRole(ctx, stack, is, options, &hooks)
+		arn, err := newRole(ctx, stack, is, options, associate)
 		if err != nil {
 			return nil, err
 		}
-		i.Roles[is], outputs[string(is)] = arn, arn
+		i.Roles[string(is)], outputs[string(is)] = arn, arn
 	}
 	return i, ctx.RegisterResourceOutputs(i, outputs)
 }
@@ -65,7 +66,7 @@ func NewIdentity(ctx *pulumi.Context, stack Stack, storage *Storage) (*Identity,
 // newRole makes a role with its policy and, with EKS Pod Identity, its association. It returns the
 // ARN, which is known once pods may have the role.
 func newRole(
-	ctx *pulumi.Context, stack Stack, is contract.Role, options []pulumi.ResourceOption, hooks *pulumi.ResourceHookBinding,
+	ctx *pulumi.Context, stack Stack, is contract.Role, options, associate []pulumi.ResourceOption,
 ) (arn pulumi.StringOutput, err error) {
 	account, in := serviceAccount(is), stack.location()
 	name := stack.roleName(is)
@@ -95,7 +96,7 @@ func newRole(
 		association, err := eks.NewPodIdentityAssociation(ctx, account, &eks.PodIdentityAssociationArgs{
 			ClusterName: pulumi.String(stack.AWS.Cluster), Namespace: pulumi.String(apiNamespace),
 			ServiceAccount: pulumi.String(account), RoleArn: role.Arn,
-		}, append(slices.Clip(options), pulumi.ResourceHooks(hooks))...)
+		}, associate...)
 		if err != nil {
 			return arn, err
 		}

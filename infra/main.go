@@ -18,7 +18,7 @@ import (
 
 func main() {
 	var config map[string]string
-	await := func(endpoint string) error { return awaitEmulator(endpoint, awaitTime) }
+	await := func(ctx context.Context, endpoint string) error { return awaitEmulator(ctx, endpoint, 15) }
 	pulumi.Run(
 		func(ctx *pulumi.Context) error {
 			return deploy(ctx, config, machine{requireCluster, await, image.Load})
@@ -29,8 +29,8 @@ func main() {
 
 // A machine is what the program does outside of Pulumi.
 type machine struct {
-	requireCluster func(context string) error  // fails unless the cluster is usable
-	awaitEmulator  func(endpoint string) error // returns once the emulator works
+	requireCluster func(context string) error                       // fails unless the cluster is usable
+	awaitEmulator  func(ctx context.Context, endpoint string) error // returns once the emulator responds
 	// loadImage makes sure that the cluster has the image with a tag.
 	loadImage func(ctx context.Context, root, profile, tag string, progress func(string)) error
 }
@@ -82,7 +82,7 @@ func deploy(ctx *pulumi.Context, config map[string]string, m machine) error {
 		ctx.Export("localstackEndpoint", localStack.Endpoint)
 	}
 	for is, arn := range identity.Roles {
-		ctx.Export(string(is)+"Role", arn)
+		ctx.Export(is+"Role", arn)
 	}
 	return nil
 }

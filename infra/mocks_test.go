@@ -12,12 +12,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/require"
-	"helm.sh/helm/v3/pkg/chart/loader"
-	"helm.sh/helm/v3/pkg/chartutil"
-	"helm.sh/helm/v3/pkg/engine"
 	"sigs.k8s.io/yaml"
-
-	"prima.internal/infra/charts"
 )
 
 const (
@@ -36,10 +31,10 @@ const token = "prima_abcdefghijklmnopqrstuvwxyzabcdefghijklmnopq"
 // settings of a stack by their keys.
 type settings map[string]any
 
-// fileOf returns the settings of Pulumi.<stack>.yaml, with a tag of the API's image.
-func fileOf(t *testing.T, stack string) settings {
+// fileOf returns the settings of a file Pulumi.<stack>.yaml, with a tag of the API's image.
+func fileOf(t *testing.T, name string) settings {
 	t.Helper()
-	data, err := os.ReadFile("../Pulumi." + stack + ".yaml")
+	data, err := os.ReadFile(name)
 	require.NoError(t, err)
 	var file struct {
 		Config map[string]any `json:"config"`
@@ -54,13 +49,19 @@ func fileOf(t *testing.T, stack string) settings {
 
 func local(t *testing.T) settings {
 	t.Helper()
-	return fileOf(t, "local")
+	return fileOf(t, "../Pulumi.local.yaml")
 }
 
 // onAWS is the sample of a stack on AWS, with a token.
 func onAWS(t *testing.T) settings {
 	t.Helper()
-	return fileOf(t, "aws").set("tokens.ci", entry("read+write", token))
+	return fileOf(t, "../Pulumi.aws.yaml").set("tokens.ci", entry("read+write", token))
+}
+
+// other is what a stack on AWS may have instead: IRSA, a Gateway, and adopted resources.
+func other(t *testing.T) settings {
+	t.Helper()
+	return fileOf(t, "testdata/irsa-gateway-adopted.yaml").set("tokens.ci", entry("read+write", token))
 }
 
 // entry is one of the setting tokens.
@@ -83,25 +84,6 @@ func (s settings) set(path string, value any) settings {
 		delete(group, keys[len(keys)-1])
 	}
 	return s
-}
-
-// withIRSA has pods assume their roles by IRSA instead of EKS Pod Identity.
-func (s settings) withIRSA() settings {
-	s.set("aws.identity", "irsa").set("aws.cluster", nil)
-	return s.set("aws.oidcIssuer", "https://oidc.eks.eu-central-1.amazonaws.com/id/EXAMPLE")
-}
-
-// withGateway has a Gateway take the place of the Ingress.
-func (s settings) withGateway() settings {
-	return s.set("api.values", map[string]any{
-		"httpRoute": map[string]any{
-			"enabled": true, "hostnames": []any{"api.example.com"},
-			"parentRefs": []any{map[string]any{"name": "public", "namespace": "gateways", "sectionName": "https"}},
-		},
-		"networkPolicy": map[string]any{"ingress": []any{map[string]any{"from": []any{map[string]any{
-			"namespaceSelector": map[string]any{"matchLabels": map[string]any{"kubernetes.io/metadata.name": "gateways"}},
-		}}}}},
-	})
 }
 
 // A deployment is what the program did.
@@ -179,7 +161,7 @@ func (d *deployment) run(t *testing.T, s settings) error {
 	}
 	m := machine{
 		requireCluster: func(string) error { return nil },
-		awaitEmulator: func(endpoint string) error {
+		awaitEmulator: func(_ context.Context, endpoint string) error {
 			d.awaited = append(d.awaited, endpoint)
 			return d.emulators
 		},
@@ -215,30 +197,16 @@ func (d *deployment) find(t *testing.T, token, name string) pulumi.MockResourceA
 }
 
 // inputs returns the inputs of a resource as plain values, secrets too.
-func inputs(r pulumi.MockResourceArgs) map[string]any {
-	return plain(resource.NewObjectProperty(r.Inputs)).(map[string]any)
-}
+func inputs(r pulumi.MockResourceArgs) map[string]any { return r.Inputs.MapRepl(nil, plain) }
 
-func plain(v resource.PropertyValue) any {
+func plain(v resource.PropertyValue) (any, bool) {
 	switch {
 	case v.IsSecret():
-		return plain(v.SecretValue().Element)
+		return v.SecretValue().Element.MapRepl(nil, plain), true
 	case v.IsOutput():
-		return plain(v.OutputValue().Element)
-	case v.IsObject():
-		m := map[string]any{}
-		for k, e := range v.ObjectValue() {
-			m[string(k)] = plain(e)
-		}
-		return m
-	case v.IsArray():
-		a := []any{}
-		for _, e := range v.ArrayValue() {
-			a = append(a, plain(e))
-		}
-		return a
+		return v.OutputValue().Element.MapRepl(nil, plain), true
 	}
-	return v.V
+	return nil, false
 }
 
 // values returns the values of a chart.
@@ -251,23 +219,4 @@ func (d *deployment) values(t *testing.T, chart string) map[string]any {
 func (d *deployment) config(t *testing.T) map[string]any {
 	t.Helper()
 	return d.values(t, "prima-api")["config"].(map[string]any)
-}
-
-// render returns what the chart of the API makes of its values.
-func (d *deployment) render(t *testing.T) string {
-	t.Helper()
-	c, err := loader.Load(charts.PrimaAPIChart)
-	require.NoError(t, err)
-	release := chartutil.ReleaseOptions{Name: apiRelease, Namespace: apiNamespace, IsInstall: true}
-	values, err := chartutil.ToRenderValues(c, d.values(t, "prima-api"), release, nil)
-	require.NoError(t, err)
-	files, err := engine.Render(c, values)
-	require.NoError(t, err)
-	var text strings.Builder
-	for name, file := range files {
-		if strings.HasSuffix(name, ".yaml") {
-			text.WriteString(file + "\n---\n")
-		}
-	}
-	return text.String()
 }

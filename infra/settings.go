@@ -22,15 +22,11 @@ import (
 //go:embed stack.schema.json
 var stackSchema []byte
 
-// A format is a pattern that a tag of [Stack] names.
-type format struct{ pattern, allowed string }
-
-var formats = map[string]format{
-	"context": {`.`, "the name of a context in the kubeconfig"},
-	"host":    {`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`, "a host name or an IPv4 address"},
-	"url": {
-		`^(https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?(/[^?# ]*)?)?$`, "an http or https URL, or empty",
-	},
+// formats are the patterns that tags of [Stack] name, with what they allow in words.
+var formats = map[string]struct{ pattern, allowed string }{
+	"context":    {`.`, "the name of a context in the kubeconfig"},
+	"host":       {`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`, "a host name or an IPv4 address"},
+	"url":        {`^(https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?(/[^?# ]*)?)?$`, "an http or https URL"},
 	"image":      {`^[a-z0-9][A-Za-z0-9._/-]*(:[A-Za-z0-9._/-]+)*(@sha256:[0-9a-f]{64})?$`, "the name of an image"},
 	"repository": {`^([a-z0-9.-]+(:[0-9]+)?/)?[a-z0-9]([a-z0-9._/-]*[a-z0-9])?$`, "the name of an image without a tag"},
 	"tag":        {`^([A-Za-z0-9_][A-Za-z0-9._-]{0,127})?$`, "the tag of an image, or empty"},
@@ -38,19 +34,7 @@ var formats = map[string]format{
 	"account":    {`^([0-9]{12})?$`, "the 12 digits of an account, or empty"},
 	"cluster":    {`^([0-9A-Za-z][0-9A-Za-z_-]{0,99})?$`, "the name of an EKS cluster, or empty"},
 	"issuer":     {`^(https://[a-z0-9.-]+(/[A-Za-z0-9._-]+)*)?$`, "the https URL of the cluster's issuer, or empty"},
-	"policy": {
-		`^(arn:aws[a-z-]*:iam::([0-9]{12}|aws):policy/[A-Za-z0-9+=,.@_/-]+)?$`, "the ARN of a policy, or empty",
-	},
-}
-
-// renamed maps settings of earlier versions to those that took their place.
-var renamed = map[string]string{
-	"api.nodePort":   "api.values.service.nodePort, with api.values.service.type: NodePort",
-	"api.ingress":    "api.values.ingress, as in infra/charts/prima-api/values.yaml; its port is kubernetes.ingressPort",
-	"api.gateway":    "api.values.httpRoute, as in infra/charts/prima-api/values.yaml",
-	"api.letIn":      "api.values.networkPolicy.ingress, a list of rules of a NetworkPolicy",
-	"api.monitoring": "api.values.monitoring, as in infra/charts/prima-api/values.yaml",
-	"api.tracing":    "api.values.tracing",
+	"policy":     {`^(arn:aws[a-z-]*:iam::([0-9]{12}|aws):policy/[A-Za-z0-9+=,.@_/-]+)?$`, "the ARN of a policy"},
 }
 
 // secretKeys are the settings that Pulumi encrypts. See tokens.go for the first.
@@ -76,12 +60,7 @@ func loadStack(ctx *pulumi.Context, config map[string]string) (Stack, error) {
 	}
 	tokens, tokenFaults := readTokens(ctx)
 	s.AccessTokens = tokens
-	faults = append(faults, tokenFaults...)
-	if len(tokenFaults) == 0 {
-		faults = append(faults, s.accessFaults()...)
-	}
-	faults = append(faults, s.faults()...)
-	if len(faults) == 0 {
+	if faults = append(faults, s.faults(tokenFaults)...); len(faults) == 0 {
 		s.Contract, err = s.apiConfig()
 		return s, err
 	}
@@ -128,112 +107,93 @@ func (s *Stack) fill(settings map[string]any) {
 	_ = decoder.Decode(s)
 }
 
-// schemaFaults returns the faults that the schemas of the stack and of the chart find.
-func schemaFaults(settings map[string]any) ([]error, error) {
+// compileSchema returns the schema at a path in stack.schema.json, and its compiler.
+func compileSchema(path string) (*jsonschema.Compiler, *jsonschema.Schema, error) {
 	c := jsonschema.NewCompiler()
 	for name, data := range map[string][]byte{
 		"stack.schema.json": stackSchema, charts.PrimaAPIChart + "/values.schema.json": charts.PrimaAPISchema,
 	} {
 		document, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if err := c.AddResource("prima:///"+name, document); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	schema, err := c.Compile("prima:///stack.schema.json#/definitions/settings")
+	schema, err := c.Compile("prima:///stack.schema.json#" + path)
+	return c, schema, err
+}
+
+// schemaFaults returns the faults that the schemas of the stack and of the chart find.
+func schemaFaults(settings map[string]any) ([]error, error) {
+	c, schema, err := compileSchema("/definitions/settings")
 	if err != nil {
 		return nil, err
 	}
-	invalid, ok := errors.AsType[*jsonschema.ValidationError](schema.Validate(any(settings)))
-	if !ok {
-		return nil, nil
+	if invalid, ok := errors.AsType[*jsonschema.ValidationError](schema.Validate(any(settings))); ok {
+		return explain(invalid, c), nil
 	}
-	var faults []error
-	var collect func(*jsonschema.ValidationError)
-	collect = func(e *jsonschema.ValidationError) {
-		for _, cause := range e.Causes {
-			collect(cause)
-		}
-		at, err := c.Compile(e.SchemaURL)
-		if len(e.Causes) == 0 && err == nil && !ofContract(e) {
-			faults = append(faults, explain(e, at, valueAt(settings, e.InstanceLocation))...)
-		}
-	}
-	collect(invalid)
-	return faults, nil
+	return nil, nil
 }
 
 // ofContract reports whether the contract checks a value too. Its errors say more.
 func ofContract(e *jsonschema.ValidationError) bool {
-	_, pattern := e.ErrorKind.(*kind.Pattern)
 	at := e.InstanceLocation
-	return len(at) > 1 && (at[0] == "storage" && pattern || at[0] == "api" && at[1] == "config")
-}
-
-// valueAt returns the value at a path of keys and indexes.
-func valueAt(value any, path []string) any {
-	for _, key := range path {
-		switch v := value.(type) {
-		case map[string]any:
-			value = v[key]
-		case []any:
-			i, _ := strconv.Atoi(key)
-			value = v[i]
-		}
+	switch e.ErrorKind.(type) {
+	case *kind.AdditionalProperties, *kind.Const:
+		return false
+	case *kind.Pattern:
+		return at[0] == "storage" || len(at) > 1 && at[1] == "config"
 	}
-	return value
+	return len(at) > 1 && at[0] == "api" && at[1] == "config"
 }
 
 // explain returns faults that name the key, its value and what the schema allows.
-func explain(e *jsonschema.ValidationError, schema *jsonschema.Schema, value any) []error {
+func explain(e *jsonschema.ValidationError, c *jsonschema.Compiler) (faults []error) {
+	for _, cause := range e.Causes {
+		faults = append(faults, explain(cause, c)...)
+	}
+	if len(e.Causes) > 0 || ofContract(e) {
+		return faults
+	}
 	key := strings.Join(e.InstanceLocation, ".")
-	var allowed string
+	must := func(value any, allowed string) []error {
+		return []error{fmt.Errorf("%s is %v, must be %s", key, value, allowed)}
+	}
 	switch k := e.ErrorKind.(type) {
 	case *kind.AdditionalProperties:
-		return explainUnknown(key, k.Properties, schema)
+		var known []string
+		if at, err := c.Compile(e.SchemaURL); err == nil {
+			removed := func(name string) bool { return at.Properties[name].Const != nil }
+			known = slices.DeleteFunc(slices.Sorted(maps.Keys(at.Properties)), removed)
+		}
+		if key == "" {
+			known = append(known, secretKeys...)
+		}
+		for _, name := range k.Properties {
+			name = strings.TrimPrefix(key+"."+name, ".")
+			faults = append(faults, fmt.Errorf("%s is no setting: there are %s", name, strings.Join(known, ", ")))
+		}
+		return faults
+	case *kind.Const: // a setting that was removed, with its notice
+		return []error{fmt.Errorf("%s: %v", key, k.Want)}
 	case *kind.Type:
-		allowed = strings.NewReplacer("boolean", "true or false", "integer", "a whole number", "number", "a number",
-			"string", "a text", "array", "a list", "object", "an object").Replace(strings.Join(k.Want, " or "))
+		return must("of the type "+k.Got, strings.Join(k.Want, " or "))
 	case *kind.Enum:
-		allowed = "one of " + strings.Trim(fmt.Sprintf("%q", k.Want), "[]")
-	case *kind.Minimum, *kind.Maximum:
-		var bounds []string
-		if schema.Minimum != nil {
-			bounds = append(bounds, "at least "+schema.Minimum.RatString())
-		}
-		if schema.Maximum != nil {
-			bounds = append(bounds, "at most "+schema.Maximum.RatString())
-		}
-		allowed = strings.Join(bounds, " and ")
+		return must(fmt.Sprintf("%q", k.Got), "one of "+strings.Trim(fmt.Sprintf("%q", k.Want), "[]"))
+	case *kind.Minimum:
+		return must(k.Got.RatString(), "at least "+k.Want.RatString())
+	case *kind.Maximum:
+		return must(k.Got.RatString(), "at most "+k.Want.RatString())
 	case *kind.Pattern:
-		allowed = "like " + k.Want
+		allowed := "like " + k.Want
 		for _, f := range formats {
 			if f.pattern == k.Want {
 				allowed = f.allowed
 			}
 		}
-	default:
-		return []error{fmt.Errorf("%s: %w", key, e)}
+		return must(strconv.Quote(k.Got), allowed)
 	}
-	text, _ := json.Marshal(value) // it was JSON
-	return []error{fmt.Errorf("%s is %s, must be %s", key, text, allowed)}
-}
-
-// explainUnknown returns a fault for each name below key that is no setting.
-func explainUnknown(key string, names []string, schema *jsonschema.Schema) (faults []error) {
-	known := slices.Sorted(maps.Keys(schema.Properties))
-	if key == "" {
-		known = append(known, secretKeys...)
-	}
-	for _, name := range names {
-		name = strings.TrimPrefix(key+"."+name, ".")
-		if now, ok := renamed[name]; ok {
-			faults = append(faults, fmt.Errorf("%s is now %s", name, now))
-		} else {
-			faults = append(faults, fmt.Errorf("%s is no setting: there are %s", name, strings.Join(known, ", ")))
-		}
-	}
-	return faults
+	return []error{fmt.Errorf("%s: %w", key, e)}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -25,13 +26,12 @@ const emulatorCredential = "test"
 
 // NewStorage makes the resources, or adopts those that exist.
 func NewStorage(ctx *pulumi.Context, stack Stack, localStack *LocalStack) (*Storage, error) {
-	const name = "storage"
 	s := &Storage{Names: pulumi.StringMap{}, Outputs: pulumi.Map{}}
-	if err := ctx.RegisterComponentResource("prima:infra:Storage", name, s); err != nil {
+	if err := ctx.RegisterComponentResource("prima:infra:Storage", "storage", s); err != nil {
 		return nil, err
 	}
 	var err error
-	s.Provider, err = aws.NewProvider(ctx, name, providerArgs(stack, localStack.Endpoint), pulumi.Parent(s))
+	s.Provider, err = aws.NewProvider(ctx, "storage", providerArgs(stack, localStack.Endpoint), pulumi.Parent(s))
 	if err != nil {
 		return nil, err
 	}
@@ -164,60 +164,50 @@ func newBucket(
 func configureBucket(
 	ctx *pulumi.Context, stack Stack, r contract.Resource, bucket *s3.BucketV2, options []pulumi.ResourceOption,
 ) error {
+	var err error
 	// S3 refuses two changes of one bucket at the same time with OperationAborted, so one comes
 	// after the other.
-	after := func(earlier pulumi.Resource) []pulumi.ResourceOption {
-		return append(slices.Clip(options), pulumi.DependsOn([]pulumi.Resource{earlier}))
+	after := options
+	next := func(made pulumi.Resource, failed error) {
+		if err = errors.Join(err, failed); failed == nil {
+			after = append(slices.Clip(options), pulumi.DependsOn([]pulumi.Resource{made}))
+		}
 	}
-	block, err := s3.NewBucketPublicAccessBlock(ctx, r.ID, &s3.BucketPublicAccessBlockArgs{
+	next(s3.NewBucketPublicAccessBlock(ctx, r.ID, &s3.BucketPublicAccessBlockArgs{
 		Bucket:                bucket.ID(),
 		BlockPublicAcls:       pulumi.Bool(true),
 		BlockPublicPolicy:     pulumi.Bool(true),
 		IgnorePublicAcls:      pulumi.Bool(true),
 		RestrictPublicBuckets: pulumi.Bool(true),
-	}, options...)
-	if err != nil {
-		return err
-	}
+	}, after...))
 	aes := s3.BucketServerSideEncryptionConfigurationV2RuleApplyServerSideEncryptionByDefaultArgs{
 		SseAlgorithm: pulumi.String("AES256"),
 	}
-	var last pulumi.Resource
-	last, err = s3.NewBucketServerSideEncryptionConfigurationV2(ctx, r.ID,
-		&s3.BucketServerSideEncryptionConfigurationV2Args{
-			Bucket: bucket.ID(),
-			Rules: s3.BucketServerSideEncryptionConfigurationV2RuleArray{
-				s3.BucketServerSideEncryptionConfigurationV2RuleArgs{ApplyServerSideEncryptionByDefault: aes},
-			},
-		}, after(block)...)
-	if err != nil {
-		return err
-	}
+	next(s3.NewBucketServerSideEncryptionConfigurationV2(ctx, r.ID, &s3.BucketServerSideEncryptionConfigurationV2Args{
+		Bucket: bucket.ID(),
+		Rules: s3.BucketServerSideEncryptionConfigurationV2RuleArray{
+			s3.BucketServerSideEncryptionConfigurationV2RuleArgs{ApplyServerSideEncryptionByDefault: aes},
+		},
+	}, after...))
 	if stack.Storage.Versioning {
-		last, err = s3.NewBucketVersioningV2(ctx, r.ID, &s3.BucketVersioningV2Args{
+		next(s3.NewBucketVersioningV2(ctx, r.ID, &s3.BucketVersioningV2Args{
 			Bucket:                  bucket.ID(),
 			VersioningConfiguration: s3.BucketVersioningV2VersioningConfigurationArgs{Status: pulumi.String("Enabled")},
-		}, after(last)...)
-		if err != nil {
-			return err
-		}
+		}, after...))
 	}
-	last, err = s3.NewBucketLifecycleConfigurationV2(ctx, r.ID, &s3.BucketLifecycleConfigurationV2Args{
+	next(s3.NewBucketLifecycleConfigurationV2(ctx, r.ID, &s3.BucketLifecycleConfigurationV2Args{
 		Bucket: bucket.ID(), Rules: lifecycleRules(stack.Storage),
-	}, after(last)...)
-	if err != nil || stack.emulated() {
+	}, after...))
+	if stack.emulated() {
 		return err
 	}
-	last, err = s3.NewBucketOwnershipControls(ctx, r.ID, &s3.BucketOwnershipControlsArgs{
+	next(s3.NewBucketOwnershipControls(ctx, r.ID, &s3.BucketOwnershipControlsArgs{
 		Bucket: bucket.ID(),
 		Rule:   s3.BucketOwnershipControlsRuleArgs{ObjectOwnership: pulumi.String("BucketOwnerEnforced")},
-	}, after(last)...)
-	if err != nil {
-		return err
-	}
-	_, err = s3.NewBucketPolicy(ctx, r.ID, &s3.BucketPolicyArgs{
+	}, after...))
+	next(s3.NewBucketPolicy(ctx, r.ID, &s3.BucketPolicyArgs{
 		Bucket: bucket.ID(), Policy: pulumi.String(document(onlyTLS(r.ARN(stack.location())))),
-	}, after(last)...)
+	}, after...))
 	return err
 }
 

@@ -13,7 +13,6 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"prima.internal/app/config"
-	"prima.internal/infra/charts"
 )
 
 // readTokens reads the setting tokens, an object of entries by name, sorted by name. It returns the
@@ -76,18 +75,4 @@ func readToken(name string, entry json.RawMessage) (config.AccessToken, error) {
 			"from its hash", name)
 	}
 	return config.AccessToken{Name: name, Read: read, Write: write, Hash: config.HashToken(settings.Token)}, nil
-}
-
-// accessFaults returns what is wrong between api.access and the tokens.
-func (s Stack) accessFaults() []error {
-	switch some := len(s.AccessTokens) > 0; {
-	case s.API.Access == charts.AccessToken && !some:
-		return []error{fmt.Errorf("api.access = %q lets nobody in as long as there is no token: make one by task token "+
-			"NAME=… SCOPE=… STACK=%s, or set api.access to %s, which lets everybody in",
-			charts.AccessToken, s.Name, charts.AccessOpen)}
-	case s.API.Access == charts.AccessOpen && some:
-		return []error{fmt.Errorf("api.access = %q lets everybody in, token or not: set it to %s, or take the tokens out by "+
-			"task token:revoke NAME=… STACK=%s", charts.AccessOpen, charts.AccessToken, s.Name)}
-	}
-	return nil
 }

@@ -17,37 +17,34 @@ import (
 )
 
 // environment returns the environment of the API's container. A Secret that the chart does not make
-// has the value "existing" for every key, and the entry of one token for ACCESS_TOKENS.
+// has the entry of a token for every key.
 func environment(t *testing.T, list []runtime.Object) map[string]string {
 	t.Helper()
-	container := containerOf(t, list, "Deployment")
-	variables := map[string]string{}
-	for _, from := range container.EnvFrom {
-		require.Nil(t, from.SecretRef, "a Secret taken whole may hold anything")
-		assert.Empty(t, from.Prefix)
-		for _, configMap := range find[*corev1.ConfigMap](list) {
-			if configMap.Name == from.ConfigMapRef.Name {
-				maps.Copy(variables, configMap.Data)
-			}
+	container := deployment(t, list).Spec.Template.Spec.Containers[0]
+	require.Len(t, container.EnvFrom, 1)
+	require.Nil(t, container.EnvFrom[0].SecretRef, "a Secret taken whole may hold anything")
+	variables, secrets := map[string]string{}, map[string]map[string][]byte{}
+	for _, c := range find[*corev1.ConfigMap](list) {
+		if c.Name == container.EnvFrom[0].ConfigMapRef.Name {
+			maps.Copy(variables, c.Data)
 		}
+	}
+	for _, s := range find[*corev1.Secret](list) {
+		secrets[s.Name] = s.Data
 	}
 	for _, variable := range container.Env {
 		assert.NotContains(t, variables, variable.Name, "set twice")
 		require.NotNil(t, variable.ValueFrom, variable.Name)
 		reference := variable.ValueFrom.SecretKeyRef
 		assert.Equal(t, variable.Name, reference.Key)
-		value := "existing"
 		if variable.Name == "ACCESS_TOKENS" {
 			assert.Nil(t, reference.Optional, "without its Secret the API must not start: it would let everybody in")
-			value = ciEntry
 		}
-		for _, secret := range find[*corev1.Secret](list) {
-			if secret.Name == reference.Name {
-				require.Contains(t, secret.Data, reference.Key)
-				value = string(secret.Data[reference.Key])
-			}
+		variables[variable.Name] = ciEntry
+		if secret, made := secrets[reference.Name]; made {
+			require.Contains(t, secret, reference.Key)
+			variables[variable.Name] = string(secret[reference.Key])
 		}
-		variables[variable.Name] = value
 	}
 	return variables
 }
@@ -59,39 +56,40 @@ func TestEnvironmentIsTheContract(t *testing.T) {
 	t.Parallel()
 	tokens := map[string][]string{"token": {ciEntry, adminEntry}, "full": {ciEntry}}
 	for name, values := range apis() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			rest := environment(t, objectsOf(t, "prima-api", values))
-			var environ []string
-			for _, s := range config.Settings() {
-				value, set := rest[s.Variable]
-				if set {
-					environ = append(environ, s.Variable+"="+value)
-					delete(rest, s.Variable)
-				}
-				assert.True(t, set || name != "full", "the chart does not pass %s on", s.Variable)
+		rest := environment(t, objectsOf(t, "prima-api", values))
+		var environ []string
+		for _, s := range config.Settings() {
+			value, set := rest[s.Variable]
+			if set {
+				environ = append(environ, s.Variable+"="+value)
+				delete(rest, s.Variable)
 			}
-			assert.Contains(t, rest, "GOMEMLIMIT")
-			for variable := range rest {
-				given := values.Credentials != charts.PrimaAPI{}.Credentials || values.Runtime[variable] != ""
-				assert.False(t, !given && strings.HasPrefix(variable, "AWS_"), "%s takes the place of the role", variable)
-				assert.True(t, slices.ContainsFunc(config.RuntimeVariables(), func(v contract.RuntimeVariable) bool {
-					return v.Variable == variable
-				}), "%s is no variable of the contract", variable)
-			}
-			loaded, warnings, err := config.Load(environ)
-			require.NoError(t, err)
-			assert.Empty(t, warnings)
-			assert.Equal(t, values.Config, charts.ConfigValues(loaded))
-			assert.Equal(t, tokens[name], charts.AccessTokens(loaded))
-		})
+			assert.True(t, set || name != "full", "the chart does not pass %s on", s.Variable)
+		}
+		assert.Contains(t, rest, "GOMEMLIMIT")
+		for variable := range rest {
+			given := values.Credentials != charts.PrimaAPI{}.Credentials || values.Runtime[variable] != ""
+			assert.True(t, given || !strings.HasPrefix(variable, "AWS_"), "%s takes the place of the role", variable)
+			assert.True(t, slices.ContainsFunc(config.RuntimeVariables(), func(v contract.RuntimeVariable) bool {
+				return v.Variable == variable
+			}), "%s is no variable of the contract", variable)
+		}
+		loaded, warnings, err := config.Load(environ)
+		require.NoError(t, err, name)
+		assert.Empty(t, warnings, name)
+		assert.Equal(t, values.Config, charts.ConfigValues(loaded), name)
+		assert.Equal(t, tokens[name], charts.AccessTokens(loaded), name)
 	}
 }
 
-// Ensure helm test does not run without a token if the API needs one.
-func TestHelmTest(t *testing.T) {
+// Ensure values.yaml has no other setting than the contract's, and the chart has its paths.
+func TestValuesFollowTheContract(t *testing.T) {
 	t.Parallel()
-	files := render(t, "prima-api", tokenAPI())
-	assert.Empty(t, find[*corev1.Pod](objects(t, files)))
-	assert.Contains(t, files["NOTES.txt"], "access.checkSecret")
+	v := apiWith(nil)
+	assert.Equal(t, charts.ConfigValues(config.Default()), v.Config, "delete from config what is no setting")
+	assert.Equal(t, config.PathHealth, v.Probes.Startup.Path)
+	assert.Equal(t, config.PathHealth, v.Probes.Liveness.Path, "a dependency that fails is no reason to restart")
+	assert.Equal(t, config.PathReady, v.Probes.Readiness.Path)
+	monitor := render(t, "prima-api", fullAPI())["monitoring/servicemonitor.yaml"]
+	assert.Contains(t, monitor, " path: "+config.PathMetrics+"\n")
 }

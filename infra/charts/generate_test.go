@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/invopop/jsonschema"
+	"github.com/mitchellh/go-wordwrap"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	yamlnode "go.yaml.in/yaml/v3"
@@ -144,35 +145,10 @@ func TestSettingsInValues(t *testing.T) { //nolint:paralleltest // with -update 
 			line = "# " + line
 		}
 		meaning := strings.ReplaceAll(s.Meaning+". Must be "+s.Allowed+".", "`", "")
-		b.WriteString(wrap(strings.ToUpper(meaning[:1])+meaning[1:], "  # ") + "  " + line)
+		meaning = wordwrap.WrapString(strings.ToUpper(meaning[:1])+meaning[1:], 100-4)
+		b.WriteString("  # " + strings.ReplaceAll(meaning, "\n", "\n  # ") + "\n  " + line)
 	}
 	compare(t, valuesYAML, before+begin+b.String()+end+after)
-}
-
-// wrap breaks a text into lines of at most 100 columns, each with a prefix.
-func wrap(text, prefix string) string {
-	lines := []string{""}
-	for word := range strings.FieldsSeq(text) {
-		last := &lines[len(lines)-1]
-		if len(prefix)+len(*last)+1+len(word) > 100 {
-			lines = append(lines, "")
-			last = &lines[len(lines)-1]
-		}
-		*last = strings.TrimPrefix(*last+" "+word, " ")
-	}
-	return prefix + strings.Join(lines, "\n"+prefix) + "\n"
-}
-
-// Ensure values.yaml has no other setting, and the chart has the contract's paths.
-func TestValuesFollowTheContract(t *testing.T) {
-	t.Parallel()
-	v := charts.DefaultPrimaAPI()
-	assert.Equal(t, charts.ConfigValues(config.Default()), v.Config, "delete from config what is no setting")
-	assert.Equal(t, config.PathHealth, v.Probes.Startup.Path)
-	assert.Equal(t, config.PathHealth, v.Probes.Liveness.Path, "a dependency that fails is no reason to restart")
-	assert.Equal(t, config.PathReady, v.Probes.Readiness.Path)
-	monitor := render(t, "prima-api", fullAPI())["monitoring/servicemonitor.yaml"]
-	assert.Contains(t, monitor, " path: "+config.PathMetrics+"\n")
 }
 
 // Ensure the charts render what was last looked at: the diff of testdata is what a change does to a

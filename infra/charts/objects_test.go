@@ -2,129 +2,61 @@ package charts_test
 
 import (
 	"cmp"
+	"maps"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
-	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/yaml"
 )
-
-const component = "app.kubernetes.io/component"
-
-// Ensure selectors select the pods of the Deployment, Services lead to their ports, and one
-// NetworkPolicy selects each pod.
-func TestSelectors(t *testing.T) {
-	t.Parallel()
-	for _, list := range [][]runtime.Object{
-		objectsOf(t, "prima-api", localAPI()), objectsOf(t, "prima-api", fullAPI()), objectsOf(t, "localstack", localStack()),
-	} {
-		d := one[*appsv1.Deployment](t, list)
-		selectors := []map[string]string{d.Spec.Selector.MatchLabels}
-		for _, spread := range d.Spec.Template.Spec.TopologySpreadConstraints {
-			selectors = append(selectors, spread.LabelSelector.MatchLabels)
-		}
-		for _, b := range find[*policyv1.PodDisruptionBudget](list) {
-			selectors = append(selectors, b.Spec.Selector.MatchLabels)
-		}
-		var ports []string
-		for _, port := range d.Spec.Template.Spec.Containers[0].Ports {
-			ports = append(ports, port.Name)
-		}
-		for _, s := range find[*corev1.Service](list) {
-			selectors = append(selectors, s.Spec.Selector)
-			target := s.Spec.Ports[0].TargetPort.String()
-			assert.Contains(t, ports, target, s.Name)
-			assert.Equal(t, target == "admin", s.Spec.ClusterIP == "None", "clients reach no port of operators")
-		}
-		for _, pod := range pods(list) {
-			for _, selector := range selectors {
-				selected := labels.SelectorFromSet(selector).Matches(labels.Set(pod.meta.Labels))
-				assert.Equal(t, pod.kind == "Deployment", selected, "%s: %v", pod.kind, selector)
-				assert.NotContains(t, selector, "helm.sh/chart", "would change with the version")
-			}
-			var policies []string
-			for _, p := range find[*networkingv1.NetworkPolicy](list) {
-				if labels.SelectorFromSet(p.Spec.PodSelector.MatchLabels).Matches(labels.Set(pod.meta.Labels)) {
-					policies = append(policies, p.Spec.PodSelector.MatchLabels[component])
-				}
-			}
-			assert.Equal(t, []string{pod.meta.Labels[component]}, policies, pod.kind)
-		}
-	}
-}
-
-// metadata returns all maps of labels and annotations in what a chart renders. A key that is there
-// twice fails the test.
-func metadata(t *testing.T, files map[string]string) (all []map[string]any) {
-	t.Helper()
-	var collect func(value any)
-	collect = func(value any) {
-		group, _ := value.(map[string]any)
-		for key, item := range group {
-			if m, ok := item.(map[string]any); ok && (key == "labels" || key == "annotations") {
-				all = append(all, m)
-			}
-			collect(item)
-		}
-	}
-	for _, document := range documents(files) {
-		var object map[string]any
-		require.NoError(t, yaml.UnmarshalStrict([]byte(document), &object), document)
-		collect(object)
-	}
-	return all
-}
 
 // Ensure a label or annotation that both the chart and the user set is there once, and is the
 // user's. TestWrongValues has the labels by which the chart selects pods.
 func TestLabelsOfTheUser(t *testing.T) {
 	t.Parallel()
-	const mark, mine = "example.com/mark", "mine"
-	full := valuesOf(t, fullAPI())
-	for _, path := range paths(full) {
-		key := path[len(path)-1]
-		lower := strings.ToLower(key)
-		if key == "podLabels" || !strings.HasSuffix(lower, "annotations") && !strings.HasSuffix(lower, "labels") {
-			continue
+	v := fullAPI()
+	rendered := func() (all []map[string]string) {
+		list := objectsOf(t, "prima-api", v)
+		for _, object := range list {
+			o := object.(metav1.Object)
+			all = append(all, o.GetLabels(), o.GetAnnotations())
 		}
-		// marked returns the labels and annotations that have those of the user among them.
-		marked := func(given map[string]any) (found []map[string]any) {
-			values := clone(t, full)
-			at(values, path)[key] = given
-			files, err := renderAs(load(t, "prima-api"), "prima-api", values)
-			require.NoError(t, err)
-			for _, m := range metadata(t, files) {
-				if m[mark] == mine {
-					found = append(found, m)
-				}
-			}
-			return found
+		for _, pod := range pods(list) {
+			all = append(all, pod.Labels, pod.Annotations)
 		}
-		given := map[string]any{mark: mine}
-		before := marked(given)
-		require.NotEmpty(t, before, "%v is rendered nowhere", path)
-		for _, m := range before {
-			for name := range m {
-				given[name] = mine
-			}
+		return all
+	}
+	mine := map[string]string{} // what the chart sets anywhere, by the user
+	for _, m := range rendered() {
+		for key := range m {
+			mine[key] = "mine"
 		}
-		after := marked(given)
-		assert.Len(t, after, len(before), "%v", path)
-		for i, m := range after {
-			for name := range before[i] {
-				assert.Equal(t, mine, m[name], "%v: %s is not the user's", path, name)
+	}
+	groups := []*map[string]string{
+		&v.PodAnnotations, &v.Service.Annotations, &v.Ingress.Annotations, &v.HTTPRoute.Annotations,
+		&v.ServiceAccount.Annotations, &v.Sweep.ServiceAccount.Annotations, &v.Monitoring.ServiceMonitor.Labels,
+		&v.Monitoring.PrometheusRule.Labels, &v.Monitoring.Dashboard.Labels, &v.Monitoring.Dashboard.Annotations,
+	}
+	for i, group := range groups {
+		*group = maps.Clone(mine)
+		(*group)["example.com/group"] = strconv.Itoa(i)
+	}
+	shown := map[string]bool{}
+	for _, m := range rendered() {
+		if group, ok := m["example.com/group"]; ok {
+			shown[group] = true
+			for key := range mine {
+				assert.Equal(t, "mine", m[key], "%s of %v", key, m)
 			}
 		}
 	}
+	assert.Len(t, shown, len(groups), "labels or annotations of the user are rendered nowhere")
 }
 
 // Ensure every object has the labels of its release, no name is longer than Kubernetes allows, and
@@ -159,7 +91,7 @@ func TestNames(t *testing.T) {
 func TestSwitches(t *testing.T) {
 	t.Parallel()
 	v := fullAPI()
-	assert.Nil(t, deployment(t, v).Spec.Replicas, "the autoscaler sets it")
+	assert.Nil(t, deployment(t, objectsOf(t, "prima-api", v)).Spec.Replicas, "the autoscaler sets it")
 	v.Access, v.Credentials.ExistingSecret, v.Tracing.Endpoint = openAPI().Access, "", ""
 	for _, enabled := range []*bool{
 		&v.Autoscaling.Enabled, &v.PodDisruptionBudget.Enabled, &v.Sweep.Enabled, &v.NetworkPolicy.Enabled,
@@ -174,8 +106,30 @@ func TestSwitches(t *testing.T) {
 		kinds[object.GetObjectKind().GroupVersionKind().Kind]++
 	}
 	assert.Equal(t, map[string]int{"ConfigMap": 1, "Deployment": 1, "Service": 1, "Pod": 1}, kinds)
-	assert.EqualValues(t, v.Replicas, *one[*appsv1.Deployment](t, list).Spec.Replicas)
-	for name := range environment(t, list) {
-		assert.False(t, strings.HasPrefix(name, "OTEL_EXPORTER_"), name)
-	}
+	assert.EqualValues(t, v.Replicas, *deployment(t, list).Spec.Replicas)
+	assert.NotContains(t, environment(t, list), "OTEL_EXPORTER_OTLP_ENDPOINT")
+
+	// The chart's test does not run without a token if the API needs one.
+	files := render(t, "prima-api", tokenAPI())
+	assert.NotContains(t, files, "tests/users.yaml")
+	assert.Contains(t, files["NOTES.txt"], "access.checkSecret")
+}
+
+// Ensure the dashboard reaches Grafana as it is, no placeholder is left in the alerts, and those on
+// kube-state-metrics can be left out. The package infra/monitoring tests what they say.
+func TestMonitoring(t *testing.T) {
+	t.Parallel()
+	v := fullAPI()
+	files := render(t, "prima-api", v)
+	var object corev1.ConfigMap
+	require.NoError(t, yaml.Unmarshal([]byte(files["monitoring/dashboard.yaml"]), &object))
+	file, err := os.ReadFile("prima-api/monitoring/dashboard.json")
+	require.NoError(t, err)
+	assert.JSONEq(t, string(file), object.Data["prima-api.json"])
+
+	const alerts = "monitoring/prometheusrule.yaml"
+	assert.NotRegexp(t, "%[a-z]+%", files[alerts])
+	assert.Contains(t, files[alerts], "kube_")
+	v.Monitoring.PrometheusRule.KubeStateMetrics = false
+	assert.NotContains(t, render(t, "prima-api", v)[alerts], "kube_")
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
@@ -31,31 +30,25 @@ func TestGracePeriod(t *testing.T) {
 		c.DrainTime, c.ShutdownTimeout = test.drain, test.shutdown
 		v := openAPI()
 		v.Config, v.Rollout.PreStopSleepSeconds = charts.ConfigValues(c), test.preStop
-		spec := deployment(t, v).Spec.Template.Spec
-
+		spec := deployment(t, objectsOf(t, "prima-api", v)).Spec.Template.Spec
 		grace := time.Duration(*spec.TerminationGracePeriodSeconds) * time.Second
 		needed := time.Duration(test.preStop)*time.Second + test.drain + test.shutdown
 		assert.GreaterOrEqual(t, grace, needed+5*time.Second, "%+v", test)
 		assert.LessOrEqual(t, grace, needed+7*time.Second, "%+v", test)
-		if test.preStop == 0 {
-			assert.Nil(t, spec.Containers[0].Lifecycle)
-			continue
+		if test.preStop > 0 {
+			assert.EqualValues(t, test.preStop, spec.Containers[0].Lifecycle.PreStop.Sleep.Seconds)
 		}
-		assert.EqualValues(t, test.preStop, spec.Containers[0].Lifecycle.PreStop.Sleep.Seconds)
 	}
 }
 
 // Ensure a change of what a container is started with makes new pods, and no other change does.
 func TestChangesRollOut(t *testing.T) {
 	t.Parallel()
-	tokens := func(entries ...string) func(v *charts.PrimaAPI) {
-		return func(v *charts.PrimaAPI) { v.Access.Mode, v.Access.Tokens = charts.AccessToken, entries }
-	}
 	template := func(change func(v *charts.PrimaAPI)) corev1.PodTemplateSpec {
 		v := localAPI()
-		tokens(adminEntry)(&v)
+		v.Access = tokenAPI().Access
 		change(&v)
-		return deployment(t, v).Spec.Template
+		return deployment(t, objectsOf(t, "prima-api", v)).Spec.Template
 	}
 	before := template(func(*charts.PrimaAPI) {})
 	for name, change := range map[string]func(v *charts.PrimaAPI){
@@ -63,23 +56,17 @@ func TestChangesRollOut(t *testing.T) {
 		"runtime":     func(v *charts.PrimaAPI) { v.Runtime["GOGC"] = "50" },
 		"memory":      func(v *charts.PrimaAPI) { v.GoMemoryPercent = 60 },
 		"credentials": func(v *charts.PrimaAPI) { v.Credentials.SecretAccessKey = "changed" },
-		"image":       func(v *charts.PrimaAPI) { v.Image.Tag = "changed" },
-		"tokens":      tokens(ciEntry, adminEntry),
+		"tokens":      func(v *charts.PrimaAPI) { v.Access.Tokens = []string{ciEntry} },
 	} {
 		assert.NotEqual(t, before, template(change), name)
 	}
-	for name, change := range map[string]func(v *charts.PrimaAPI){
-		"service":     func(v *charts.PrimaAPI) { v.Service.NodePort = 30001 },
-		"autoscaling": func(v *charts.PrimaAPI) { v.Autoscaling.MaxReplicas = 9 },
-		"ingress":     func(v *charts.PrimaAPI) { v.Ingress.Host = "changed.example.com" },
-		"sweep":       func(v *charts.PrimaAPI) { v.Sweep.Schedule = "@daily" },
-	} {
-		assert.Equal(t, before, template(change), name)
-	}
+	assert.Equal(t, before, template(func(v *charts.PrimaAPI) {
+		v.Service.NodePort, v.Ingress.Host, v.Sweep.Schedule = 30001, "changed.example.com", "@daily"
+	}))
 	emulator := func(token string) corev1.PodTemplateSpec {
 		v := localStack()
 		v["authToken"] = token
-		return one[*appsv1.Deployment](t, objectsOf(t, "localstack", v)).Spec.Template
+		return deployment(t, objectsOf(t, "localstack", v)).Spec.Template
 	}
 	assert.NotEqual(t, emulator("one"), emulator("two"))
 }
@@ -99,7 +86,7 @@ func TestMemory(t *testing.T) {
 		list := objectsOf(t, "prima-api", v)
 		variables := environment(t, list)
 		assert.Less(t, bytesOf(variables["REQUEST_MEMORY"]), bytesOf(variables["GOMEMLIMIT"]), request)
-		for _, limit := range []string{variables["GOMEMLIMIT"], containerOf(t, list, "CronJob").Env[0].Value} {
+		for _, limit := range []string{variables["GOMEMLIMIT"], pods(list)["CronJob"].Spec.Containers[0].Env[0].Value} {
 			share := bytesOf(limit) / bytesOf(request)
 			assert.Less(t, share, float64(v.Autoscaling.MemoryPercent)/100, request)
 			assert.Greater(t, share, 0.65, request)
@@ -109,17 +96,4 @@ func TestMemory(t *testing.T) {
 		assert.LessOrEqual(t, bytesOf(r.Requests.Memory), bytesOf(r.Limits.Memory))
 	}
 	assert.InDelta(t, float64(config.Default().RequestMemory), bytesOf(v.Config["REQUEST_MEMORY"]), 0)
-}
-
-// Ensure the sweep without a service account has that of the API, and no account has a token.
-func TestServiceAccounts(t *testing.T) {
-	t.Parallel()
-	v := fullAPI()
-	v.Sweep.ServiceAccount = charts.ServiceAccount{}
-	list := objectsOf(t, "prima-api", v)
-	account := one[*corev1.ServiceAccount](t, list)
-	assert.False(t, *account.AutomountServiceAccountToken)
-	for _, pod := range pods(list) {
-		assert.Equal(t, account.Name, pod.spec.ServiceAccountName, pod.kind)
-	}
 }

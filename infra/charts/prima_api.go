@@ -12,15 +12,6 @@ import (
 //go:embed prima-api/values.yaml
 var defaults []byte
 
-// DefaultPrimaAPI returns the values in the chart's values.yaml. It panics if that file is wrong.
-func DefaultPrimaAPI() PrimaAPI {
-	values, err := PrimaAPIWith(nil)
-	if err != nil {
-		panic("charts/prima-api/values.yaml: " + err.Error())
-	}
-	return values
-}
-
 // PrimaAPIWith returns the defaults with values over them, merged as Helm does it: key by key in
 // maps, while anything else replaces the default.
 func PrimaAPIWith(values map[string]any) (merged PrimaAPI, err error) {
@@ -49,7 +40,7 @@ func mergeInto(all, values map[string]any) {
 }
 
 // PrimaAPI is the values of the chart prima-api, whose values.yaml explains them.
-// values.schema.json is generated from the tags here. Start from [DefaultPrimaAPI].
+// values.schema.json is generated from the tags here. Start from [PrimaAPIWith].
 type PrimaAPI struct {
 	NameOverride     string `json:"nameOverride" jsonschema:"maxLength=53,pattern=^([a-z0-9]([a-z0-9-]*[a-z0-9])?)?$"`
 	FullnameOverride string `json:"fullnameOverride" jsonschema:"maxLength=53,pattern=^([a-z0-9]([a-z0-9-]*[a-z0-9])?)?$"`

