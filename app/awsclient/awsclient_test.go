@@ -107,8 +107,8 @@ func TestLog(t *testing.T) {
 	assert.Contains(t, log.String(), `level=WARN msg="a warning" source=aws-sdk`)
 }
 
-// Ensure a call that is met by silence is made again in time, and that the connections that are kept
-// for later are closed then: a network that has forgotten one has forgotten them all.
+// Ensure a call that is met by silence is made again in time, and that the connections that are
+// kept for later are closed then: a network that has forgotten one has forgotten them all.
 func TestFreshConnections(t *testing.T) {
 	t.Parallel()
 	const kept = 16

@@ -47,8 +47,8 @@ func New(cfg aws.Config, c config.Config) *Avatars {
 
 func key(userID, avatarID string) *string { return aws.String(Prefix + userID + "/" + avatarID) }
 
-// Put implements [user.Avatars]. It signs a CRC-32. By default the SDK hashes the image over http, a
-// third of an upload's CPU time, and sends a trailer over https, which not every server supports.
+// Put implements [user.Avatars]. It signs a CRC-32. By default the SDK hashes the image over http,
+// a third of an upload's CPU time, and sends a trailer over https, which not every server supports.
 func (a *Avatars) Put(ctx context.Context, userID, avatarID string, image *user.Image) error {
 	ctx, call := awsclient.Track(ctx)
 	checksum := binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE(image.Data))

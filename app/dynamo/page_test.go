@@ -72,7 +72,8 @@ func TestPage(t *testing.T) {
 	assert.Zero(t, slowScans(t, users), "slow scans")
 }
 
-// Ensure a response in a form that nobody has seen yet is read all the same, by the SDK, and counted.
+// Ensure a response in a form that nobody has seen yet is read all the same, by the SDK, and
+// counted.
 func TestPageFallsBack(t *testing.T) {
 	t.Parallel()
 	a, users := start(t)

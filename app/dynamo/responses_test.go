@@ -25,8 +25,8 @@ const (
 	lost    = `{"__type":"x#InternalServerError"}`
 )
 
-// cannedUsers returns users of a DynamoDB that sends the next of its responses to each operation, and
-// the last one from then on.
+// cannedUsers returns users of a DynamoDB that sends the next of its responses to each operation,
+// and the last one from then on.
 func cannedUsers(t *testing.T, responses map[string][]string) *dynamo.Users {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -59,8 +59,8 @@ func cannedUsers(t *testing.T, responses map[string][]string) *dynamo.Users {
 	return dynamo.New(cfg, c)
 }
 
-// Ensure a response that lacks what was asked for is a failure of DynamoDB, of which a write may have
-// taken effect. A list that ended with it would look whole.
+// Ensure a response that lacks what was asked for is a failure of DynamoDB, of which a write may
+// have taken effect. A list that ended with it would look whole.
 func TestIncomplete(t *testing.T) {
 	t.Parallel()
 	page := func(ctx context.Context, u *dynamo.Users, limit int) error {
@@ -125,8 +125,8 @@ func TestIncomplete(t *testing.T) {
 	}
 }
 
-// Ensure a create whose id is taken returns who has it. If that is gone or cannot be read, it fails:
-// nothing was written, unless an earlier attempt of the same call did.
+// Ensure a create whose id is taken returns who has it. If that is gone or cannot be read, it
+// fails: nothing was written, unless an earlier attempt of the same call did.
 func TestCreateTaken(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

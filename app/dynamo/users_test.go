@@ -79,8 +79,9 @@ func TestForeignItems(t *testing.T) {
 	}
 }
 
-// Ensure requests are what DynamoDB asks for and no emulator: a user is read as it was last written,
-// a list only if that is configured, BatchGetItem gets 100 keys at most, no map is empty, and a Scan has a limit.
+// Ensure requests are what DynamoDB asks for and no emulator: a user is read as it was last
+// written, a list only if that is configured, BatchGetItem gets 100 keys at most, no map is empty,
+// and a Scan has a limit.
 func TestRequests(t *testing.T) {
 	t.Parallel()
 	a, users := start(t)

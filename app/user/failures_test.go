@@ -100,8 +100,8 @@ func TestWriteFails(t *testing.T) {
 }
 
 // Ensure a write that took effect is a success, and leaves the images that users name and no other,
-// if the response to one of its attempts or to all of them was lost. If the user cannot be read back
-// either, the write fails, and the image that the user names is kept.
+// if the response to one of its attempts or to all of them was lost. If the user cannot be read
+// back either, the write fails, and the image that the user names is kept.
 func TestLostReplies(t *testing.T) {
 	t.Parallel()
 	const put, set, remove = "DynamoDB.PutItem", "DynamoDB.UpdateItem", "DynamoDB.DeleteItem"

@@ -94,8 +94,8 @@ func (s *Service) Create(ctx context.Context, draft Draft) (User, error) {
 	return replay(existing, record) // another request with the same key came first
 }
 
-// readBack returns the record after a write that failed with cause and may have taken effect, nil if
-// there is none. If it fails, the image of the write must be kept.
+// readBack returns the record after a write that failed with cause and may have taken effect, nil
+// if there is none. If it fails, the image of the write must be kept.
 func (s *Service) readBack(ctx context.Context, id, avatarID string, cause error) (*Record, error) {
 	// The request's own time may be used up.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)

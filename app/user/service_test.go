@@ -148,8 +148,8 @@ func TestAvatarReplacedMeanwhile(t *testing.T) {
 	assert.Len(t, asked, 2)
 }
 
-// Ensure the log names an image that somebody took out of the bucket, which clients do not find, and
-// one that could not be removed, which is no error to them.
+// Ensure the log names an image that somebody took out of the bucket, which clients do not find,
+// and one that could not be removed, which is no error to them.
 func TestLog(t *testing.T) {
 	t.Parallel()
 	a, d := start(t)

@@ -38,9 +38,9 @@ func sweep(t *testing.T, a *awstest.AWS) user.Swept {
 }
 
 // Ensure a sweep removes exactly the images that are old and that no user names: of a create that
-// did not reach its user, of a replacement or a removal that did not remove the image before, and of
-// a user who is gone. It leaves objects that are no avatars, and everything if it cannot read the
-// table.
+// did not reach its user, of a replacement or a removal that did not remove the image before, and
+// of a user who is gone. It leaves objects that are no avatars, and everything if it cannot read
+// the table.
 func TestSweep(t *testing.T) {
 	t.Parallel()
 	a, d := start(t)
@@ -87,8 +87,8 @@ func TestSweep(t *testing.T) {
 	assert.ElementsMatch(t, want, a.Objects(t))
 }
 
-// Ensure a sweep sees every image of a bucket that is listed in parts, and tells apart the images of
-// one user.
+// Ensure a sweep sees every image of a bucket that is listed in parts, and tells apart the images
+// of one user.
 func TestSweepInParts(t *testing.T) {
 	t.Parallel()
 	a, d := start(t)
