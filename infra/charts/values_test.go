@@ -9,6 +9,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"helm.sh/helm/v3/pkg/chartutil"
+	"helm.sh/helm/v3/pkg/lint"
+	"helm.sh/helm/v3/pkg/lint/support"
 
 	"prima.internal/app/config"
 	"prima.internal/infra/charts"
@@ -57,6 +59,20 @@ func localAPI() charts.PrimaAPI {
 	v.Service.Type = "NodePort"
 	v.Ingress.Enabled, v.Ingress.Host, v.Ingress.Aliases = true, "prima-api.localhost", []string{"prima-api.local"}
 	return v
+}
+
+// Ensure `helm lint --strict` finds nothing, and the schema allows global values of a parent chart.
+func TestLint(t *testing.T) {
+	t.Parallel()
+	for name, v := range map[string]any{
+		"prima-api": fullAPI(), "localstack": localStack(), "namespaces": map[string]any{},
+	} {
+		values := valuesOf(t, v)
+		values["global"] = map[string]any{"imageRegistry": "registry.example.com"}
+		for _, message := range lint.All(name, values, namespaceOf[name], true).Messages {
+			assert.Less(t, message.Severity, support.WarningSev, "%s", message)
+		}
+	}
 }
 
 func localStack() map[string]any {
