@@ -16,10 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// axeVersion is that of https://github.com/dequelabs/axe-core, which the tests get from npm.
-const axeVersion = "4.10.3"
-
-// axe returns the source of axe-core.
+// axe returns the source of https://github.com/dequelabs/axe-core, which it gets from npm.
 var axe = sync.OnceValues(func() (string, error) {
 	folder, err := os.MkdirTemp("", "axe")
 	if err != nil {
@@ -27,7 +24,7 @@ var axe = sync.OnceValues(func() (string, error) {
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
 	install := exec.Command("npm", "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts",
-		"--prefix", folder, "axe-core@"+axeVersion)
+		"--prefix", folder, "axe-core@4.10.3")
 	if err := install.Run(); err != nil {
 		return "", err
 	}
@@ -35,99 +32,91 @@ var axe = sync.OnceValues(func() (string, error) {
 	return string(source), err
 })
 
-// tour opens the page of the users, of whom Ada is the first, and calls visit with what it shows:
-// the list, the form with an error, and the question before a user is deleted.
-func (p *page) tour(visit func(state string)) {
-	p.t.Helper()
-	p.open("/")
-	p.shows("#list", "Ada")
-	visit("list")
-	p.click("#add")
-	p.click("#editor-save")
-	p.shows("#name-error", "Enter a name.")
-	visit("form")
-	p.click("#editor-cancel")
-	p.click("#list .delete")
-	p.until(q("#confirm") + ".open")
-	visit("question")
-	p.click("#confirm-cancel")
-}
-
-// Ensure axe-core finds nothing wrong with the pages, in both schemes, wide and narrow: the users,
-// their form and question, and the description with an open operation and the dialog for a token.
-func TestAxe(t *testing.T) {
-	t.Parallel()
+// violations returns what axe-core finds in an element.
+func (p *page) violations(selector string) []string {
 	source, err := axe()
 	if err != nil {
-		t.Skipf("skipped: no axe-core: %v", err)
+		p.t.Skipf("skipped: no axe-core: %v", err)
 	}
-	s := serve(t, nil)
-	s.create(t, "Ada", "a@example.com", 1)
-	for _, name := range []string{"Grace Hopper", "Bob", "Carol", "Dave", "Erin", "Frank", "Heidi"} {
-		s.create(t, name, "a@example.com", 0)
+	if !evaluate[bool](p, "'axe' in window") {
+		run(p, chromedp.Evaluate[chromedp.Void](source))
 	}
-	p := newPage(t, s)
-	const violations = `.then((r) => r.violations.map((v) => v.id + ": " + v.nodes.map((n) =>
-		n.html + " " + n.failureSummary).join("\n")))`
-	check := func(what, selector string) {
-		t.Helper()
-		evaluate[chromedp.Void](p, source)
-		run := `axe.run(` + quote(selector) + `, {resultTypes: ["violations"]})`
-		assert.Empty(t, evaluate[[]string](p, run+violations), what)
-	}
-	for scheme, width := range map[string]int64{"light": 1280, "dark": 320} {
-		p.view(scheme, width, 900)
-		p.tour(func(state string) { check(scheme+" "+state, "html") })
-
-		p.open("/docs")
-		p.shows("#viewer", "/users")
-		check(scheme+" description", "html")
-		p.click(createOperation + " .opblock-summary-control")
-		p.until(q(createOperation + " .execute"))
-		check(scheme+" operation", ".opblock.is-open")
-		p.click(".btn.authorize")
-		p.until(q(".dialog-ux"))
-		check(scheme+" token", ".dialog-ux")
-	}
-
-	// Ensure axe-core can find something.
-	p.open("/")
-	p.shows("#list", "Ada")
-	evaluate[chromedp.Void](p, source)
-	evaluate[chromedp.Void](p, q("#list .edit")+`.removeAttribute("aria-label")`)
-	assert.Contains(t, strings.Join(evaluate[[]string](p, "axe.run()"+violations), "\n"), "button-name")
+	return evaluate[[]string](p, `(await axe.run(%q, { resultTypes: ["violations"] })).violations.map((v) =>
+		v.id + ": " + v.nodes.map((n) => n.html + " " + n.failureSummary).join("\n"))`, selector)
 }
 
-// Ensure a screen reader learns the role and the name of everything.
-func TestRoles(t *testing.T) {
+// accessible requires that axe-core finds nothing wrong with an element, light and wide as well as
+// dark and narrow. It puts pictures of both into the folder that SCREENSHOTS names, if it does.
+func (p *page) accessible(name, selector string) {
+	for scheme, width := range map[string]int64{"light": 1200, "dark": 320} {
+		p.view(scheme, width, 780)
+		p.until("document.getAnimations().length === 0") // of colours, in the viewer
+		if folder := os.Getenv("SCREENSHOTS"); folder != "" {
+			picture := run(p, chromedp.CaptureScreenshot())
+			require.NoError(p.t, os.WriteFile(filepath.Join(folder, name+"-"+scheme+".png"), picture, 0o600))
+		}
+		assert.Empty(p.t, p.violations(selector), scheme)
+	}
+}
+
+// Ensure axe-core finds nothing wrong with the list, the form and the question before a user is
+// deleted, that a screen reader learns the role and the name of everything, and that everything
+// that is pressed has at least 44 pixels a side for a thumb (WCAG 2.2, 2.5.5).
+func TestAccessibility(t *testing.T) {
 	t.Parallel()
-	s := serve(t, nil)
-	s.create(t, "Ada", "ada@example.com", 1)
-	p := newPage(t, s)
-	want := map[string][]string{
-		"list": {
-			"banner ", "main ", "navigation Pages", "link Users", "link API", "heading Users", "button Add user",
-			"list Users", "heading Ada", "button Edit Ada", "button Delete Ada", "status ",
-		},
-		"form": {
-			"dialog Add a user", "textbox Name", "textbox E-mail", "button Choose a picture", "button Cancel",
-			"button Add", "alert ",
-		},
-		"question": {"alertdialog Delete Ada?", "button Keep", "button Delete"},
+	s := serve(t, defaults)
+	const names = "Ada Alice Bob Carol Dave Erin Frank Grace Heidi Ivan Judy Mallory Niaj Olivia Peggy"
+	for name := range strings.FieldsSeq(names) {
+		email := strings.ToLower(name) + "@example.com"
+		if face, err := os.ReadFile("testdata/faces/" + strings.ToLower(name) + ".png"); err == nil {
+			s.CreateForm(t, name, email, face)
+		} else {
+			s.CreateJSON(t, name, email)
+		}
 	}
-	p.tour(func(state string) { assert.Subset(t, p.roles(), want[state]) })
+	p := newPage(t, s, "/")
+	p.picturesLoaded()
+	check := func(name string, roles ...string) {
+		t.Helper()
+		p.accessible(name, "html")
+		assert.Subset(t, p.roles(), roles)
+		for _, width := range []int64{1280, 320} {
+			p.view("light", width, 900)
+			assert.Empty(t, evaluate[[]string](p, `$$("button, a[href], input, select").filter((e) => {
+				const { width, height, bottom } = e.getBoundingClientRect();
+				return e.checkVisibility({ visibilityProperty: true, opacityProperty: true }) && bottom > 0 && width > 1 &&
+					(width < 44 || height < 44);
+			}).map((e) => e.outerHTML)`), width)
+		}
+	}
+	check("users", "banner ", "main ", "navigation Pages", "link Users", "link API", "heading Users", "button Add user",
+		"list Users", "heading Ada", "button Edit Ada", "button Delete Ada", "status ")
+
+	p.click("#list .delete")
+	p.shows("#confirm", "Delete ")
+	check("delete", "alertdialog Delete "+p.texts("#list .name")[0]+"?", "button Keep", "button Delete")
+
+	p.click("#confirm-cancel")
+	p.click("#add")
+	p.enter("", "", picture)
+	p.click("#editor-save")
+	p.shows("#name-error", "Enter a name.")
+	check("add", "dialog Add a user", "textbox Name", "textbox E-mail", "button Choose a picture",
+		"button Remove the picture", "button Cancel", "button Add", "alert ")
+
+	p.click("#editor-cancel")
+	evaluate[chromedp.Void](p, "$('#list .edit').removeAttribute('aria-label')")
+	require.Len(t, p.violations("html"), 1, "axe-core finds what is wrong")
 }
 
-// roles returns the role and the name of everything in the accessibility tree.
-func (p *page) roles() []string {
-	p.t.Helper()
+// roles returns the role and the name of everything that a screen reader reads.
+func (p *page) roles() (found []string) {
 	text := func(value *accessibility.Value) (s string) {
 		if value != nil {
 			_ = json.Unmarshal(value.Value, &s) // "" if it is no string
 		}
 		return s
 	}
-	var found []string
 	for _, node := range call(p, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{}).Nodes {
 		if !node.Ignored {
 			found = append(found, text(node.Role)+" "+text(node.Name))
@@ -139,73 +128,36 @@ func (p *page) roles() []string {
 // Ensure everything can be done by the keyboard alone, and that the focus is always visible.
 func TestKeyboard(t *testing.T) {
 	t.Parallel()
-	s := serve(t, nil)
-	p := newPage(t, s)
-	p.open("/")
+	s := serve(t, defaults)
+	p := newPage(t, s, "/")
 	p.shows("#empty", "Nobody is here yet")
 	p.press(kb.Tab)
 	assert.Equal(t, "Skip to the users", p.focus("textContent"))
-	p.tabTo("#add", func() {})
-	p.press(kb.Enter)
-	p.until(q("#editor") + ".open")
-	p.press("Ada", kb.Tab, "ada@example.com", kb.Enter)
+	p.tabTo("#add")
+	p.press(kb.Enter, "Ada", kb.Tab, "ada@example.com", kb.Enter)
 	p.shows("#list", "Ada")
-	p.closes("#editor")
+	p.until("!$('#editor').open")
 	assert.Equal(t, "add", p.focus("id"))
-	p.tabTo("#list .edit", func() {})
-	p.press(" ")
-	p.until(q("#editor") + ".open")
-	p.press(kb.Escape)
-	p.closes("#editor")
-	p.tabTo("#list .delete", func() {})
+	p.tabTo("#list .edit")
+	p.press(" ", kb.Escape)
+	p.until("!$('#editor').open")
+	p.tabTo("#list .delete")
 	p.press(kb.Enter)
-	p.until(q("#confirm") + ".open")
 	assert.Equal(t, "confirm-cancel", p.focus("id"), "the button that changes nothing comes first")
 	p.press(kb.Tab, kb.Enter)
 	p.shows("#empty", "Nobody is here yet")
 	require.Empty(t, s.List(t))
 }
 
-// press presses keys, or types text.
-func (p *page) press(keys ...string) {
-	p.t.Helper()
-	for _, key := range keys {
-		p.do(chromedp.KeyEvent(key))
-	}
-}
-
-// tabTo presses Tab until an element has the focus, which must be visible. It calls stop after
-// each.
-func (p *page) tabTo(selector string, stop func()) {
-	p.t.Helper()
-	reached := "document.activeElement === " + q(selector)
-	for range 60 {
-		if evaluate[bool](p, reached) {
-			break
-		}
+// tabTo presses Tab until an element has the focus, which must be visible. It returns the places
+// before it, each by its class and the operation that it is in.
+func (p *page) tabTo(selector string) (stops []string) {
+	for !evaluate[bool](p, "document.activeElement === $(%q)", selector) {
+		require.Less(p.t, len(stops), 60, "Tab does not lead to %s", selector)
 		p.press(kb.Tab)
-		stop()
+		stops = append(stops, p.focus(`closest(".opblock")?.id + " " + document.activeElement.className`))
 	}
-	require.True(p.t, evaluate[bool](p, reached), "Tab does not lead to %s", selector)
 	outline := evaluate[string](p, "getComputedStyle(document.activeElement).outlineStyle")
 	assert.NotEqual(p.t, "none", outline, selector)
-}
-
-// Ensure everything that is pressed has at least 44 pixels a side for a thumb (WCAG 2.2, 2.5.5).
-func TestTargets(t *testing.T) {
-	t.Parallel()
-	s := serve(t, nil)
-	s.create(t, "Ada", "ada@example.com", 1)
-	p := newPage(t, s)
-	const small = `[...document.querySelectorAll("button, a[href], input, select, [role=button]")].filter((e) => {
-		const {width, height, bottom} = e.getBoundingClientRect();
-		return e.checkVisibility({visibilityProperty: true, opacityProperty: true}) && bottom > 0 && width > 1 &&
-			(width < 44 || height < 44);
-	}).map((e) => e.outerHTML.slice(0, 120))`
-	for _, width := range []int64{320, 1280} {
-		p.view("light", width, 900)
-		p.tour(func(state string) { assert.Empty(t, evaluate[[]string](p, small), "%s, %d", state, width) })
-		p.click("#list .edit") // the form of a user with a picture has a button to remove it
-		assert.Empty(t, evaluate[[]string](p, small), width)
-	}
+	return stops
 }

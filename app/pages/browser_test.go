@@ -3,6 +3,7 @@ package pages_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -38,53 +39,31 @@ import (
 // timeout bounds everything that a test waits for, on however slow a machine.
 const timeout = 2 * time.Minute
 
-// browsers are the names that a Chromium goes by.
-var browsers = []string{
-	"chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "headless-shell", "chrome",
-}
+// picture is the file of a face.
+var picture, _ = filepath.Abs("testdata/faces/ada.png")
 
-// findBrowser returns the path of a Chromium: the one that CHROMIUM names, or the first that is
-// installed.
-var findBrowser = sync.OnceValues(func() (string, error) {
-	if named := os.Getenv("CHROMIUM"); named != "" {
-		return exec.LookPath(named)
-	}
-	for _, name := range browsers {
-		if path, err := exec.LookPath(name); err == nil {
-			return path, nil
-		}
-	}
-	return "", fmt.Errorf("none of %s is installed, and CHROMIUM names none", strings.Join(browsers, ", "))
-})
-
-// chromium is one process for all tests, each of which has a profile of its own in it.
-var chromium context.Context
+// chromium is one process for all tests. errBrowser is why it did not start.
+var (
+	chromium   context.Context
+	errBrowser error
+)
 
 func TestMain(m *testing.M) {
-	path, err := findBrowser()
-	if err != nil {
-		os.Exit(m.Run()) // newPage says so for each test
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path),
-		chromedp.Flag("disable-dev-shm-usage", true),
+	options := []chromedp.ExecAllocatorOption{
+		chromedp.DisableGPU,
 		// No page gets anything from another host, wherever the tests run.
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
 		chromedp.Flag("lang", "en"),
-	)
-	if os.Getuid() == 0 {
-		options = append(options, chromedp.NoSandbox)
 	}
-	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
+	if path := os.Getenv("CHROMIUM"); path != "" { // otherwise one that is installed
+		options = append(options, chromedp.ExecPath(path))
+	}
 	var end context.CancelFunc
-	chromium, end = chromedp.NewContext(allocator) //nolint:fatcontext // it is the parent of every tab
-	if err := chromedp.Do(chromium); err != nil {
-		fmt.Fprintln(os.Stderr, "start", path+":", err)
-		os.Exit(1)
-	}
+	//nolint:fatcontext // it is the parent of every tab
+	chromium, end = chromedp.NewContext(context.Background(), chromedp.WithAllocatorOptions(options...))
+	errBrowser = chromedp.Do(chromium)
 	status := m.Run()
 	end()
-	stop()
 	os.Exit(status)
 }
 
@@ -99,9 +78,7 @@ type server struct {
 func serve(t *testing.T, change func(*config.Config)) *server {
 	t.Helper()
 	a := awstest.Start(t)
-	if change != nil {
-		change(&a.Config)
-	}
+	change(&a.Config)
 	users, avatars := dynamo.New(a.SDK, a.Config), bucket.New(a.SDK, a.Config)
 	logger := slog.New(slog.DiscardHandler)
 	s := api.New(a.Config, &user.Service{Users: users, Avatars: avatars, Log: logger}, nil, logger)
@@ -117,16 +94,9 @@ func serve(t *testing.T, change func(*config.Config)) *server {
 	return &server{apitest.NewClient(t, url, apitest.Options{PublicURL: a.Config.PublicURL}), url, a}
 }
 
-// create makes a user, with a face unless its seed is 0, and returns the id.
-func (s *server) create(t *testing.T, name, email string, seed uint64) string {
-	t.Helper()
-	if seed == 0 {
-		return s.CreateJSON(t, name, email).ID
-	}
-	return s.CreateForm(t, name, email, face(t, seed)).ID
-}
+func defaults(*config.Config) {}
 
-// A page is a tab of a browser in a profile of its own.
+// A page is a tab of the browser.
 type page struct {
 	context.Context //nolint:containedctx // it is what chromedp calls the tab
 	t               *testing.T
@@ -137,14 +107,15 @@ type page struct {
 	requests []string // METHOD URL of each request
 }
 
-// newPage opens an empty tab, 1280 by 900. At its end, the test fails if the browser found fault
-// with the page.
-func newPage(t *testing.T, s *server) *page {
+// newPage opens a path in a tab of 1280 by 900. At its end, the test fails if the browser found
+// fault with the page.
+func newPage(t *testing.T, s *server, path string) *page {
 	t.Helper()
-	if _, err := findBrowser(); err != nil {
-		t.Skipf("skipped: %v", err)
+	if errors.Is(errBrowser, exec.ErrNotFound) {
+		t.Skipf("skipped: no Chromium is installed, and CHROMIUM names none: %v", errBrowser)
 	}
-	tab, end := chromedp.NewContext(chromium, chromedp.WithNewBrowserContext())
+	require.NoError(t, errBrowser)
+	tab, end := chromedp.NewContext(chromium)
 	t.Cleanup(end)
 	p := &page{Context: tab, t: t, server: s}
 	require.NoError(t, chromedp.Do(tab))
@@ -156,6 +127,7 @@ func newPage(t *testing.T, s *server) *page {
 	// Otherwise no tab of several has the focus.
 	call(p, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
 	p.view("light", 1280, 900)
+	p.open(path)
 	t.Cleanup(func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -167,31 +139,32 @@ func newPage(t *testing.T, s *server) *page {
 func (p *page) observe(event any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	fault := func(format string, args ...any) { p.faults = append(p.faults, fmt.Sprintf(format, args...)) }
+	fault := func(what string, about any) {
+		text, _ := json.Marshal(about)
+		p.faults = append(p.faults, what+": "+string(text))
+	}
 	switch e := event.(type) {
 	case *runtime.EventExceptionThrown:
-		text, _ := json.Marshal(e.ExceptionDetails)
-		fault("exception: %s", text)
+		fault("exception", e.ExceptionDetails)
 	case *runtime.EventConsoleAPICalled:
 		if e.Type == runtime.ConsoleAPICalledTypeError || e.Type == runtime.ConsoleAPICalledTypeWarning {
-			text, _ := json.Marshal(e.Args)
-			fault("console: %s", text)
+			fault("console", e.Args)
 		}
 	case *log.EventEntryAdded:
 		serious := e.Entry.Level == log.EntryLevelError || e.Entry.Level == log.EntryLevelWarning
 		// The browser logs each response that is an error, which some tests are about.
 		if serious && e.Entry.Source != log.EntrySourceNetwork {
-			fault("%s: %s %s", e.Entry.Source, e.Entry.Text, e.Entry.URL)
+			fault("log", e.Entry)
 		}
 	case *audits.EventIssueAdded:
-		if v := e.Issue.Details.ContentSecurityPolicyIssueDetails; v != nil {
-			fault("violates %s: %s %s", v.ViolatedDirective, v.ContentSecurityPolicyViolationType, v.BlockedURL)
+		if violation := e.Issue.Details.ContentSecurityPolicyIssueDetails; violation != nil {
+			fault("policy", violation)
 		}
 	case *network.EventRequestWillBeSent:
 		p.requests = append(p.requests, e.Request.Method+" "+e.Request.URL)
 		own := strings.TrimPrefix(e.Request.URL, "blob:")
 		if !strings.HasPrefix(own, p.server.url+"/") && !strings.HasPrefix(own, "data:") {
-			fault("a request to elsewhere: %s", e.Request.URL)
+			fault("a request to elsewhere", e.Request.URL)
 		}
 	}
 }
@@ -203,146 +176,86 @@ func (p *page) sent(start string) []string {
 	return slices.DeleteFunc(slices.Clone(p.requests), func(r string) bool { return !strings.HasPrefix(r, start) })
 }
 
-func (p *page) do(actions ...chromedp.Action[chromedp.Void]) {
-	p.t.Helper()
+// run does something in the page. If that fails, the test says what the page shows.
+func run[T any](p *page, action chromedp.Action[T]) T {
 	ctx, cancel := context.WithTimeout(p.Context, timeout)
 	defer cancel()
-	if err := chromedp.Do(ctx, actions...); err != nil {
-		require.NoError(p.t, err, "%s", p.state())
+	value, err := chromedp.Run(ctx, action)
+	if err != nil {
+		text, _ := chromedp.Run(p.Context, chromedp.Evaluate[string]("document.body.innerText"))
+		require.NoError(p.t, err, "%s\n%s", p.server.url, text)
 	}
+	return value
 }
 
 // call sends a command of the DevTools protocol.
 func call[P, R any](p *page, command cdp.Command[P, R], params P) R {
-	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.Context, timeout)
-	defer cancel()
-	result, err := chromedp.Call(ctx, command, params)
+	result, err := chromedp.Call(p.Context, command, params)
 	require.NoError(p.t, err, command.Method)
 	return result
 }
 
-// open goes to a path of the server.
-func (p *page) open(path string) {
-	p.t.Helper()
-	p.do(chromedp.Navigate(p.server.url + path))
-}
-
-// view sets the colour scheme that the system asks for, and the size of the window.
-func (p *page) view(scheme string, width, height int64, options ...chromedp.EmulateViewportOption) {
-	p.t.Helper()
-	call(p, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
-		{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},
-	}})
-	p.do(chromedp.EmulateViewport(width, height, options...))
-}
-
-// evaluate returns the value of an expression in the page.
-func evaluate[T any](p *page, expression string) T {
-	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.Context, timeout)
-	defer cancel()
-	value, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
-	require.NoError(p.t, err, expression)
-	return value
+// evaluate returns the value of an expression in the page, in which $ and $$ find one element and
+// all elements of a selector.
+func evaluate[T any](p *page, expression string, args ...any) T {
+	const find = "const $ = (s) => document.querySelector(s), $$ = (s) => [...document.querySelectorAll(s)]; "
+	script := "(async () => { " + find + "return " + fmt.Sprintf(expression, args...) + "; })()"
+	return run(p, chromedp.Evaluate[T](script, chromedp.EvalAwaitPromise))
 }
 
 // until waits until an expression is true in the page.
-func (p *page) until(expression string) {
-	p.t.Helper()
-	end := time.Now().Add(timeout)
-	for ; !evaluate[bool](p, "!!("+expression+")"); time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(end) {
-			require.FailNow(p.t, "it does not come true", "%s\n%s", expression, p.state())
-		}
-	}
+func (p *page) until(expression string, args ...any) {
+	wait := "(async () => { while (!(%s)) await new Promise((next) => setTimeout(next, 30)); })()"
+	evaluate[chromedp.Void](p, wait, fmt.Sprintf(expression, args...))
 }
 
-// state is what the page shows, for a test that fails.
-func (p *page) state() string {
-	ctx, cancel := context.WithTimeout(p.Context, 5*time.Second)
-	defer cancel()
-	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](
-		`[...document.querySelectorAll("dialog[open]"), document.body].map((e) => e.innerText).join("\n--\n")`))
-	if err != nil {
-		return err.Error()
-	}
-	return text
+// open goes to a path of the server.
+func (p *page) open(path string) {
+	run(p, chromedp.Navigate(p.server.url+path))
 }
 
-// q makes an element of a selector in an expression.
-func q(selector string) string { return "document.querySelector(" + quote(selector) + ")" }
-
-func quote(s string) string {
-	text, _ := json.Marshal(s) // of a string
-	return string(text)
+// view sets the colour scheme that the system asks for, and the size of the window.
+func (p *page) view(scheme string, width, height int64) {
+	call(p, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+		{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},
+	}})
+	run(p, chromedp.EmulateViewport(width, height))
 }
 
 // shows waits until an element shows a text, among others.
 func (p *page) shows(selector, text string) {
-	p.t.Helper()
-	p.until(fmt.Sprintf("%[1]s?.checkVisibility() && %[1]s.innerText.includes(%[2]s)", q(selector), quote(text)))
+	p.until("$(%[1]q)?.checkVisibility() && $(%[1]q).innerText.includes(%[2]q)", selector, text)
 }
 
-// click presses the left button of the mouse over an element, once that is where it can be.
+// click presses the left button of the mouse over an element that is enabled, does not move and is
+// not covered.
 func (p *page) click(selector string) {
-	p.t.Helper()
-	p.until(q(selector) + "?.checkVisibility() && !" + q(selector) + ".disabled")
-	p.do(chromedp.Click(chromedp.CSS(selector)))
+	at := evaluate[[]float64](p, `(async () => {
+		for (let at, before; ; before = String(at), await new Promise((next) => setTimeout(next, 20))) {
+			const e = $(%q);
+			if (!e || e.disabled) continue;
+			e.scrollIntoView({ block: "nearest" });
+			const { left, top, width, height } = e.getBoundingClientRect();
+			at = [left + width / 2, top + height / 2];
+			if (String(at) === before && e.contains(document.elementFromPoint(...at))) return at;
+		}
+	})()`, selector)
+	run(p, chromedp.MouseClickXY(at[0], at[1]))
+}
+
+// press presses keys, or types text.
+func (p *page) press(keys ...string) {
+	for _, key := range keys {
+		run(p, chromedp.KeyEvent(key))
+	}
 }
 
 // fill puts a text in place of what an input has.
 func (p *page) fill(selector, text string) {
-	p.t.Helper()
-	p.until(q(selector) + "?.checkVisibility()")
-	p.do(chromedp.Focus(chromedp.CSS(selector)))
-	evaluate[chromedp.Void](p, q(selector)+".select()")
+	p.until("$(%q)?.checkVisibility()", selector)
+	evaluate[chromedp.Void](p, "($(%[1]q).focus(), $(%[1]q).select())", selector)
 	call(p, input.InsertText, input.InsertTextParams{Text: text})
-	require.Equal(p.t, text, evaluate[string](p, q(selector)+".value"))
-}
-
-// texts returns the texts of the elements of a selector.
-func (p *page) texts(selector string) []string {
-	p.t.Helper()
-	return evaluate[[]string](p, "[...document.querySelectorAll("+quote(selector)+")].map((e) => e.textContent)")
-}
-
-// names returns the names of the users that are shown.
-func (p *page) names() []string {
-	p.t.Helper()
-	return p.texts("#list .name")
-}
-
-// enter fills in the form of a user.
-func (p *page) enter(name, email string) {
-	p.t.Helper()
-	p.fill("#name", name)
-	p.fill("#email", email)
-}
-
-// save sends the form of a user and waits until it is closed.
-func (p *page) save() {
-	p.t.Helper()
-	p.click("#editor-save")
-	p.closes("#editor")
-}
-
-// closes waits until a dialog is closed.
-func (p *page) closes(selector string) {
-	p.t.Helper()
-	p.until("!" + q(selector) + ".open")
-}
-
-// focus returns a property of the element that has the focus.
-func (p *page) focus(property string) string {
-	p.t.Helper()
-	return evaluate[string](p, "document.activeElement."+property)
-}
-
-// settled waits until a list is shown, or that there is none.
-func (p *page) settled() {
-	p.t.Helper()
-	p.until(q("#list") + `?.getAttribute("aria-busy") === "false"`)
+	require.Equal(p.t, text, evaluate[string](p, "$(%q).value", selector))
 }
 
 // write puts a file where the browser can pick it up.
@@ -351,10 +264,4 @@ func write(t *testing.T, name string, data []byte) string {
 	path := filepath.Join(t.TempDir(), name)
 	require.NoError(t, os.WriteFile(path, data, 0o600))
 	return path
-}
-
-// pick chooses a file for the input of the picture.
-func (p *page) pick(file string) {
-	p.t.Helper()
-	p.do(chromedp.SetUploadFiles(chromedp.CSS("#avatar"), []string{file}))
 }

@@ -1,6 +1,7 @@
 package pages_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,72 +12,58 @@ import (
 	"prima.internal/app/config"
 )
 
-// The operations on all users, as the viewer shows them.
-const (
-	listOperation   = `.opblock-get:has([data-path="/users"])`
-	createOperation = `.opblock-post:has([data-path="/users"])`
-)
+// createOperation is that of POST /users, as the viewer shows it.
+const createOperation = `.opblock-post:has([data-path="/users"])`
 
-// Ensure the viewer shows every path of the description, with what the API itself serves, and makes
-// requests with the token of the tab.
+// Ensure the viewer shows every path of the description, fits a narrow screen, can be used by the
+// keyboard alone, with one stop an operation, and makes requests with the token of the tab, and that
+// axe-core finds nothing wrong with it, an open operation and the dialog for a token.
 func TestDocs(t *testing.T) {
 	t.Parallel()
 	token := config.NewToken()
 	s := serve(t, func(c *config.Config) {
 		c.AccessTokens = []config.AccessToken{{Name: "both", Read: true, Write: true, Hash: config.HashToken(token)}}
 	})
-	p := newPage(t, s)
-	p.open("/docs")
+	p := newPage(t, s, "/docs")
 	for _, path := range []string{
 		config.PathHealth, config.PathReady, config.PathUser, config.PathUsers, config.PathUsers + "/{id}/avatar",
 	} {
-		p.until(q(`#viewer .opblock-summary-path[data-path="` + path + `"]`))
+		p.until("$('#viewer .opblock-summary-path[data-path=%q]')", path)
 	}
-
-	try := func() string {
-		p.click(listOperation + " .opblock-summary-control")
-		p.until(q(listOperation + ` [data-param-name="limit"]`)) // until then the viewer does not know the operation
-		p.click(listOperation + " .execute")
-		status := q(listOperation + " .live-responses-table tbody .response-col_status")
-		p.until(status)
-		return evaluate[string](p, status+".textContent.trim().slice(0, 3)")
-	}
-	assert.Equal(t, "401", try())
-	evaluate[chromedp.Void](p, `sessionStorage.setItem("access token", `+quote(token)+`)`)
-	p.open("/")
-	p.settled()
-	p.open("/docs") // a reload would open again what was open
-	assert.Equal(t, "200", try(), "with the examples that it is filled with")
-}
-
-// Ensure the description fits a narrow screen. By the keyboard alone, each operation is one stop,
-// and the URL of an open operation opens it again.
-func TestDocsNarrowAndByKeyboard(t *testing.T) {
-	t.Parallel()
-	s := serve(t, nil)
-	p := newPage(t, s)
 	p.view("light", 320, 900)
-	p.open("/docs")
-	p.shows("#viewer", "/users")
 	p.fits()
 	p.press(kb.Tab)
 	assert.Equal(t, "Skip to the API", p.focus("textContent"))
-	stops := map[string]bool{}
-	p.tabTo(createOperation+" .opblock-summary-control", func() {
-		stop := p.focus(`closest(".opblock")?.id + " " + document.activeElement.className`)
-		assert.False(t, stops[stop] && !strings.HasPrefix(stop, "undefined"), "Tab stops twice at %s", stop)
-		stops[stop] = true
-	})
+	stops := p.tabTo(createOperation + " .opblock-summary-control")
+	stops = slices.DeleteFunc(stops, func(s string) bool { return strings.HasPrefix(s, "undefined") }) // outside of them
+	assert.NotEmpty(t, stops)
+	distinct := slices.Compact(slices.Sorted(slices.Values(stops)))
+	assert.Len(t, distinct, len(stops), "Tab stops twice at an operation")
 	p.press(kb.Enter)
-	p.until(q(createOperation + " .body-param__text")) // of the operation once the viewer knows it
+	p.until("$(%q)", createOperation+" .body-param__text") // until then the viewer does not know the operation
+	p.accessible("docs", "html")
+	p.click(".btn.authorize")
+	p.until("$('.dialog-ux')")
+	p.accessible("docs-token", ".dialog-ux")
+	p.click(".close-modal")
+
+	p.view("light", 320, 900)
+	execute := func() string {
+		p.click(createOperation + " .execute")
+		status := createOperation + " .live-responses-table tbody .response-col_status"
+		p.until("$(%q)", status)
+		return evaluate[string](p, "$(%q).textContent.trim().slice(0, 3)", status)
+	}
+	assert.Equal(t, "401", execute())
 	p.fits()
-	p.click(createOperation + " .execute")
-	p.until(q(createOperation + " .live-responses-table"))
-	p.fits()
+
+	// The URL of an open operation opens it again.
 	url := evaluate[string](p, "location.href")
 	assert.Contains(t, url, "#/")
-
-	again := newPage(t, s)
-	again.do(chromedp.Navigate(url))
-	again.until(q(createOperation + " .execute"))
+	evaluate[chromedp.Void](p, "sessionStorage.setItem('access token', %q)", token)
+	p.open("/")
+	p.shows("#empty", "Nobody is here yet")
+	run(p, chromedp.Navigate(url))
+	p.until("$(%q)", createOperation+" .body-param__text")
+	assert.Equal(t, "201", execute(), "with the examples that it is filled with")
 }
