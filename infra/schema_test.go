@@ -182,7 +182,7 @@ func schemaOfSetting(s contract.Setting) *jsonschema.Schema {
 				schema.Enum = append(schema.Enum, choice == "true")
 			}
 		}
-	case s.Most > 0 && s.Unit != contract.Nanoseconds:
+	case s.Most > 0:
 		number := func(n int64) json.Number { return json.Number(strconv.FormatInt(n, 10)) }
 		schema.AnyOf = []*jsonschema.Schema{
 			{Type: "string", Pattern: pattern}, {Type: "integer", Minimum: number(s.Least), Maximum: number(s.Most)},

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
@@ -315,9 +314,6 @@ func arbitrary(s contract.Setting) *rapid.Generator[string] {
 		return examples
 	}
 	return rapid.OneOf(examples, rapid.Map(rapid.Int64Range(s.Least, s.Most), func(n int64) string {
-		if s.Unit == contract.Nanoseconds {
-			return time.Duration(n).String()
-		}
 		return strconv.FormatInt(n, 10)
 	}))
 }

@@ -6,8 +6,7 @@ import (
 	"prima.internal/app/contract"
 )
 
-// The programs, each with a role of its own in AWS. TestPermissions in app/cmd/prima-api compares
-// what they may do with the calls that they make.
+// The programs, each with a role of its own. TestPermissions compares it with the calls that they make.
 const (
 	RoleAPI   contract.Role = "api"   // prima-api that serves
 	RoleSweep contract.Role = "sweep" // prima-api sweep
@@ -80,14 +79,13 @@ func (c *Config) rows() []contract.Row {
 			"URL at which clients reach the API, with which every link starts; "+
 				"empty takes the scheme and the host of each request"),
 		contract.Hosts(&c.AllowedHosts).Of("ALLOWED_HOSTS", "",
-			"names under which the API may be called, beside localhost and IP addresses; requests for "+
-				"other hosts get a 421. It keeps out web pages whose name was made to resolve to the API's "+
-				"address (DNS rebinding). Empty allows any"),
+			"names under which the API may be called, beside localhost and IP addresses; others get a 421, "+
+				"so that no web page reaches the API by DNS rebinding. Empty allows any"),
 		contract.Origins(&c.CORSOrigins).Of("CORS_ALLOWED_ORIGINS", "",
 			"origins whose pages may call the API from a browser; empty allows none"),
 		contract.Boolean(&c.Pages).Of("PAGES", "true",
 			"whether to serve pages for people: the users at `/`, the description of the API at `/docs`. "+
-				"They hold no data, load without a token and ask for one if the API does"),
+				"They load without a token and ask for one if the API does"),
 		tokens(&c.AccessTokens).Of("ACCESS_TOKENS", "",
 			"who may call the API, each with their own bearer token; if unset, everybody may"),
 
@@ -103,18 +101,16 @@ func (c *Config) rows() []contract.Row {
 		contract.Size(&c.MaxJSONBytes, 1<<10, 16<<20).Of("MAX_JSON_BYTES", "64KiB",
 			"largest request body that is not an upload: JSON or a urlencoded form"),
 		contract.Size(&c.RequestMemory, 1<<20, 16<<30).Of("REQUEST_MEMORY", "64MiB",
-			"memory for what requests hold: three eighths for their bodies, five eighths for the users "+
-				"that they list. Requests that do not fit wait up to a fifth of `REQUEST_TIMEOUT`, then "+
-				"get a 503"),
+			"memory for what requests hold: three eighths for bodies, five eighths for lists. "+
+				"Requests that do not fit wait up to a fifth of `REQUEST_TIMEOUT`, then get a 503"),
 		contract.Integer(&c.MaxConnections, 16, 1<<18).Of("MAX_CONNECTIONS", "2048",
 			"most connections that are open at once; another one gets a 503 and is closed"),
 		contract.Boolean(&c.ListConsistentReads).Of("LIST_CONSISTENT_READS", "false",
-			"whether lists show every write that finished before the request. Otherwise DynamoDB may "+
-				"leave out those of the last second. Consistent lists cost twice the read capacity"),
+			"whether lists show every write that finished before the request, for twice the read capacity; "+
+				"otherwise DynamoDB may leave out those of the last second"),
 
 		contract.Duration(&c.RequestTimeout, moment, 10*time.Minute).Of("REQUEST_TIMEOUT", "10s",
-			"longest time that a request waits for DynamoDB and S3, retries included; "+
-				"in a long list, for each page"),
+			"longest time that a request waits for DynamoDB and S3, retries included; in a list, for each page"),
 		contract.Duration(&c.ReadTimeout, moment, 10*time.Minute).Of("READ_TIMEOUT", "30s",
 			"longest time that a client may take to send a request, body included"),
 		contract.Duration(&c.WriteTimeout, moment, time.Hour).Of("WRITE_TIMEOUT", "1m",

@@ -27,9 +27,11 @@ const (
 	ScopeReadWrite = "read+write"
 )
 
+const entryForm = `([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?):(read|write|read[+]write):([0-9a-f]{64})`
+
 var (
-	tokenName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 	tokenForm = regexp.MustCompile(`^prima_[A-Za-z0-9_-]{43}$`)
+	entry     = regexp.MustCompile("^" + entryForm + "$")
 )
 
 // NewToken returns a token: prima_ and 256 random bits in base64url.
@@ -59,19 +61,15 @@ func (t AccessToken) String() string {
 }
 
 // ParseAccessToken reads an entry of ACCESS_TOKENS.
-func ParseAccessToken(entry string) (t AccessToken, ok bool) {
-	name, rest, _ := strings.Cut(entry, ":")
-	scope, digest, _ := strings.Cut(rest, ":")
-	t.Name = name
-	if t.Read, t.Write, ok = ParseScope(scope); !ok || !tokenName.MatchString(name) {
+func ParseAccessToken(s string) (t AccessToken, ok bool) {
+	parts := entry.FindStringSubmatch(s)
+	if parts == nil {
 		return AccessToken{}, false
 	}
-	hash, err := hex.DecodeString(digest)
-	if err != nil || len(hash) != len(t.Hash) || digest != strings.ToLower(digest) {
-		return AccessToken{}, false
-	}
-	copy(t.Hash[:], hash)
-	return t, true
+	t.Name = parts[1]
+	t.Read, t.Write, ok = ParseScope(parts[3])
+	_, err := hex.Decode(t.Hash[:], []byte(parts[4]))
+	return t, ok && err == nil
 }
 
 // ParseScope reads read, write or read+write.
@@ -83,19 +81,17 @@ func ParseScope(s string) (read, write, ok bool) {
 // tokens is a list of access tokens. Names and hashes are unique: otherwise the log would not say
 // whose token it was, and a token that was taken out could still be valid.
 func tokens(field *[]AccessToken) contract.Row {
-	r := contract.List(field, nil,
+	return contract.List(field, entryForm,
 		"entries `name:scope:hash` separated by commas, with a scope of read, write or "+
 			"read+write and the SHA-256 of a token in hex, as `prima-api token` prints them",
 		ParseAccessToken, AccessToken.String,
 	).Hidden().Like("ci:read:" + strings.Repeat("0f", sha256.Size) +
-		",ops:read+write:" + strings.Repeat("1e", sha256.Size))
-	parse := r.Parse
-	r.Parse = func(s string) bool {
-		ok, seen := parse(s), map[any]bool{}
-		for _, t := range *field {
-			seen[t.Name], seen[t.Hash] = true, true
-		}
-		return ok && len(seen) == 2*len(*field)
-	}
-	return r
+		",ops:read+write:" + strings.Repeat("1e", sha256.Size)).
+		If(func() bool {
+			seen := map[any]bool{}
+			for _, t := range *field {
+				seen[t.Name], seen[t.Hash] = true, true
+			}
+			return len(seen) == 2*len(*field)
+		})
 }

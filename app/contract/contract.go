@@ -18,9 +18,8 @@ type Setting struct {
 	// Pattern is a regular expression, of Go and of JavaScript, that every value matches. Other texts
 	// may match too. It is empty for settings with Choices and for secrets.
 	Pattern string
-	// Least and Most bound a number, a size or a duration in Unit. Both are 0 for all other settings.
+	// Least and Most bound a number or a size. Both are 0 for all other settings.
 	Least, Most int64
-	Unit        Unit
 	// Examples are values that are allowed. At least one of them is not the default.
 	Examples []string
 	// Formerly names variables of earlier versions that are still accepted.
@@ -28,16 +27,6 @@ type Setting struct {
 	// Secret values belong into a Secret, and never into a ConfigMap, a log or an error.
 	Secret bool
 }
-
-// A Unit is what the bounds of a [Setting] count.
-type Unit string
-
-// The units.
-const (
-	Number      Unit = ""
-	Bytes       Unit = "bytes"
-	Nanoseconds Unit = "nanoseconds"
-)
 
 // A Row is a setting that is tied to a field of one configuration. Start from one of the kinds,
 // such as [Integer], [Text] or [Table].
@@ -69,13 +58,6 @@ func (r Row) Former(variables ...string) Row {
 func (r Row) Hidden() Row {
 	r.Secret, r.Pattern = true, ""
 	return r
-}
-
-func (r Row) fault(variable, value string) Fault {
-	if r.Secret {
-		value = "(hidden)"
-	}
-	return Fault{Variable: variable, Value: value, Allowed: r.Allowed}
 }
 
 // A RuntimeVariable is read by something other than the service's own code, and the service depends

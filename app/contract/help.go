@@ -13,20 +13,16 @@ func Help(settings []Setting, runtime []RuntimeVariable) string {
 	}
 	var b strings.Builder
 	for _, s := range settings {
-		lines := []string{plain(s.Meaning), "must be " + plain(s.Allowed)}
+		limits := "must be " + plain(s.Allowed)
 		if s.Default != "" {
-			lines[1] += "; default " + s.Default
+			limits += "; default " + s.Default
 		}
 		if s.Secret {
-			lines[1] += "; secret"
+			limits += "; secret"
 		}
+		fmt.Fprintf(&b, "  %-*s%s\n  %*s%s\n", width, s.Variable, plain(s.Meaning), width, "", limits)
 		if len(s.Formerly) > 0 {
-			lines = append(lines, strings.Join(s.Formerly, ", ")+" is still accepted")
-		}
-		name := s.Variable
-		for _, line := range lines {
-			fmt.Fprintf(&b, "  %-*s%s\n", width, name, line)
-			name = ""
+			fmt.Fprintf(&b, "  %*s%s is still accepted\n", width, "", strings.Join(s.Formerly, ", "))
 		}
 	}
 	b.WriteString("\nRead by others than the API's own code:\n")

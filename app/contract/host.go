@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -15,37 +16,56 @@ const (
 	anOrigin = `([Hh][Tt][Tt][Pp][Ss]?)://(` + aName + `|\[[0-9A-Fa-f:]+\])(:[0-9]+)?`
 )
 
-var (
-	hostName   = regexp.MustCompile(`^` + aName + `$`)
-	originForm = regexp.MustCompile(`^` + anOrigin + `$`)
-	hostList   = listOf(`([*][.])?` + aName)
-	originList = listOf("[*]|" + anOrigin)
-	// Source: https://url.spec.whatwg.org/#ends-in-a-number-checker.
-	endsInNumber = regexp.MustCompile(`(^|[.])([0-9]+|0[Xx][0-9A-Fa-f]*)[.]?$`)
-)
+// Source: https://url.spec.whatwg.org/#ends-in-a-number-checker.
+var endsInNumber = regexp.MustCompile(`(^|[.])([0-9]+|0[Xx][0-9A-Fa-f]*)[.]?$`)
 
-// hostEntry returns a host name, or *. and one, in lower case, without a dot at its end.
-func hostEntry(s string) (string, bool) {
-	name := strings.TrimPrefix(s, "*.")
-	ok := hostName.MatchString(name) && !endsInNumber.MatchString(name)
-	return strings.ToLower(strings.TrimSuffix(s, ".")), ok
+// URL is an optional http or https URL with nothing behind its path. It drops a slash at the end.
+func URL(field *string) Row {
+	return Value(field, `^([Hh][Tt][Tt][Pp][Ss]?://[^/?#@ ]+(/[^?#]*)?)?$`,
+		"an http or https URL without user, query or fragment, or empty",
+		func(s string) (string, bool) {
+			u, ok := parseURL(s)
+			if !ok {
+				return "", false
+			}
+			u.Path, u.RawPath = strings.TrimRight(u.Path, "/"), ""
+			return u.String(), true
+		}, itself,
+	).Like("http://localstack:4566", "https://example.com/v1", "http://[2001:db8::7]:8000/%20/é")
 }
 
-// origin returns a web origin as browsers write it in the header Origin: in lower case, without the
-// default port of the scheme.
+// Hosts is a list of host names in lower case, some of them with *. in front, without a dot at
+// their end.
+func Hosts(field *[]string) Row {
+	return List(field, `([*][.])?`+aName,
+		"host names such as api.example.com, or *.example.com for every name below it, "+
+			"separated by commas, without ports, or empty",
+		func(s string) (string, bool) {
+			return strings.ToLower(strings.TrimSuffix(s, ".")), !endsInNumber.MatchString(s)
+		}, itself,
+	).Like("api.example.com,*.internal", "web_1")
+}
+
+// Origins is a list of web origins, or a single *.
+func Origins(field *[]string) Row {
+	return List(field, "[*]|"+anOrigin,
+		"origins such as https://example.com, separated by commas, or `*` for all, or empty", origin, itself,
+	).Like("*", "https://example.com,http://localhost:3000,http://[2001:db8::7]").
+		If(func() bool { return len(*field) < 2 || !slices.Contains(*field, "*") })
+}
+
+// origin returns an entry of [Origins] as browsers write it in the header Origin: in lower case,
+// without the default port of the scheme.
 func origin(s string) (string, bool) {
-	u, ok := httpURL(s)
-	if !ok || !originForm.MatchString(s) {
-		return "", false
+	u, ok := parseURL(s)
+	if s == "*" || !ok {
+		return s, s == "*"
 	}
 	host := u.Hostname()
 	if a, err := netip.ParseAddr(host); err == nil {
-		if a.Is4In6() { // a browser writes the IPv4 address in it as hexadecimal
-			return "", false
-		}
-		host = a.String()
-	} else if endsInNumber.MatchString(host) { // a browser writes the IPv4 address that it stands for
-		return "", false
+		host, ok = a.String(), !a.Is4In6() // a browser writes the IPv4 address in it as hexadecimal
+	} else {
+		ok = !endsInNumber.MatchString(host) // a browser writes the IPv4 address that it stands for
 	}
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"
@@ -54,23 +74,17 @@ func origin(s string) (string, bool) {
 	if port := strings.TrimLeft(u.Port(), "0"); port != "" && port != usual { // a port may have zeros in front
 		host += ":" + port
 	}
-	return u.Scheme + "://" + host, true
+	return u.Scheme + "://" + host, ok
 }
 
-// httpURL parses an http or https URL without user, query and fragment.
-func httpURL(s string) (u *url.URL, ok bool) {
+// parseURL parses what matches the pattern of [URL] or of an origin.
+func parseURL(s string) (u *url.URL, ok bool) {
 	u, err := url.Parse(s)
 	if err != nil {
 		return nil, false
 	}
 	u.Host = strings.ToLower(u.Host)
-	if port := u.Port(); port != "" {
-		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			return nil, false
-		}
-	}
-	wrong := (u.Scheme != "http" && u.Scheme != "https") || u.Opaque != "" || u.Hostname() == "" ||
-		u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" ||
-		strings.ContainsAny(u.Host, ", \t*") || strings.HasSuffix(u.Host, ":") || strings.HasSuffix(s, "#")
-	return u, !wrong
+	port, err := strconv.ParseUint(u.Port(), 10, 16)
+	return u, (u.Port() == "" || err == nil && port > 0) && u.Hostname() != "" &&
+		!strings.ContainsAny(u.Host, ",*") && !strings.HasSuffix(u.Host, ":")
 }

@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"strings"
@@ -42,13 +43,10 @@ func (e *Error) Error() string {
 // An empty variable counts as not set. An empty secret is a fault, because without it everybody
 // would be let in.
 func Load[C any](environ []string, rows func(*C) []Row, removed []string) (c C, warnings []string, err error) {
-	set, empty := map[string]string{}, map[string]bool{}
+	set := map[string]string{}
 	for _, entry := range environ {
-		if name, value, ok := strings.Cut(entry, "="); ok && value != "" {
-			set[name] = value
-		} else if ok {
-			empty[name] = true
-		}
+		name, value, _ := strings.Cut(entry, "=")
+		set[name] = value
 	}
 	var faults []Fault
 	for _, r := range rows(&c) {
@@ -63,16 +61,17 @@ func Load[C any](environ []string, rows func(*C) []Row, removed []string) (c C, 
 				variable, value = former, set[former]
 			}
 		}
-		if r.Secret && value == "" && empty[variable] {
+		if _, there := set[variable]; r.Secret && there && value == "" {
 			allowed := "left out rather than empty, if that is what is meant"
 			faults = append(faults, Fault{Variable: variable, Allowed: allowed})
 			continue
 		}
-		if value == "" {
-			value = r.Default
-		}
+		value = cmp.Or(value, r.Default)
 		if !r.Parse(value) {
-			faults = append(faults, r.fault(variable, value))
+			if r.Secret {
+				value = "(hidden)"
+			}
+			faults = append(faults, Fault{Variable: variable, Value: value, Allowed: r.Allowed})
 		}
 	}
 	for _, variable := range removed {

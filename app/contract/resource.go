@@ -66,25 +66,23 @@ func Bucket(field *string, id string) Row {
 // Allow lets a role do something with the table or the bucket itself. The actions are those of the
 // Service Authorization Reference, such as dynamodb:GetItem.
 func (r Row) Allow(role Role, actions ...string) Row {
-	return r.allow(permission{role: role, Statement: Statement{Action: actions}})
+	return r.allow(role, "", Statement{Action: actions})
 }
 
 // AllowObjects lets a role do something with the objects in a bucket whose keys begin with a
 // prefix.
 func (r Row) AllowObjects(role Role, prefix string, actions ...string) Row {
-	return r.allow(permission{role: role, suffix: "/" + prefix + "*", Statement: Statement{Action: actions}})
+	return r.allow(role, "/"+prefix+"*", Statement{Action: actions})
 }
 
 // AllowList lets a role list the objects in a bucket whose keys begin with a prefix, and no others.
 func (r Row) AllowList(role Role, prefix string) Row {
-	return r.allow(permission{role: role, Statement: Statement{
-		Action:    []string{"s3:ListBucket"},
-		Condition: map[string]map[string]string{"StringEquals": {"s3:prefix": prefix}},
-	}})
+	condition := map[string]map[string]string{"StringEquals": {"s3:prefix": prefix}}
+	return r.allow(role, "", Statement{Action: []string{"s3:ListBucket"}, Condition: condition})
 }
 
-func (r Row) allow(p permission) Row {
-	r.Resource.permissions = append(r.Resource.permissions, p)
+func (r Row) allow(role Role, suffix string, s Statement) Row {
+	r.Resource.permissions = append(r.Resource.permissions, permission{role, suffix, s})
 	return r
 }
 
