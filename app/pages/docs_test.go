@@ -49,7 +49,9 @@ func TestDocs(t *testing.T) {
 
 	p.view("light", 320, 900)
 	execute := func() string {
-		p.click(createOperation + " .execute")
+		// By the keyboard, because the viewer scrolls to an operation that the URL opens.
+		evaluate[chromedp.Void](p, "$(%q).focus()", createOperation+" .execute")
+		p.press(kb.Enter)
 		status := createOperation + " .live-responses-table tbody .response-col_status"
 		p.until("$(%q)", status)
 		return evaluate[string](p, "$(%q).textContent.trim().slice(0, 3)", status)
@@ -66,4 +68,5 @@ func TestDocs(t *testing.T) {
 	run(p, chromedp.Navigate(url))
 	p.until("$(%q)", createOperation+" .body-param__text")
 	assert.Equal(t, "201", execute(), "with the examples that it is filled with")
+	p.fits()
 }
