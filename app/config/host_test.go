@@ -1,7 +1,6 @@
 package config_test
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -9,23 +8,6 @@ import (
 
 	"prima.internal/app/config"
 )
-
-// Ensure the names of hosts are kept in the one form that they are compared in.
-func TestAllowedHosts(t *testing.T) {
-	t.Parallel()
-	for value, want := range map[string][]string{
-		"api.example.com":                   {"api.example.com"},
-		"API.Example.com.":                  {"api.example.com"},
-		"a ,\tb.c, *.Example.com.":          {"a", "b.c", "*.example.com"},
-		"a,B.":                              {"a", "b"},
-		"localhost":                         {"localhost"},
-		"web_1,xn--bcher-kva.example,1a,a1": {"web_1", "xn--bcher-kva.example", "1a", "a1"},
-	} {
-		c, _, err := config.Load([]string{"ALLOWED_HOSTS=" + value})
-		require.NoError(t, err, value)
-		assert.Equal(t, want, c.AllowedHosts, value)
-	}
-}
 
 // Ensure a host is allowed that is in the list, below a name in it, an IP address or localhost, and
 // no other.
@@ -44,7 +26,7 @@ func TestHostAllowed(t *testing.T) {
 				"localhost:5000", "[::1]", "127.0.0.1:5000", "localhost@rebound.example", " localhost", "localhost,rebound.example",
 			},
 		},
-		"api.example.com,*.Internal": {
+		"API.example.com.,*.Internal": {
 			allowed: []string{
 				"api.example.com", "API.EXAMPLE.COM", "api.example.com.", "a.internal", "a.b.internal.", "A.INTERNAL",
 				"localhost", "192.0.2.7",
@@ -63,18 +45,5 @@ func TestHostAllowed(t *testing.T) {
 		for _, host := range hosts.refused {
 			assert.False(t, c.HostAllowed(host), "%q of %q", host, list)
 		}
-	}
-}
-
-// Ensure an entry is allowed in the form in which it was written, whatever its case.
-func TestHostAllowedAsWritten(t *testing.T) {
-	t.Parallel()
-	for _, host := range []string{
-		"prima-api", "prima-api.local", "prima-api.prima.svc.cluster.local", "API.Example.com", "a.example.com.",
-	} {
-		c, _, err := config.Load([]string{"ALLOWED_HOSTS=" + host})
-		require.NoError(t, err)
-		assert.True(t, c.HostAllowed(host))
-		assert.True(t, c.HostAllowed(strings.ToUpper(host)))
 	}
 }

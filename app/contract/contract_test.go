@@ -2,6 +2,7 @@ package contract_test
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -54,6 +55,25 @@ func TestPolicyOf(t *testing.T) {
 		{"Sid":"Bucket2","Effect":"Allow","Action":["s3:ListBucket"],"Resource":["arn:aws:s3:::export"]}]}`, string(got))
 	assert.Len(t, contract.PolicyOf("auditor", resources, in).Statement, 1)
 	assert.Equal(t, []string{"images", "export"}, contract.Names(resources, contract.BucketKind))
+}
+
+// Ensure the help has what a setting is called, means, may be and was called, and what others read.
+func TestHelp(t *testing.T) {
+	t.Parallel()
+	secret := contract.Text(new(string), "", "a `text`").Of("KEY", "", "key").Hidden()
+	rows := slices.Concat(new(shop).rows()[:2], []contract.Row{secret})
+	runtime := []contract.RuntimeVariable{{Variable: "GOGC", Reader: "Go runtime", Meaning: "as `100`"}}
+	assert.Equal(t, `  PORT    port
+          must be a whole number from 1 to 9; default 5
+          SHOP_PORT is still accepted
+  ORDERS  table of the orders
+          must be 3 to 255 letters, digits, _, . or -; default orders
+  KEY     key
+          must be a text; secret
+
+Read by others than the API's own code:
+  GOGC (Go runtime): as 100
+`, contract.Help(contract.Settings(rows), runtime))
 }
 
 // Ensure a text has no control character, whatever its pattern lets pass.

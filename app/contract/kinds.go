@@ -134,7 +134,7 @@ func IP(field *string) Row {
 		"an IPv4 address or an IPv6 address without brackets and zone, or empty",
 		func(s string) (string, bool) {
 			a, err := netip.ParseAddr(s)
-			return a.String(), err == nil && a.Zone() == ""
+			return a.String(), err == nil
 		}, itself,
 	).Like("127.0.0.1", "2001:db8::7", "::ffff:192.0.2.1")
 }
