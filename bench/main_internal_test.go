@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -22,8 +21,6 @@ func TestMain(m *testing.M) {
 	switch role := os.Args[min(1, len(os.Args)-1)]; {
 	case strings.HasPrefix(role, "{"):
 		main()
-	case role == "bench":
-		os.Exit(execute(benchmark))
 	case role == "server":
 		serve(os.Args[2])
 	default:
@@ -49,28 +46,15 @@ func serve(mode string) {
 	fmt.Fprintln(os.Stderr, http.ListenAndServe("127.0.0.1:"+os.Getenv("PORT"), nil))
 }
 
-// benchmark is a benchmark that takes long, in the folder that the second argument names.
-func benchmark(ctx context.Context) error {
-	b := &bench{dir: os.Args[2], rounds: 1, duration: time.Hour, measured: map[key][]float64{}}
-	b.sides = []side{{"right", []string{os.Args[0], "server", "right"}}}
-	if err := b.pin(ctx); err != nil {
-		return err
-	}
-	if err := b.measure(ctx, works(b.duration)[0]); err != nil {
-		return err
-	}
-	return b.report(b.dir)
-}
-
 // newBench returns a benchmark of short loads whose sides are test servers.
 func newBench(t *testing.T, modes ...string) *bench {
 	t.Helper()
 	_, self, err := usage(os.Getpid())
 	require.NoError(t, err)
-	core := fmt.Sprint(self.CpusAllowedList[0])
+	cores := self.CpusAllowedList
 	b := &bench{
 		dir: t.TempDir(), rounds: 1, duration: 30 * time.Millisecond, measured: map[key][]float64{},
-		serverCore: core, restCore: core,
+		serverCore: fmt.Sprint(cores[0]), restCore: fmt.Sprint(cores[len(cores)-1]),
 	}
 	for _, mode := range modes {
 		b.sides = append(b.sides, side{mode, []string{os.Args[0], "server", mode}})
@@ -119,66 +103,38 @@ func TestSides(t *testing.T) {
 	assert.Positive(t, b.measured[key{create, bareLoop, requestRate}][0])
 }
 
-// Ensure a benchmark keeps the server and the rest on cores of their own, and that an interrupted
-// one ends its processes, says so and writes nothing.
-func TestInterrupt(t *testing.T) {
-	t.Parallel()
-	_, self, err := usage(os.Getpid())
-	require.NoError(t, err)
-	if len(self.CpusAllowedList) < 2 {
-		t.Skip("there is one core")
-	}
-	var stderr strings.Builder
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "bench", t.TempDir())
-	cmd.Stderr = &stderr
-	require.NoError(t, cmd.Start())
-	var children map[string]procfs.Proc // by their kind
-	for len(children) < 2 {
-		require.Nil(t, cmd.ProcessState)
-		children = childrenOf(t, cmd.Process.Pid)
-	}
-	for kind, child := range children {
-		_, status, err := usage(child.PID)
+// Ensure the server and the load run on their cores, and that both end with the context.
+func TestInterrupt(t *testing.T) { //nolint:paralleltest // it looks at all processes that this one started
+	b := newBench(t, "right")
+	ctx, interrupt := context.WithCancel(t.Context())
+	failed := make(chan error, 1)
+	go func() { failed <- b.measure(ctx, works(time.Hour)[0]) }()
+	var cores map[procfs.Proc]string
+	for len(cores) < 2 {
+		require.Empty(t, failed)
+		cores = map[procfs.Proc]string{}
+		all, err := procfs.AllProcs()
 		require.NoError(t, err)
-		core := 0
-		if kind == "load" {
-			core = len(self.CpusAllowedList) - 1
+		for _, p := range all {
+			stat, err := p.Stat()
+			args, _ := p.CmdLine() // it may have ended
+			if err != nil || stat.PPID != os.Getpid() || len(args) < 2 || args[0] != os.Args[0] {
+				continue
+			}
+			if cores[p] = b.serverCore; strings.HasPrefix(args[1], "{") {
+				cores[p] = b.restCore
+			}
 		}
-		assert.Equal(t, self.CpusAllowedList[core:core+1], status.CpusAllowedList, kind)
 	}
-	_, parent, err := usage(cmd.Process.Pid)
-	require.NoError(t, err)
-	assert.Equal(t, self.CpusAllowedList[len(self.CpusAllowedList)-1:], parent.CpusAllowedList)
-
-	require.NoError(t, cmd.Process.Signal(os.Interrupt))
-	assert.Error(t, cmd.Wait())
-	assert.Equal(t, "bench: interrupt signal received\n", stderr.String())
-	for kind, child := range children {
-		_, _, err := usage(child.PID)
-		assert.Error(t, err, "%s is still there", kind)
+	for p, core := range cores {
+		_, status, err := usage(p.PID)
+		require.NoError(t, err)
+		assert.Equal(t, "["+core+"]", fmt.Sprint(status.CpusAllowedList))
 	}
-	files, err := os.ReadDir(cmd.Args[2])
-	require.NoError(t, err)
-	assert.Empty(t, files)
-}
-
-// childrenOf returns the server and the load that a benchmark has started.
-func childrenOf(t *testing.T, pid int) map[string]procfs.Proc {
-	t.Helper()
-	all, err := procfs.AllProcs()
-	require.NoError(t, err)
-	children := map[string]procfs.Proc{}
-	for _, p := range all {
-		stat, err := p.Stat()
-		args, _ := p.CmdLine() // it may have ended
-		if err != nil || stat.PPID != pid || len(args) < 2 || args[0] != os.Args[0] {
-			continue
-		}
-		kind := args[1]
-		if strings.HasPrefix(kind, "{") {
-			kind = "load"
-		}
-		children[kind] = p
+	interrupt()
+	require.ErrorContains(t, <-failed, "signal: killed")
+	for p := range cores {
+		_, _, err := usage(p.PID)
+		assert.Error(t, err, "%v is still there", p)
 	}
-	return children
 }
