@@ -16,8 +16,8 @@ import (
 const createOperation = `.opblock-post:has([data-path="/users"])`
 
 // Ensure the viewer shows every path of the description, fits a narrow screen, can be used by the
-// keyboard alone, with one stop an operation, and makes requests with the token of the tab, and that
-// axe-core finds nothing wrong with it, an open operation and the dialog for a token.
+// keyboard alone, with one stop an operation, and makes requests with the token of the tab, and
+// that axe-core finds nothing wrong with it, an open operation and the dialog for a token.
 func TestDocs(t *testing.T) {
 	t.Parallel()
 	token := config.NewToken()
