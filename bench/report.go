@@ -89,8 +89,8 @@ func (b *bench) report(folder string) error {
 // writeFile replaces a file whole.
 func writeFile(name string, data []byte) error {
 	partial := name + ".partial"
-	if err := os.WriteFile(partial, data, 0o644); err != nil { //nolint:gosec // part of the checkout
-		return errors.Join(err, os.Remove(partial)) //nolint:gosec // part of the checkout
+	if err := os.WriteFile(partial, data, 0o644); err != nil {
+		return errors.Join(err, os.Remove(partial))
 	}
-	return os.Rename(partial, name) //nolint:gosec // part of the checkout
+	return os.Rename(partial, name)
 }
