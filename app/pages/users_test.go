@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -194,12 +194,14 @@ func TestHarmless(t *testing.T) {
 	}
 	s.CreateForm(t, "Ada Lovelace", "ada@example.com", apitest.PNG(1, 1))
 	s.aws.Fail("S3.GetObject", awstest.Always, http.StatusInternalServerError, "InternalError")
-	item, err := attributevalue.MarshalMap(map[string]string{
+	item := map[string]types.AttributeValue{}
+	for name, value := range map[string]string{
 		"id": "9b2d4c1e-7a63-4d0f-8c55-0123456789ab", "name": "Grace Hopper", "email": "grace@example.com",
 		"avatar_url": "http://elsewhere.example.com/avatars/9b2d4c1e-7a63-4d0f-8c55-0123456789ab.png",
-	})
-	require.NoError(t, err)
-	_, err = s.aws.DynamoDB.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: &s.aws.Config.Table, Item: item})
+	} {
+		item[name] = &types.AttributeValueMemberS{Value: value}
+	}
+	_, err := s.aws.DynamoDB.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: &s.aws.Config.Table, Item: item})
 	require.NoError(t, err)
 	names = append(names, "Ada Lovelace", "Grace Hopper")
 
