@@ -41,9 +41,9 @@ func (s Stack) faults(tokens []error) []error {
 	s.checkWayIn(must)
 	if len(tokens) == 0 {
 		must(s.API.Access != charts.AccessToken || len(s.AccessTokens) > 0, "api.access", s.API.Access,
-			"used with a token, made by task token NAME=… SCOPE=… STACK="+s.Name+"; or open, which lets everybody in")
+			"open, which lets everybody in, unless the stack has a token: task token NAME=… SCOPE=… STACK="+s.Name)
 		must(s.API.Access != charts.AccessOpen || len(s.AccessTokens) == 0, "api.access", s.API.Access,
-			"token, or have no tokens: take them out by task token:revoke NAME=… STACK="+s.Name)
+			"token while the stack has tokens, which task token:revoke NAME=… STACK="+s.Name+" removes")
 	}
 	for _, is := range config.Roles() {
 		if name := s.roleName(is); s.AWS.Identity != identityNone && len(name) > longestRoleName {

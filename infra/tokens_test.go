@@ -57,8 +57,8 @@ func TestRefusedTokens(t *testing.T) {
 	secret := strings.TrimPrefix(token, "prima_")
 	type m = map[string]any
 	for want, s := range map[string]settings{
-		`api.access is "token", must be used with a token, made by task token NAME=… SCOPE=… STACK=local`: guarded(m{}),
-		`api.access is "open", must be token, or have no tokens`: guarded(m{"ci": entry("read", token)}).
+		`api.access is "token", must be open, which lets everybody in, unless the stack has a token: task token`: guarded(m{}),
+		`api.access is "open", must be token while the stack has tokens`: guarded(m{"ci": entry("read", token)}).
 			set("api.access", "open"),
 		`tokens must be an object`:                                 guarded(token),
 		`tokens: the name "CI" must be 1 to 63 lower-case letters`: guarded(m{"CI": entry("read", token)}),
