@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"prima.internal/app/awstest"
 )
@@ -24,8 +24,7 @@ func TestMemoryLimit(t *testing.T) {
 		fmt.Sprintf(`"gomemlimit":%d`, math.MaxInt64):                 {"GOMEMLIMIT=off"},
 		fmt.Sprintf(`"gomemlimit":%d`, int64(limitOfRequests*10<<20)): {"AUTOMEMLIMIT=off", "REQUEST_MEMORY=10MiB"},
 	} {
-		p := start(t, a.Environ(environ...)...)
-		assert.Contains(t, p.log.String(), want)
+		assert.Contains(t, start(t, a.Environ(environ...)...).log(), want)
 	}
 }
 
@@ -34,14 +33,10 @@ func TestMemoryLimitOfTheContainer(t *testing.T) {
 	t.Parallel()
 	const limit = 500 << 20
 	group := memoryGroup(t, limit)
-	executable, err := os.Executable()
-	require.NoError(t, err)
-	inside := filepath.Join(t.TempDir(), "inside")
-	script := fmt.Appendf(nil, "#!/bin/sh\necho $$ >%s/cgroup.procs && exec %s \"$@\"\n", group, executable)
-	require.NoError(t, os.WriteFile(inside, script, 0o700))
-	p := startAs(t, inside, awstest.Start(t).Environ()...)
-	assert.Contains(t, p.log.String(), fmt.Sprintf(`"gomemlimit":%d`, int64(limit*memoryShare)))
-	assert.Equal(t, 1, strings.Count(strings.ToLower(p.log.String()), "gomemlimit"))
+	inside := exec.Command("sh", "-c", `echo $$ >"$1/cgroup.procs" && exec "$0"`, executable, group)
+	log := startAs(t, inside, awstest.Start(t).Environ()...).log()
+	assert.Contains(t, log, fmt.Sprintf(`"gomemlimit":%d`, int64(limit*memoryShare)))
+	assert.Equal(t, 1, strings.Count(strings.ToLower(log), "gomemlimit"))
 }
 
 // memoryGroup makes a control group with a memory limit in bytes. It skips the test if the system

@@ -1,8 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"io"
 	"net"
@@ -10,8 +10,9 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
-	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -22,9 +23,10 @@ import (
 	"prima.internal/app/config"
 )
 
-// asProgram makes this test binary be the program, so that tests can start and signal a process
-// that has the race detector in it when they have.
+// asProgram makes this test binary be the program, so that tests need not compile it.
 const asProgram = "PRIMA_API_TEST_PROGRAM"
+
+var folder string // is removed when all tests have ended
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
@@ -32,56 +34,18 @@ func TestMain(m *testing.M) {
 	}
 	// So that clients at once keep their connections.
 	http.DefaultTransport.(*http.Transport).MaxIdleConnsPerHost = 64
-	os.Exit(m.Run())
+	var err error
+	if folder, err = os.MkdirTemp("", "prima-api"); err != nil {
+		panic(err)
+	}
+	status := m.Run()
+	_ = os.RemoveAll(folder)
+	os.Exit(status)
 }
 
-// A process is the program while it serves.
-type process struct {
-	*exec.Cmd
-	url, admin string // of the API and of the operators' port
-	log        *output
-	done       chan struct{}
-}
-
-// start starts the program on free ports and waits until it is ready. It is killed at the end of
-// the test.
-func start(t *testing.T, environ ...string) *process {
-	t.Helper()
-	executable, err := os.Executable()
-	require.NoError(t, err)
-	return startAs(t, executable, environ...)
-}
-
-func startAs(t *testing.T, executable string, environ ...string) *process {
-	t.Helper()
-	p := &process{Cmd: exec.Command(executable), log: new(output), done: make(chan struct{})}
-	p.Env, p.Stderr = processEnviron(environ), p.log
-	require.NoError(t, p.Start())
-	go func() {
-		_ = p.Wait()
-		close(p.done)
-	}()
-	t.Cleanup(func() {
-		_ = p.Process.Kill()
-		<-p.done
-	})
-	eventually(t, "the program is ready", func() bool {
-		for text := range strings.Lines(p.log.String()) {
-			var line struct{ Msg, Address, Admin string }
-			if json.Unmarshal([]byte(text), &line) == nil && line.Msg == "listening" {
-				p.url, p.admin = localURL(line.Address), localURL(line.Admin)
-			}
-		}
-		return p.url != "" && send(http.MethodGet, p.url+config.PathReady, "").status == http.StatusOK
-	})
-	return p
-}
-
-// localURL returns the URL on this machine that leads to the port of an address.
-func localURL(address string) string {
-	_, port, _ := net.SplitHostPort(address)
-	return "http://127.0.0.1:" + port
-}
+// executable is the path of the program: that in PROGRAM, which may have the race detector, or this
+// test binary.
+var executable = cmp.Or(os.Getenv("PROGRAM"), os.Args[0])
 
 func processEnviron(more []string) []string {
 	return append([]string{
@@ -90,23 +54,51 @@ func processEnviron(more []string) []string {
 	}, more...)
 }
 
-// command runs the program in a process of its own to its end.
-func command(t *testing.T, args []string, environ ...string) (status int, stdout, stderr string) {
-	t.Helper()
-	executable, err := os.Executable()
-	require.NoError(t, err)
-	c := exec.CommandContext(t.Context(), executable, args...)
-	var out, errs bytes.Buffer
-	c.Env, c.Stdout, c.Stderr = processEnviron(environ), &out, &errs
-	_ = c.Run() // the status says it
-	return c.ProcessState.ExitCode(), out.String(), errs.String()
+// A process is the program while it serves.
+type process struct {
+	*exec.Cmd
+	url, admin string // of the API and of the operators' port
+	done       chan struct{}
 }
 
-// runHere runs the program in this process to its end.
-func runHere(args []string, environ ...string) (status int, stdout, stderr string) {
-	var out, errs bytes.Buffer
-	status = run(args, environ, &out, &errs)
-	return status, out.String(), errs.String()
+// start starts the program on free ports and waits until it is ready. It is killed at the end of
+// the test.
+func start(t *testing.T, environ ...string) *process {
+	t.Helper()
+	return startAs(t, exec.Command(executable), environ...)
+}
+
+var listening = regexp.MustCompile(`"msg":"listening","address":"[^"]*(:\d+)","admin":"[^"]*(:\d+)"`)
+
+func startAs(t *testing.T, command *exec.Cmd, environ ...string) *process {
+	t.Helper()
+	log, err := os.CreateTemp(t.TempDir(), "log")
+	require.NoError(t, err)
+	p := &process{Cmd: command, done: make(chan struct{})}
+	p.Env, p.Stderr = processEnviron(environ), log
+	require.NoError(t, p.Start())
+	go func() {
+		_ = p.Wait()
+		close(p.done)
+	}()
+	t.Cleanup(func() {
+		_ = p.Process.Kill()
+		<-p.done
+		_ = log.Close()
+	})
+	eventually(t, "the program is ready", func() bool {
+		if ports := listening.FindStringSubmatch(p.log()); ports != nil {
+			p.url, p.admin = "http://127.0.0.1"+ports[1], "http://127.0.0.1"+ports[2]
+		}
+		return p.url != "" && send(http.MethodGet, p.url+config.PathReady, "").status == http.StatusOK
+	})
+	return p
+}
+
+// log returns what the program has written.
+func (p *process) log() string {
+	text, _ := os.ReadFile(p.Stderr.(*os.File).Name())
+	return string(text)
 }
 
 func (p *process) signal(t *testing.T, s os.Signal) {
@@ -119,29 +111,34 @@ func (p *process) wait(t *testing.T) int {
 	t.Helper()
 	select {
 	case <-p.done:
-		return p.ProcessState.ExitCode()
 	case <-time.After(time.Minute):
-		require.Fail(t, "the program does not end", "%s", p.log)
-		return -1
+		require.Fail(t, "the program does not end", p.log())
 	}
+	return p.ProcessState.ExitCode()
 }
 
-// output is what a process writes, which can be read at the same time.
-type output struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
+// stop asks the program to end and returns its exit status.
+func (p *process) stop(t *testing.T) int {
+	t.Helper()
+	p.signal(t, syscall.SIGTERM)
+	return p.wait(t)
 }
 
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buffer.Write(p)
+// command runs the program in a process of its own to its end.
+func command(t *testing.T, args string, environ ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	c := exec.CommandContext(t.Context(), executable, strings.Fields(args)...)
+	var out, errs bytes.Buffer
+	c.Env, c.Stdout, c.Stderr = processEnviron(environ), &out, &errs
+	_ = c.Run() // the status says it
+	return c.ProcessState.ExitCode(), out.String(), errs.String()
 }
 
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buffer.String()
+// runHere runs the program in this process to its end.
+func runHere(args string, environ ...string) (status int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	status = run(strings.Fields(args), environ, &out, &errs)
+	return status, out.String(), errs.String()
 }
 
 // eventually requires a condition to come true, on however slow a machine.
@@ -233,55 +230,19 @@ func (p *process) dial(t *testing.T, request string) net.Conn {
 	return c
 }
 
-// statusOf reads a response, with its body, and returns its status.
-func statusOf(t *testing.T, c net.Conn) int {
-	t.Helper()
-	response, err := http.ReadResponse(bufio.NewReader(c), nil)
-	require.NoError(t, err)
-	defer response.Body.Close()
-	_, err = io.Copy(io.Discard, response.Body)
-	require.NoError(t, err)
-	return response.StatusCode
-}
-
-// closed waits until the API takes no connection any more.
-func (p *process) closed(t *testing.T) {
-	t.Helper()
-	eventually(t, "the API's port closes", func() bool {
-		c, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(p.url, "http://"))
-		if err == nil {
-			_ = c.Close()
-		}
-		return err != nil
-	})
-}
-
-// hold begins an upload that does not end while the test runs.
-func (p *process) hold(t *testing.T, a *awstest.AWS) <-chan reply {
-	t.Helper()
-	reached := hang(a, false, "S3.PutObject")
-	upload := make(chan reply, 1)
-	go func() { upload <- p.upload("held", apitest.PNG(2, 2)) }()
-	<-reached
-	return upload
-}
-
-// hang has AWS take calls and never respond, whether it carries them out or not. The channel tells
-// that one has come.
-func hang(a *awstest.AWS, carryOut bool, calls ...string) (reached <-chan struct{}) {
+// hang has AWS carry out a call, or not, and never respond. The channel tells that one has come.
+func hang(a *awstest.AWS, carryOut bool, call string) (reached <-chan struct{}) {
 	came := make(chan struct{}, 1)
-	for _, call := range calls {
-		a.Intercede(call, func(_ http.ResponseWriter, r *http.Request, next http.Handler) {
-			if carryOut {
-				next.ServeHTTP(httptest.NewRecorder(), r)
-			}
-			_, _ = io.Copy(io.Discard, r.Body) // otherwise the server does not see its client go
-			select {
-			case came <- struct{}{}:
-			default:
-			}
-			<-r.Context().Done()
-		})
-	}
+	a.Intercede(call, func(_ http.ResponseWriter, r *http.Request, next http.Handler) {
+		if carryOut {
+			next.ServeHTTP(httptest.NewRecorder(), r)
+		}
+		_, _ = io.Copy(io.Discard, r.Body) // otherwise the server does not see its client go
+		select {
+		case came <- struct{}{}:
+		default:
+		}
+		<-r.Context().Done()
+	})
 	return came
 }

@@ -34,7 +34,7 @@ func TestSweepCommand(t *testing.T) {
 	a := awstest.Start(t)
 	sweep := func(args, environ string, wantStatus int, wantStdout, wantStderr string) {
 		t.Helper()
-		status, stdout, stderr := command(t, strings.Fields("sweep "+args), a.Environ(environ)...)
+		status, stdout, stderr := command(t, "sweep "+args, a.Environ(environ)...)
 		assert.Equal(t, wantStatus, status, stderr)
 		assert.Contains(t, stderr, wantStderr)
 		assert.Contains(t, stdout, wantStdout)
