@@ -6,8 +6,8 @@ import (
 	"prima.internal/app/contract"
 )
 
-// The programs, each with a role of its own. TestPermissions compares it with the calls that they
-// make.
+// The programs, each with a role of its own. TestGeneratedPermissions compares it with the calls
+// that they make.
 const (
 	RoleAPI   contract.Role = "api"   // prima-api that serves
 	RoleSweep contract.Role = "sweep" // prima-api sweep

@@ -27,8 +27,8 @@ import (
 // Ensure the roles that infra deploys allow what the programs call and nothing else, by an AWS that
 // refuses everything else, and that docs/aws.md says which calls each request makes.
 //
-// With the race detector, in the program in PROGRAM, the whole suite runs too. Without it, TestSuite
-// in app/api is enough.
+// With the race detector, in the program in PROGRAM, the whole suite runs too. Without it,
+// TestSuite in app/api is enough.
 func TestGeneratedPermissions(t *testing.T) { //nolint:paralleltest // with -update it writes a file
 	a := awstest.Start(t)
 	guard := a.Guard(t, policies(t, a))
