@@ -3,7 +3,9 @@ package dynamo_test
 import (
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"strconv"
 	"testing"
@@ -114,25 +116,41 @@ func TestResponseTooLarge(t *testing.T) { //nolint:paralleltest // what others a
 	}
 }
 
-// Ensure a response that was changed on its way, to a read or a write, is discarded and the call
-// repeated.
+// Ensure a response that was changed or cut off on its way, to a read or a write, is discarded and
+// the call repeated.
 func TestCorruptResponses(t *testing.T) {
 	t.Parallel()
-	a, users := start(t)
-	r := record("ada")
-	for _, operation := range []string{"DynamoDB.PutItem", "DynamoDB.Scan", "DynamoDB.GetItem"} {
-		a.Intercede(operation, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-			a.Heal(operation)
+	for name, forward := range map[string]func(http.ResponseWriter, *httptest.ResponseRecorder){
+		"changed": func(w http.ResponseWriter, response *httptest.ResponseRecorder) {
 			w.Header().Set("X-Amz-Crc32", "1") // kumo sends none
-			next.ServeHTTP(w, r)
+			_, _ = w.Write(response.Body.Bytes())
+		},
+		"cut off": func(w http.ResponseWriter, response *httptest.ResponseRecorder) {
+			w.Header().Set("Content-Length", strconv.Itoa(response.Body.Len()))
+			_, _ = w.Write(response.Body.Bytes()[1:])
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a, users := start(t)
+			r := record("ada")
+			for _, operation := range []string{"DynamoDB.PutItem", "DynamoDB.Scan", "DynamoDB.GetItem"} {
+				a.Intercede(operation, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+					a.Heal(operation)
+					response := httptest.NewRecorder()
+					next.ServeHTTP(response, r)
+					maps.Copy(w.Header(), response.Header())
+					forward(w, response)
+				})
+			}
+			existing, err := users.Create(t.Context(), r)
+			require.NoError(t, err)
+			assert.Equal(t, r, *existing, "the repeated write finds the first")
+			ids, _ := page(t, users, user.PageQuery{})
+			assert.Equal(t, []string{r.ID}, ids)
+			for operation, calls := range map[string]int{"PutItem": 2, "GetItem": 2, "Scan": 2} {
+				assert.Equal(t, calls, a.Calls("DynamoDB."+operation), operation)
+			}
 		})
-	}
-	existing, err := users.Create(t.Context(), r)
-	require.NoError(t, err)
-	assert.Equal(t, r, *existing, "the repeated write finds the first")
-	ids, _ := page(t, users, user.PageQuery{})
-	assert.Equal(t, []string{r.ID}, ids)
-	for operation, calls := range map[string]int{"PutItem": 2, "GetItem": 2, "Scan": 2} {
-		assert.Equal(t, calls, a.Calls("DynamoDB."+operation), operation)
 	}
 }

@@ -67,7 +67,7 @@ func readResponse(response *smithyhttp.Response, body *bytes.Buffer) ([]byte, er
 	got := strconv.FormatUint(uint64(crc32.ChecksumIEEE(body.Bytes())), 10)
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, corrupt{err}
 	case body.Len() > maxResponse:
 		return nil, fmt.Errorf("the response has more than %d bytes", maxResponse)
 	case body.Len() == 0 && response.StatusCode == http.StatusOK: // the SDK takes it for {}
@@ -78,8 +78,10 @@ func readResponse(response *smithyhttp.Response, body *bytes.Buffer) ([]byte, er
 	return body.Bytes(), nil
 }
 
-// corrupt is the error of a response that was changed on its way.
+// corrupt is the error of a response that was changed or cut off on its way.
 type corrupt struct{ error }
+
+func (c corrupt) Unwrap() error { return c.error }
 
 // RetryableError tells the SDK to call again.
 func (corrupt) RetryableError() bool { return true }
