@@ -53,35 +53,37 @@ func main() {
 		made = create(backend)
 	}
 	go func() { _ = http.Serve(l, handler(backend)) }() //nolint:gosec // for development: no timeouts
+	terminated, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	interrupted, _ := signal.NotifyContext(context.Background(), os.Interrupt)
 	fmt.Printf("devaws: DynamoDB and S3 (kumo) on http://%s%s\n", l.Addr(), made)
-	status := command("http://"+l.Addr().String(), flag.Args())
+	status := 0
+	if flag.NArg() > 0 {
+		status = command(terminated, "http://"+l.Addr().String(), flag.Args())
+	} else {
+		select {
+		case <-terminated.Done():
+		case <-interrupted.Done():
+		}
+	}
 	_ = l.Close()
 	if os.Getenv("KUMO_DATA_DIR") != "" {
 		time.Sleep(3 * time.Second) // many times KUMO_PERSIST_FLUSH_INTERVAL_MS, by default a second
 	}
+	if interrupted.Err() != nil {
+		status = 0
+	}
 	os.Exit(status)
 }
 
-// command runs a command until its end or SIGTERM, and returns its exit status. Without one it
-// waits.
-func command(endpoint string, args []string) (status int) {
-	interrupts := make(chan os.Signal, 1)
-	signal.Notify(interrupts, os.Interrupt) // a terminal interrupts the command as well
-	if len(args) == 0 {
-		signal.Notify(interrupts, syscall.SIGTERM)
-		<-interrupts
-		return 0
-	}
-	ctx, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	c := exec.CommandContext(ctx, args[0], args[1:]...) //nolint:gosec // the command is the caller's own
+// command runs a command and returns its exit status. It passes SIGTERM on; a terminal interrupts
+// the command as well.
+func command(terminated context.Context, endpoint string, args []string) (status int) {
+	c := exec.CommandContext(terminated, args[0], args[1:]...) //nolint:gosec // the command is the caller's own
 	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) }
 	c.Env = append(os.Environ(), "AWS_ENDPOINT_URL="+endpoint, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test")
 	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
 	if err := c.Run(); c.ProcessState == nil {
 		log.Fatal(err)
-	}
-	if len(interrupts) > 0 {
-		return 0
 	}
 	return c.ProcessState.ExitCode()
 }
