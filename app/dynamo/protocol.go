@@ -19,7 +19,7 @@ import (
 )
 
 // protocol is the SDK's protocol with three differences. It transcodes the response to a Scan into
-// a page of users, which takes a twentieth of the time of decoding it. It refuses a response whose
+// a page of users, which takes a fifth of the time of decoding it. It refuses a response whose
 // checksum is wrong: the SDK (service/dynamodb v1.73.1) finds that when it closes the body, logs it
 // and returns the data. And it bounds a response.
 type protocol struct {

@@ -2,9 +2,7 @@ package dynamo
 
 import (
 	"bytes"
-	"encoding/binary"
 	"encoding/json"
-	"math/bits"
 	"slices"
 	"unicode/utf8"
 
@@ -13,8 +11,8 @@ import (
 )
 
 // transcode appends the users in the body of a response to the page, in one pass over its bytes.
-// Decoding 3,000 items into maps and encoding them again takes about 20 ms and 48,000 allocations;
-// this takes 1 ms and none for an item.
+// Decoding items into maps and encoding them again takes five times as long and fifteen allocations
+// for an item, instead of none.
 //
 // It reports false, and leaves the page as it was, if the body is not what DynamoDB writes. The
 // SDK then decodes the same bytes. TestTranscode and FuzzTranscode hold the two to one result.
@@ -57,7 +55,7 @@ func (t *transcoder) response() {
 	switch {
 	case !t.more:
 		t.page.Next = t.decode(next)
-	case len(t.lastID.raw) > 0:
+	case len(t.lastID) > 0:
 		t.page.Next = t.decode(t.lastID)
 	default:
 		t.page.Next = t.last
@@ -73,7 +71,7 @@ func (t *transcoder) lastEvaluated() (id str) {
 			id = value
 		}
 	}
-	t.require(empty || len(id.raw) > 0)
+	t.require(empty || len(id) > 0)
 	return id
 }
 
@@ -110,14 +108,14 @@ func (t *transcoder) user(id, name, email, avatar, foreign str) {
 		dst = append(dst, ',')
 	}
 	t.page.Users++
-	if len(id.raw) > 0 {
+	if len(id) > 0 {
 		t.lastID = id
 	}
 	dst = t.appendText(append(dst, `{"id":"`...), id)
 	dst = t.appendText(append(dst, `","name":"`...), name)
 	dst = t.appendText(append(dst, `","email":"`...), email)
 	dst = append(dst, `","avatar_url":`...)
-	if len(avatar.raw) > 0 {
+	if len(avatar) > 0 {
 		dst = t.appendText(append(append(dst, t.avatars...), '/'), id)
 		dst = t.appendText(append(dst, "/avatar?v="...), avatar)
 	} else {
@@ -136,11 +134,8 @@ type reader struct {
 	failed bool
 }
 
-// A str is a JSON string. The zero value is an empty one.
-type str struct {
-	raw   []byte // between the quotes
-	plain bool   // raw is ASCII without escapes
-}
+// A str is what stands between the quotes of a JSON string.
+type str []byte
 
 func (r *reader) require(ok bool) {
 	if !ok {
@@ -186,8 +181,8 @@ func (r *reader) key() []byte {
 	name := r.string()
 	r.require(r.peek() == ':')
 	r.i++
-	if name.plain {
-		return name.raw
+	if bytes.IndexByte(name, '\\') < 0 {
+		return name
 	}
 	return []byte(r.decode(name))
 }
@@ -207,39 +202,20 @@ func (r *reader) attribute() (value str) {
 // string reads a string.
 func (r *reader) string() str {
 	r.require(r.peek() == '"')
-	begin := r.i + 1
-	for r.i = begin; r.i+8 <= len(r.in); r.i += 8 {
-		if marks := special(binary.LittleEndian.Uint64(r.in[r.i:])); marks != 0 {
-			r.i += bits.TrailingZeros64(marks) / 8
-			if r.in[r.i] == '"' {
-				r.i++
-				return str{r.in[begin : r.i-1], true}
-			}
-			break
-		}
-	}
-	for !r.failed {
+	r.i++
+	for begin := r.i; !r.failed; {
 		n := bytes.IndexByte(r.in[r.i:], '"')
 		if n < 0 {
+			r.require(false)
 			break
 		}
 		r.i += n + 1
-		raw := r.in[begin : r.i-1]
-		if escapes := len(raw) - len(bytes.TrimRight(raw, `\`)); escapes%2 == 0 {
-			return str{raw, false}
+		value := r.in[begin : r.i-1]
+		if escapes := len(value) - len(bytes.TrimRight(value, `\`)); escapes%2 == 0 {
+			return value
 		}
 	}
-	r.require(false)
-	return str{}
-}
-
-// special sets the highest bit of the first of eight bytes that is a quote, a backslash, a control
-// character or not ASCII. The bytes behind that one are unreliable.
-// Source: "Determine if a word has a byte less than n", Bit Twiddling Hacks, Sean Eron Anderson.
-func special(word uint64) uint64 {
-	const ones, high = 0x0101010101010101, 0x8080808080808080
-	quote, backslash := word^(ones*'"'), word^(ones*'\\')
-	return (word | (word - ones*' ') | (quote - ones) | (backslash - ones)) & high
+	return nil
 }
 
 // skip reads a value.
@@ -272,8 +248,8 @@ func (r *reader) skip() {
 
 // appendText appends a string without its quotes, as [user.AppendString] writes it.
 func (r *reader) appendText(dst []byte, s str) []byte {
-	if s.plain || canonical(s.raw) {
-		return append(dst, s.raw...)
+	if canonical(s) {
+		return append(dst, s...)
 	}
 	quoted := user.AppendString(nil, r.decode(s))
 	return append(dst, quoted[1:len(quoted)-1]...)
@@ -281,7 +257,7 @@ func (r *reader) appendText(dst []byte, s str) []byte {
 
 // canonical reports whether a string stands between its quotes as [user.AppendString] writes it. To
 // decode and encode names with accents or quotes one by one would double the time of a list.
-func canonical(raw []byte) bool {
+func canonical(raw str) bool {
 	for i := 0; i < len(raw); i++ {
 		if raw[i] == '\\' {
 			i++
@@ -297,9 +273,6 @@ func canonical(raw []byte) bool {
 
 // decode returns the value of a string.
 func (r *reader) decode(s str) (value string) {
-	if s.plain || len(s.raw) == 0 {
-		return string(s.raw)
-	}
-	r.require(json.Unmarshal(slices.Concat([]byte{'"'}, s.raw, []byte{'"'}), &value) == nil)
+	r.require(json.Unmarshal(slices.Concat([]byte{'"'}, s, []byte{'"'}), &value) == nil)
 	return value
 }

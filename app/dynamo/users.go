@@ -37,7 +37,7 @@ type Users struct {
 func New(cfg aws.Config, c config.Config) *Users {
 	slow := prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "prima_list_slow_scans_total",
-		Help: "Responses to a Scan of an unknown form, which the SDK decoded at ten times the cost.",
+		Help: "Responses to a Scan of an unknown form, which the SDK decoded, at a higher cost.",
 	})
 	client := dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) {
 		if endpoint := c.DynamoDB(); endpoint != "" {
