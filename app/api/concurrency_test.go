@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"prima.internal/app/apitest"
-	"prima.internal/app/bucket"
+	"prima.internal/app/config"
 )
 
 // Ensure changes of one user at the same time, to name, email and avatar, and its deletion, end in
@@ -59,7 +59,7 @@ func TestChangesAtOnce(t *testing.T) {
 
 			got := s.do(t, http.MethodGet, path, "")
 			objects := slices.DeleteFunc(s.aws.Objects(t), func(key string) bool {
-				return !strings.HasPrefix(key, bucket.Prefix+id+"/")
+				return !strings.HasPrefix(key, config.AvatarPrefix+id+"/")
 			})
 			if deleting {
 				assert.Equal(t, http.StatusNotFound, got.StatusCode, got.body)
@@ -79,7 +79,7 @@ func TestChangesAtOnce(t *testing.T) {
 				return
 			}
 			_, image, _ := strings.Cut(user.AvatarURL, "?v=")
-			assert.Equal(t, []string{bucket.Prefix + id + "/" + image}, objects)
+			assert.Equal(t, []string{config.AvatarPrefix + id + "/" + image}, objects)
 			stored := s.do(t, http.MethodGet, path+"/avatar", "")
 			assert.Contains(t, []string{second, third}, stored.body, "not the first: it was replaced")
 		})

@@ -59,12 +59,10 @@ func newMetrics() *metrics {
 			"Bytes of response bodies; of a response that was cut off, those that were sent.", route),
 
 		memoryLimit: gauges("prima_request_memory_limit_bytes", "Memory of a share of REQUEST_MEMORY.", share),
-		memoryUsed: gauges("prima_request_memory_used_bytes",
-			"Memory that requests have reserved of a share.", share),
-		memoryWaits: counters("prima_request_memory_waits_total",
-			"Requests that had to wait for memory of a share.", share),
+		memoryUsed:  gauges("prima_request_memory_used_bytes", "Memory that requests have reserved.", share),
+		memoryWaits: counters("prima_request_memory_waits_total", "Requests that had to wait for memory.", share),
 		memoryRefusals: counters("prima_request_memory_refusals_total",
-			"Requests that got a 503 because a share had no memory for them in time.", share),
+			"Requests that got a 503 because no memory was free in time.", share),
 
 		pages: counters("prima_list_page_requests_total", "Requests for a page of users, by who read it: "+
 			"the request itself (own) or one that it shared the read with (shared).", "read"),
@@ -74,7 +72,7 @@ func newMetrics() *metrics {
 		streams: counters("prima_list_streams_total",
 			"Lists of several pages, which are sent while they are read.").WithLabelValues(),
 		panics: counters("prima_panics_total",
-			"Panics, each of which became a 500, cut a response off or was logged.").WithLabelValues(),
+			"Panics. Each became a 500, cut off a response or was logged.").WithLabelValues(),
 		refused: counters("prima_connections_refused_total",
 			"Connections beyond MAX_CONNECTIONS.").WithLabelValues(),
 		lost: counters("prima_answers_cut_off_total", "Responses that were cut off after their status was sent: "+

@@ -33,7 +33,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"prima.internal/app/awsclient"
-	"prima.internal/app/bucket"
 	"prima.internal/app/config"
 	"prima.internal/app/emulator"
 )
@@ -350,7 +349,7 @@ func (a *AWS) Objects(tb testing.TB) []string {
 	tb.Helper()
 	var keys []string
 	pages := s3.NewListObjectsV2Paginator(a.S3, &s3.ListObjectsV2Input{
-		Bucket: aws.String(a.Config.Bucket), Prefix: aws.String(bucket.Prefix),
+		Bucket: aws.String(a.Config.Bucket), Prefix: aws.String(config.AvatarPrefix),
 	})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(context.Background()) // also after the test's own context

@@ -25,9 +25,6 @@ import (
 	"prima.internal/app/user"
 )
 
-// Prefix starts the key of every avatar. The roles in AWS allow no other key.
-const Prefix = config.AvatarPrefix
-
 // Avatars is a [user.Avatars] in an S3 bucket. It is safe for concurrent use.
 type Avatars struct {
 	client *s3.Client
@@ -45,7 +42,9 @@ func New(cfg aws.Config, c config.Config) *Avatars {
 	return &Avatars{client, c}
 }
 
-func key(userID, avatarID string) *string { return aws.String(Prefix + userID + "/" + avatarID) }
+func key(userID, avatarID string) *string {
+	return aws.String(config.AvatarPrefix + userID + "/" + avatarID)
+}
 
 // Put implements [user.Avatars]. It signs a CRC-32. By default the SDK hashes the image over http,
 // a third of an upload's CPU time, and sends a trailer over https, which not every server supports.
@@ -70,7 +69,8 @@ func (a *Avatars) Head(ctx context.Context, userID, avatarID string) (*user.Stor
 	out, err := a.client.HeadObject(tracked, &s3.HeadObjectInput{Bucket: &a.config.Bucket, Key: key(userID, avatarID)})
 	if _, missing := errors.AsType[*types.NotFound](err); missing {
 		return a.Get(ctx, userID, avatarID)
-	} else if err != nil {
+	}
+	if err != nil {
 		return nil, call.Fault(err)
 	}
 	return opened(call, http.NoBody, out.ContentLength, out.ContentType)
@@ -80,9 +80,10 @@ func (a *Avatars) Head(ctx context.Context, userID, avatarID string) (*user.Stor
 func (a *Avatars) Get(ctx context.Context, userID, avatarID string) (*user.StoredImage, error) {
 	ctx, call := awsclient.Track(ctx)
 	out, err := a.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &a.config.Bucket, Key: key(userID, avatarID)})
-	if _, ok := errors.AsType[*types.NoSuchKey](err); ok {
+	if _, missing := errors.AsType[*types.NoSuchKey](err); missing {
 		return nil, user.ErrNoAvatar
-	} else if err != nil {
+	}
+	if err != nil {
 		return nil, call.Fault(err)
 	}
 	return opened(call, out.Body, out.ContentLength, out.ContentType)
@@ -105,7 +106,7 @@ func (a *Avatars) Delete(ctx context.Context, userID, avatarID string) error {
 
 // List calls each with the avatars, up to a thousand at a time, ordered by key.
 func (a *Avatars) List(ctx context.Context, each func([]user.ListedImage) error) error {
-	in := &s3.ListObjectsV2Input{Bucket: &a.config.Bucket, Prefix: aws.String(Prefix)}
+	in := &s3.ListObjectsV2Input{Bucket: &a.config.Bucket, Prefix: aws.String(config.AvatarPrefix)}
 	for pages := s3.NewListObjectsV2Paginator(a.client, in); pages.HasMorePages(); {
 		ctx, call := awsclient.Track(ctx)
 		page, err := pages.NextPage(ctx)
@@ -120,7 +121,7 @@ func (a *Avatars) List(ctx context.Context, each func([]user.ListedImage) error)
 			if object.Key == nil || object.LastModified == nil {
 				return call.Incomplete("the key or the time of an object")
 			}
-			userID, avatarID, _ := strings.Cut(strings.TrimPrefix(*object.Key, Prefix), "/")
+			userID, avatarID, _ := strings.Cut(strings.TrimPrefix(*object.Key, config.AvatarPrefix), "/")
 			if userID != "" && uuid.Validate(avatarID) == nil { // otherwise another program's object
 				listed = append(listed, user.ListedImage{UserID: userID, AvatarID: avatarID, Stored: *object.LastModified})
 			}

@@ -47,12 +47,13 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // CodeOf returns the code of err: Internal if it has none, "" for nil.
 func CodeOf(err error) Code {
+	if err == nil {
+		return ""
+	}
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Code
-	} else if err != nil {
-		return Internal
 	}
-	return ""
+	return Internal
 }
 
 func uncertain(err error) bool {

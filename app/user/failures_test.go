@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"prima.internal/app/awstest"
-	"prima.internal/app/bucket"
+	"prima.internal/app/config"
 	"prima.internal/app/user"
 )
 
@@ -45,7 +45,7 @@ func named(t *testing.T, a *awstest.AWS) []string {
 	var keys []string
 	for _, item := range items(t, a) {
 		if avatar, ok := item["avatar_id"].(*types.AttributeValueMemberS); ok {
-			keys = append(keys, bucket.Prefix+item["id"].(*types.AttributeValueMemberS).Value+"/"+avatar.Value)
+			keys = append(keys, config.AvatarPrefix+item["id"].(*types.AttributeValueMemberS).Value+"/"+avatar.Value)
 		}
 	}
 	return keys

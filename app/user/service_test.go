@@ -17,6 +17,7 @@ import (
 	"prima.internal/app/apitest"
 	"prima.internal/app/awstest"
 	"prima.internal/app/bucket"
+	"prima.internal/app/config"
 	"prima.internal/app/dynamo"
 	"prima.internal/app/user"
 )
@@ -50,7 +51,7 @@ func items(t *testing.T, a *awstest.AWS) []map[string]types.AttributeValue {
 }
 
 // object returns the key of a user's image in the bucket.
-func object(u user.User) string { return bucket.Prefix + u.ID + "/" + u.AvatarID }
+func object(u user.User) string { return config.AvatarPrefix + u.ID + "/" + u.AvatarID }
 
 // Ensure fields that run together do not make one content of two.
 func TestIdempotencyTellsFieldsApart(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 
 	"prima.internal/app/awstest"
 	"prima.internal/app/bucket"
+	"prima.internal/app/config"
 	"prima.internal/app/dynamo"
 	"prima.internal/app/user"
 )
@@ -73,7 +74,7 @@ func TestSweep(t *testing.T) {
 	a.Pass(2 * time.Hour)
 	young := uuid.NewString()
 	require.NoError(t, d.Avatars.Put(t.Context(), young, young, face(t)))
-	want = append(want, bucket.Prefix+young+"/"+young)
+	want = append(want, config.AvatarPrefix+young+"/"+young)
 
 	a.Fail("DynamoDB.BatchGetItem", awstest.Always, http.StatusBadRequest, "AccessDeniedException")
 	_, err = sweeper(a).Sweep(t.Context(), a.Now().Add(-time.Hour), true)

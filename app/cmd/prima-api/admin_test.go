@@ -63,7 +63,7 @@ func TestGeneratedMetrics(t *testing.T) { //nolint:paralleltest // with -update 
 		}
 		entry := "`" + name + "` (" + form + ")"
 		if !strings.HasPrefix(name, "go_") && !strings.HasPrefix(name, "process_") {
-			own = append(own, wrap("- "+entry+": "+families[name].GetHelp(), "  "))
+			own = append(own, "- "+wrap(entry+": "+families[name].GetHelp(), "  "))
 		} else if strings.Contains(string(dashboard), name) {
 			others = append(others, entry)
 		}

@@ -11,7 +11,6 @@ import (
 
 	"prima.internal/app/apitest"
 	"prima.internal/app/awstest"
-	"prima.internal/app/bucket"
 	"prima.internal/app/config"
 )
 
@@ -101,7 +100,7 @@ func requireOutcome(t *testing.T, a *awstest.AWS, want outcome) {
 			got.image = r.body
 		}
 		_, id, _ := strings.Cut(u.AvatarURL, "?v=")
-		named = append(named, bucket.Prefix+u.ID+"/"+id)
+		named = append(named, config.AvatarPrefix+u.ID+"/"+id)
 	}
 	assert.Equal(t, want, got)
 

@@ -57,10 +57,6 @@ func TestGeneratedPermissions(t *testing.T) { //nolint:paralleltest // with -upd
 	const mergePatch, asPNG = "Content-Type: application/merge-patch+json", "Content-Type: image/png"
 	first, another := string(apitest.PNG(2, 2)), string(apitest.PNG(3, 3))
 
-	row("`GET /health`, `GET /readyz`", func() reply {
-		get(t, p.url+"/health").is(t, http.StatusOK)
-		return get(t, p.url+"/readyz").is(t, http.StatusOK)
-	})
 	plain := "/users/" + request("`POST /users`", 201, "POST /users", ada, asJSON).id(t)
 	faced := "/users/" + row("`POST /users` with an avatar", upload).id(t)
 	request("`POST /users` with an `Idempotency-Key`", 201, "POST /users", ada, asJSON, "Idempotency-Key: a")

@@ -55,7 +55,7 @@ func runSweep(args, environ []string, stdout, stderr io.Writer) int {
 		swept, err = sweeper.Sweep(ctx, before, *force)
 	}
 	for _, image := range orphans {
-		_, _ = fmt.Fprintf(stdout, "%s%s/%s %s\n", bucket.Prefix, image.UserID, image.AvatarID,
+		_, _ = fmt.Fprintf(stdout, "%s%s/%s %s\n", config.AvatarPrefix, image.UserID, image.AvatarID,
 			image.Stored.UTC().Format(time.RFC3339))
 	}
 	if err == nil || swept.Removed > 0 {

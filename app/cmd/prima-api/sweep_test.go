@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"prima.internal/app/awstest"
-	"prima.internal/app/bucket"
+	"prima.internal/app/config"
 )
 
 // putOrphan stores an image that no user names, so long ago, and returns its key.
@@ -20,7 +20,7 @@ func putOrphan(t *testing.T, a *awstest.AWS, age time.Duration) string {
 	t.Helper()
 	a.Pass(-age)
 	defer a.Pass(age)
-	key := bucket.Prefix + uuid.NewString() + "/" + uuid.NewString()
+	key := config.AvatarPrefix + uuid.NewString() + "/" + uuid.NewString()
 	_, err := a.S3.PutObject(t.Context(),
 		&s3.PutObjectInput{Bucket: &a.Config.Bucket, Key: &key, Body: strings.NewReader("x")})
 	require.NoError(t, err)
