@@ -3,14 +3,14 @@
 const stored = "access token";
 let held = null; // if the browser lets the page store nothing
 
-/** The access token of this tab, null if there is none. It is in no URL and in no cookie. */
+/** The access token of this tab; null if there is none. It is in no URL and in no cookie. */
 export const token = {
   get() {
     try { return sessionStorage.getItem(stored) ?? held; } catch { return held; }
   },
   set(value) {
     held = value;
-    try { value === null ? sessionStorage.removeItem(stored) : sessionStorage.setItem(stored, value); } catch { /* held does */ }
+    try { value === null ? sessionStorage.removeItem(stored) : sessionStorage.setItem(stored, value); } catch { /* held has it */ }
   },
 };
 
@@ -35,7 +35,7 @@ export class Refusal extends Error {
   }
 }
 
-/** The error of a call that its signal has stopped. */
+/** The error of a call that was aborted. */
 export class Stopped extends Error {}
 
 let ask = async () => false;

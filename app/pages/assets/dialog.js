@@ -1,6 +1,6 @@
 export const at = (id) => document.getElementById(id);
 
-/** Says what has happened, to the eye and to a screen reader. */
+/** Shows a message for 8 s, which screen readers read out. */
 export function say(text) {
   const status = at("status");
   clearTimeout(say.timer);
@@ -8,20 +8,20 @@ export function say(text) {
   say.timer = setTimeout(() => { status.textContent = ""; }, 8000);
 }
 
-/** A name to stand in a sentence: what runs from right to left does not turn the rest of it, and what is too long is cut. */
+/** A name for a sentence, cut to 60 characters, and isolated in case it runs from right to left. */
 export function inSentence(name) {
   const letters = [...name];
   return `\u2068${letters.length > 60 ? `${letters.slice(0, 60).join("")}…` : name}\u2069`;
 }
 
-/** Shows what is wrong with a field beside it, or, with "", that nothing is. */
+/** Shows an error beside a field; "" removes it. */
 export function setError(input, text) {
   at(`${input.id}-error`).textContent = text;
   if (text) input.setAttribute("aria-invalid", "true");
   else input.removeAttribute("aria-invalid");
 }
 
-/** Closes a dialog. The browser gives the focus back to what it was opened by, unless that is gone: then to otherwise. */
+/** Closes a dialog. If the element that opened it is gone, otherwise gets the focus. */
 export function close(dialog, otherwise) {
   dialog.close();
   const active = document.activeElement;

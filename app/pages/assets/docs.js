@@ -1,6 +1,6 @@
 import { token } from "./api.js";
 
-// What the viewer leaves without a name, for those who are read to.
+// Names for screen readers, of elements to which the viewer gives none.
 const names = {
   "#servers": "Server",
   ".examples-select-element": "Example",
@@ -9,7 +9,8 @@ const names = {
   ".close-modal": "Close",
 };
 
-// It has links in buttons, which the keyboard would stop at twice and a screen reader skips; opening an operation puts it into the URL as well.
+// The viewer has links inside buttons, so the Tab key would stop twice. Without href they are not
+// links; opening an operation puts it into the URL anyway.
 function mend(root) {
   for (const [selector, name] of Object.entries(names)) {
     for (const element of root.querySelectorAll(selector)) if (!element.hasAttribute("aria-label")) element.setAttribute("aria-label", name);
@@ -20,7 +21,7 @@ function mend(root) {
 const shown = document.querySelector("#viewer");
 new MutationObserver(() => mend(shown)).observe(shown, { childList: true, subtree: true });
 
-// Shows the description that the API itself serves.
+// Shows the description that the API serves.
 const viewer = window.SwaggerUIBundle({
   dom_id: "#viewer",
   url: new URL("openapi.json", document.baseURI).href,
@@ -29,7 +30,7 @@ const viewer = window.SwaggerUIBundle({
   defaultModelsExpandDepth: 0,
   tryItOutEnabled: true,
   validatorUrl: null, // it would be another origin's
-  // What is tried out is sent with the token of this tab, if the page of the users has one.
+  // "Try it out" sends the access token of this tab, if one was entered on the page of the users.
   onComplete() {
     const bearer = token.get();
     if (bearer === null) return;

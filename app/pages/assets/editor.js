@@ -16,7 +16,7 @@ let removed = false;
 let source = ""; // object URL of file
 let sending = null; // AbortController of what is under way
 
-/** Opens the form for a user, or, with null, for a new one. done(user) is called each time the API has stored something. */
+/** Opens the form for a user; null is a new one. done(user) is called whenever the API has stored something. */
 export function edit(which, done) {
   user = which;
   saved = done;
@@ -31,7 +31,7 @@ export function edit(which, done) {
   inputs.name.focus();
 }
 
-// Not crypto.randomUUID, which a browser has for https and localhost only.
+// Browsers have crypto.randomUUID for https and localhost only.
 function randomKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
@@ -56,7 +56,7 @@ function showPreview() {
   source ||= URL.createObjectURL(file);
   const shown = file;
   addImage(preview, source, () => {
-    // It stays chosen: the API accepts pictures that some browsers cannot show, and says what to do about others.
+    // The file stays chosen, because the API may accept what this browser cannot show.
     if (file === shown && !inputs.avatar.hasAttribute("aria-invalid")) setError(inputs.avatar, `This browser cannot show ${shown.name}.`);
   });
 }
@@ -68,7 +68,7 @@ at("avatar-remove").addEventListener("click", () => {
 });
 inputs.name.addEventListener("input", () => { if (!preview.querySelector("img")) showPreview(); });
 
-// A file that misses the field must not take the place of the page.
+// Otherwise the browser would open a file that is dropped beside the field, in place of the page.
 for (const kind of ["dragover", "drop"]) {
   window.addEventListener(kind, (event) => {
     if (!event.dataTransfer?.types.includes("Files")) return;
@@ -120,7 +120,7 @@ async function create() {
   saved({ id: data.id, name, email, avatar_url: data.avatar_url });
 }
 
-// What has been stored is not sent again when the rest is tried once more.
+// After a failure, a second try sends only what has not been stored yet.
 async function change() {
   const path = `users/${encodeURIComponent(user.id)}`;
   const patch = {};
@@ -158,7 +158,7 @@ function setSending(controller) {
   sending = controller;
   const busy = sending !== null;
   form.setAttribute("aria-busy", String(busy));
-  // Not disabled, which would take the focus away.
+  // A disabled button would lose the focus.
   at("editor-save").setAttribute("aria-disabled", String(busy));
   inputs.name.readOnly = inputs.email.readOnly = busy;
   inputs.avatar.disabled = at("avatar-remove").disabled = busy;
@@ -181,7 +181,7 @@ dialog.addEventListener("close", () => {
   setFile(null);
 });
 
-// Errors where they belong.
+// Errors, beside their fields.
 
 function clearErrors() {
   for (const input of Object.values(inputs)) setError(input, "");

@@ -1,7 +1,7 @@
 const graphemes = new Intl.Segmenter(undefined, { granularity: "grapheme" });
 const tints = 8; // of .face in users.css
 
-/** Shows a user's face in an element, or the initials where there is none, or none that can be shown. */
+/** Shows a user's avatar in an element, or the initials if there is none or it cannot be shown. */
 export function showFace(element, user) {
   element.textContent = initials(user.name);
   element.dataset.tint = tint(user.id || user.name);
@@ -9,7 +9,7 @@ export function showFace(element, user) {
   if (source) addImage(element, source, () => {});
 }
 
-/** Puts an image over the initials; takes it away, and calls failed, if it cannot be shown. */
+/** Puts an image over the initials. If it cannot be shown, it is removed and failed is called. */
 export function addImage(element, source, failed) {
   const image = document.createElement("img");
   image.alt = ""; // the name stands beside it
@@ -19,8 +19,9 @@ export function addImage(element, source, failed) {
   element.append(image);
 }
 
-// The address of a user's own image, whatever host and path the link in avatar_url begins with: the API is where the page
-// is. Links that the earlier service wrote lead elsewhere, and nothing of elsewhere is loaded.
+// The URL of a user's avatar, relative to the page, because avatar_url may begin with another host or
+// path. It is "" for links of the earlier service, which lead to other hosts: the page loads nothing
+// from those.
 function picture({ id, avatar_url: link }) {
   if (!link || !URL.canParse(link)) return "";
   const url = new URL(link);
@@ -28,8 +29,8 @@ function picture({ id, avatar_url: link }) {
   return url.pathname.endsWith(`/${own}`) && url.searchParams.has("v") ? own + url.search : "";
 }
 
-// The first letters of the first and the last word, or what stands in their place: an emoji of many parts is one. Without a
-// name there is nothing, for which users.css has a picture.
+// The first grapheme of the first and the last word, such as a letter or an emoji. For an empty name
+// it is "", and users.css shows a picture.
 function initials(name) {
   const words = name.trim().split(/\s+/u).filter(Boolean);
   if (words.length > 1) words.splice(1, words.length - 2);

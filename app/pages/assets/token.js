@@ -48,7 +48,7 @@ export function tokens(changed) {
     say("The token is forgotten.");
   });
 
-  // However it is closed: by a button, by Escape.
+  // Also when Escape closes it.
   dialog.addEventListener("close", () => {
     input.value = "";
     settle?.(false);

@@ -48,7 +48,8 @@ async function load() {
   }
 }
 
-// The link to what follows begins with what clients reach the API at. Only its cursor counts: the API is where the page is.
+// The cursor in a Link header. The rest of the link is ignored, because a proxy may have another host
+// or path for the API than the page has.
 function cursorOf(links) {
   const link = /<([^>]*)>\s*;\s*rel="?next"?/.exec(links ?? "")?.[1];
   return link && URL.canParse(link) ? new URL(link).searchParams.get("cursor") : null;
@@ -67,7 +68,7 @@ function fail(error) {
   show(at("failure"));
 }
 
-// Each part of the list is a step that the browser can go back; a reload stays where it is.
+// Each page of the list is an entry of the browser's history. A reload stays on its page.
 function go(to, instead = false) {
   cursors = to;
   history[instead ? "replaceState" : "pushState"]({ cursors }, "");
@@ -84,7 +85,7 @@ at("previous").addEventListener("click", () => go(cursors.slice(0, -1)));
 at("retry").addEventListener("click", load);
 at("failure-token").addEventListener("click", () => (token.get() === null ? load() : enterToken()));
 
-// A user in it.
+// The cards of users.
 
 function card(user) {
   const element = at("user").content.firstElementChild.cloneNode(true);
@@ -130,7 +131,7 @@ function ghost() {
   return element;
 }
 
-// Whoever is new is shown at once, at the top of what is shown: where the list has it, nobody knows before it is read again.
+// A new user is shown at the top at once. The list has no order that would tell where else.
 function add() {
   edit(null, (user) => {
     const element = card(user);

@@ -6,7 +6,7 @@ release, which lack those that the chart has got since.
 {{- include "prima-api.complete" (list .Values (.Files.Get "defaults.yaml" | fromYaml)) -}}
 {{- end }}
 
-{{- /* Annotations, labels, and requests and limits of CPU that users remove stay removed. */}}
+{{- /* Adds missing defaults, except annotations, labels and CPU amounts, which users may have removed. */}}
 {{- define "prima-api.complete" -}}
 {{- $values := index . 0 -}}
 {{- range $key, $default := index . 1 -}}
@@ -100,7 +100,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $image -}}
 {{- end }}
 
-{{- /* Probes use the operators' port, because clients can fill the API's and so restart a busy pod. */}}
+{{- /* Probes use the operators' port: if clients filled the API's, Kubernetes would restart a busy pod. */}}
 {{- define "prima-api.probe" -}}
 httpGet:
   path: {{ .path }}
