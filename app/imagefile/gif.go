@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// cleanGIF drops comments and application extensions, except for the number of loops and the colour
+// cleanGIF drops comments and application extensions, except for the number of loops and the color
 // profile. The size is that of the largest frame if the screen is smaller, because browsers enlarge
 // it. Source: GIF89a Specification, 17 to 27; ICC.1:2022, B.6.
 func cleanGIF(data []byte) (File, error) {
@@ -19,7 +19,7 @@ func cleanGIF(data []byte) (File, error) {
 	}
 	f := File{ContentType: "image/gif"}
 	f.Width, f.Height = int(binary.LittleEndian.Uint16(data[6:])), int(binary.LittleEndian.Uint16(data[8:]))
-	table := func(flags byte) int { // the length of a colour table
+	table := func(flags byte) int { // the length of a color table
 		if flags&tableFlag == 0 {
 			return 0
 		}

@@ -7,7 +7,7 @@ import (
 
 const jpegSignature = "\xff\xd8" // the marker SOI
 
-// cleanJPEG keeps the JFIF header, the colour profile, Adobe's colour transform and the orientation
+// cleanJPEG keeps the JFIF header, the color profile, Adobe's color transform and the orientation
 // of a JPEG. It drops every other APPn segment and the comments. Source: ITU T.81, annex B.
 func cleanJPEG(data []byte) (File, error) {
 	const (

@@ -9,7 +9,7 @@ import (
 
 const webPHeader = 12 // RIFF, the size of what follows, and WEBP
 
-// cleanWebP keeps the chunks that show the image, its colour profile and its orientation.
+// cleanWebP keeps the chunks that show the image, its color profile and its orientation.
 // Source: RFC 9649, 2.
 func cleanWebP(data []byte) (File, error) {
 	const overhead = 8 // the type and the length of a chunk

@@ -50,7 +50,7 @@ func (p *page) violations(selector string) []string {
 func (p *page) accessible(name, selector string) {
 	for scheme, width := range map[string]int64{"light": 1200, "dark": 320} {
 		p.view(scheme, width, 780)
-		p.until("document.getAnimations().length === 0") // of colours, in the viewer
+		p.until("document.getAnimations().length === 0") // of colors, in the viewer
 		if folder := os.Getenv("SCREENSHOTS"); folder != "" {
 			picture := run(p, chromedp.CaptureScreenshot())
 			require.NoError(p.t, os.WriteFile(filepath.Join(folder, name+"-"+scheme+".png"), picture, 0o600))

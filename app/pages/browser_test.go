@@ -214,7 +214,7 @@ func (p *page) open(path string) {
 	run(p, chromedp.Navigate(p.server.url+path))
 }
 
-// view sets the colour scheme that the system asks for, and the size of the window.
+// view sets the color scheme that the system asks for, and the size of the window.
 func (p *page) view(scheme string, width, height int64) {
 	call(p, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
 		{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},

@@ -112,9 +112,9 @@ function fill(element, user) {
 }
 
 function takeOut(element, user) {
-  const neighbour = element.nextElementSibling ?? element.previousElementSibling;
+  const neighbor = element.nextElementSibling ?? element.previousElementSibling;
   element.remove();
-  (neighbour?.querySelector(".delete") ?? at("heading")).focus();
+  (neighbor?.querySelector(".delete") ?? at("heading")).focus();
   say(`${inSentence(nameOf(user))} is deleted.`);
   if (!list.childElementCount) load();
 }
