@@ -123,7 +123,7 @@ func packed(name string) func() contents {
 
 func tag(data []byte) string { return strconv.FormatUint(xxhash.Sum64(data), 16) }
 
-// must is about what was compiled in, which cannot fail where it has not always failed.
+// must panics on an error. Reading an embedded file fails in every build or in none.
 func must(err error) {
 	if err != nil {
 		panic(err)
