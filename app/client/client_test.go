@@ -87,36 +87,29 @@ func TestOperations(t *testing.T) {
 	}
 }
 
-// Ensure avatars come back byte by byte, are not sent again to a client that has them, and are gone
-// when they are removed.
+// Ensure an image can be sent and read, byte by byte, with its entity tag, and that a request with
+// an idempotency key can be sent twice.
 func TestAvatars(t *testing.T) {
 	t.Parallel()
 	c, ctx := must(client.New(start(t))), t.Context()
-	first, second := apitest.PNG(8, 8), apitest.JPEG(9, 9)
+	first, second := apitest.PNG(8, 8), string(apitest.JPEG(9, 9))
+	params := &client.CreateUserParams{IdempotencyKey: new("order-17")}
 	form := client.NewUserForm{Name: "Grace", Email: "grace@example.com", Avatar: first}
-	created := must(c.CreateUserFormWithResponse(ctx, nil, form)).JSON201
+	created := must(c.CreateUserFormWithResponse(ctx, params, form)).JSON201
+	assert.Equal(t, created, must(c.CreateUserFormWithResponse(ctx, params, form)).JSON201)
 	assert.Contains(t, created.AvatarURL, "/users/"+created.ID+"/avatar?v=")
 
 	image := must(c.GetAvatarWithResponse(ctx, created.ID, nil))
 	assert.Equal(t, first, image.Body)
-	assert.Equal(t, "image/png", image.HTTPResponse.Header.Get("Content-Type"))
-
-	etag := image.Headers200.ETag
-	same := must(c.GetAvatarWithResponse(ctx, created.ID, &client.GetAvatarParams{IfNoneMatch: &etag}))
+	same := must(c.GetAvatarWithResponse(ctx, created.ID, &client.GetAvatarParams{IfNoneMatch: &image.Headers200.ETag}))
 	assert.Equal(t, http.StatusNotModified, same.StatusCode())
-	assert.Empty(t, same.Body)
-	assert.Equal(t, etag, same.Headers304.ETag)
+	assert.Equal(t, image.Headers200.ETag, same.Headers304.ETag)
 
-	put := func(contentType, body string) (*client.PutAvatarResponse, error) {
-		return c.PutAvatarWithBodyWithResponse(ctx, created.ID, nil, contentType, strings.NewReader(body))
-	}
-	assert.NotEqual(t, created.AvatarURL, must(put("image/jpeg", string(second))).JSON200.AvatarURL)
-	assert.Equal(t, second, must(c.GetAvatarWithResponse(ctx, created.ID, nil)).Body)
-	_, err := put("image/png", "not an image")
-	refused(t, err, http.StatusUnsupportedMediaType, "Avatar is not an image")
-
+	put := must(c.PutAvatarWithBodyWithResponse(ctx, created.ID, nil, "image/jpeg", strings.NewReader(second)))
+	assert.NotEqual(t, created.AvatarURL, put.JSON200.AvatarURL)
+	assert.Equal(t, second, string(must(c.GetAvatarWithResponse(ctx, created.ID, nil)).Body))
 	must(c.DeleteAvatarWithResponse(ctx, created.ID, nil))
-	_, err = c.GetAvatarWithResponse(ctx, created.ID, nil)
+	_, err := c.GetAvatarWithResponse(ctx, created.ID, nil)
 	refused(t, err, http.StatusNotFound, "Avatar not found")
 }
 
@@ -200,21 +193,6 @@ func TestUsersEnd(t *testing.T) {
 			}
 		})
 	}
-}
-
-// Ensure a key makes one user of two requests, and that other content with it is refused.
-func TestIdempotencyKey(t *testing.T) {
-	t.Parallel()
-	c, ctx := must(client.New(start(t))), t.Context()
-	params := &client.CreateUserParams{IdempotencyKey: new("order-17")}
-	form := client.NewUserForm{Name: "Grace", Email: "grace@example.com", Avatar: apitest.PNG(4, 4)}
-	first := must(c.CreateUserFormWithResponse(ctx, params, form)).JSON201
-	assert.Equal(t, first, must(c.CreateUserFormWithResponse(ctx, params, form)).JSON201)
-
-	form.Name = "Ada"
-	_, err := c.CreateUserFormWithResponse(ctx, params, form)
-	refused(t, err, http.StatusUnprocessableEntity, "Idempotency-Key was used with other content")
-	assert.Len(t, *must(c.ListUsersWithResponse(ctx, nil)).JSON200, 1)
 }
 
 // Ensure a token allows what its scope does, and that the error tells no token from too small a
