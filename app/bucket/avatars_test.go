@@ -76,24 +76,6 @@ func TestPutIsChecked(t *testing.T) {
 	}
 }
 
-// Ensure the check tells a bucket that is there from one that is missing and one that does not
-// respond.
-func TestCheck(t *testing.T) {
-	t.Parallel()
-	a := awstest.Start(t)
-	avatars := bucket.New(a.SDK, a.Config)
-	require.NoError(t, avatars.Check(t.Context()))
-
-	c := a.Config
-	c.Bucket = "elsewhere"
-	assert.ErrorIs(t, bucket.New(a.SDK, c).Check(t.Context()), user.ErrResourceMissing)
-
-	a.Fail("S3.HeadBucket", awstest.Always, 403, "AccessDenied")
-	err := avatars.Check(t.Context())
-	require.Error(t, err)
-	assert.NotErrorIs(t, err, user.ErrResourceMissing)
-}
-
 // Ensure a response that lacks what was asked for is a failure of S3, and that an image may have
 // been stored then.
 func TestIncomplete(t *testing.T) {

@@ -91,9 +91,12 @@ func TestTranscode(t *testing.T) {
 // nothing of it stays. What is skipped is not looked at.
 func TestTranscodeDeclines(t *testing.T) {
 	t.Parallel()
-	for _, body := range []string{
-		``, ` `, `null`, `[]`, `"Items"`, `{`, `{"Items"`, `{"Items":`, `{"Items":[`, `{"Items":[{`, `{"Items":[{}`,
-		`{"Items":[{}]`,
+	const whole = `{"Count":1,"Items":[{"id":{"S":"a\u00e9"},"x":{"L":[{"N":"1"},{"NULL":true}]}}],` +
+		`"LastEvaluatedKey":{"id":{"S":"a"}}}`
+	_, ok := transcoded([]byte(whole), "", 0)
+	require.True(t, ok)
+	bodies := []string{
+		` `, `null`, `[]`, `"Items"`,
 		`{"Items":[]}x`, `{"Items":[]}{}`, `{"Items":[],}`, `{,"Items":[]}`, `{"Items":[,]}`, `{"Items":[{},]}`,
 		`{"Items":[{}{}]}`, `{"Items":[{},,{}]}`,
 		`{"Items":null}`, `{"Items":{}}`, `{"Items":[null]}`, `{"Items":[[]]}`, `{"Items":[],"Items":[]}`, `{Items:[]}`,
@@ -112,7 +115,11 @@ func TestTranscodeDeclines(t *testing.T) {
 		`{"LastEvaluatedKey":null}`, `{"LastEvaluatedKey":[]}`, `{"LastEvaluatedKey":{"id":"1"}}`,
 		`{"LastEvaluatedKey":{},"LastEvaluatedKey":{}}`,
 		`{"ConsumedCapacity":{"TableName":"users"}}`,
-	} {
+	}
+	for n := range whole {
+		bodies = append(bodies, whole[:n])
+	}
+	for _, body := range bodies {
 		s := newScan("[", 0)
 		before := *s
 		assert.False(t, s.transcode([]byte(body)), "%.100s", body)
@@ -133,18 +140,5 @@ func TestTranscodeLeavesOut(t *testing.T) {
 		require.True(t, ok, value)
 		want := `{"id":"1","name":"Ada","email":"","avatar_url":""},{"id":"2","name":"","email":"","avatar_url":""}`
 		assert.Equal(t, want, string(page.JSON), value)
-	}
-}
-
-// Ensure every cut of a good response is seen.
-func TestTranscodeCutShort(t *testing.T) {
-	t.Parallel()
-	body := []byte(`{"Count":1,"Items":[{"id":{"S":"a\u00e9"},"x":{"L":[{"N":"1"},{"NULL":true}]}}],` +
-		`"LastEvaluatedKey":{"id":{"S":"a"}}}`)
-	_, ok := transcoded(body, "", 0)
-	require.True(t, ok)
-	for n := range body {
-		_, ok := transcoded(body[:n], "", 0)
-		assert.False(t, ok, "%s", body[:n])
 	}
 }

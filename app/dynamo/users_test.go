@@ -122,20 +122,3 @@ func TestRequests(t *testing.T) {
 	assert.NotContains(t, bodies[5], "{}")
 	assert.Contains(t, bodies[6], `"Limit":8`, "one user more tells whether any follow")
 }
-
-// Ensure the check tells a table that is there from one that is missing and one that does not
-// respond.
-func TestCheck(t *testing.T) {
-	t.Parallel()
-	a, users := start(t)
-	require.NoError(t, users.Check(t.Context()))
-
-	c := a.Config
-	c.Table = "elsewhere"
-	assert.ErrorIs(t, dynamo.New(a.SDK, c).Check(t.Context()), user.ErrResourceMissing)
-
-	a.Fail("DynamoDB.DescribeTable", awstest.Always, 500, "InternalServerError")
-	err := users.Check(t.Context())
-	require.Error(t, err)
-	assert.NotErrorIs(t, err, user.ErrResourceMissing)
-}
