@@ -45,8 +45,8 @@ func TestLargeResponses(t *testing.T) {
 }
 
 // Ensure each attempt after the first is one line in the log, with the request that the call was
-// made for.
-func TestRetriesAreReported(t *testing.T) {
+// made for, and that the SDK's warnings are in the log.
+func TestLog(t *testing.T) {
 	t.Parallel()
 	a := awstest.Start(t)
 	a.HangUp("DynamoDB.ListTables", awstest.Always)
@@ -61,6 +61,8 @@ func TestRetriesAreReported(t *testing.T) {
 	assert.Equal(t, 2, strings.Count(log.String(), `"level":"WARN","msg":"call repeated"`), log.String())
 	assert.Equal(t, 2, strings.Count(log.String(), `"request_id":"the-request"`), log.String())
 	assert.Contains(t, log.String(), `"operation":"DynamoDB.ListTables","attempt":3,"error":"`)
+	cfg.Logger.Logf(logging.Warn, "a %s", "warning")
+	assert.Contains(t, log.String(), `"level":"WARN","msg":"a warning","source":"aws-sdk"`)
 }
 
 // Ensure attempts to get credentials are none of the call that needs them.
@@ -95,16 +97,6 @@ func TestCredentialsAreNoAttempts(t *testing.T) {
 	require.NoError(t, err)
 	assert.EqualValues(t, 3, asked.Load())
 	assert.False(t, call.Again())
-}
-
-// Ensure the SDK's warnings reach the log.
-func TestLog(t *testing.T) {
-	t.Parallel()
-	var log strings.Builder
-	cfg, err := awsclient.Load(t.Context(), config.Default(), slog.New(slog.NewTextHandler(&log, nil)))
-	require.NoError(t, err)
-	cfg.Logger.Logf(logging.Warn, "a %s", "warning")
-	assert.Contains(t, log.String(), `level=WARN msg="a warning" source=aws-sdk`)
 }
 
 // Ensure a call that is met by silence is made again in time, and that the connections that are

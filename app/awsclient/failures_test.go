@@ -1,6 +1,7 @@
 package awsclient_test
 
 import (
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -36,8 +37,12 @@ func TestFailures(t *testing.T) {
 		code               user.Code
 		uncertain, missing bool
 	}{
-		"refused":              {403, true, json("AccessDeniedException"), xml("AccessDenied"), user.Internal, false, false},
-		"wrong":                {400, true, json("ValidationException"), xml("InvalidRequest"), user.Internal, false, false},
+		"refused": {
+			403, true, json("AccessDeniedException"), xml("AccessDenied"), user.Internal, false, false,
+		},
+		"wrong": {
+			400, true, json("ValidationException"), xml("InvalidRequest"), user.Internal, false, false,
+		},
 		"throttled":            {400, true, json("ThrottlingException"), xml("SlowDown"), user.Unavailable, false, false},
 		"too slow":             {400, true, json("RequestTimeout"), xml("RequestTimeout"), user.Unavailable, true, false},
 		"429 and nothing more": {429, false, "", "", user.Unavailable, false, false},
@@ -47,11 +52,9 @@ func TestFailures(t *testing.T) {
 		"a code without an id": {
 			403, false, json("AccessDeniedException"), xml("AccessDenied"), user.Unavailable, true, false,
 		},
-		"404 of a proxy":       {404, false, html, html, user.Unavailable, true, false},
-		"404 and nothing more": {404, false, "", "", user.Unavailable, true, false},
-		"404 with JSON": {
-			404, false, `{"detail":"not found"}`, `{"detail":"not found"}`, user.Unavailable, true, false,
-		},
+		"404 of a proxy":        {404, false, html, html, user.Unavailable, true, false},
+		"404 and nothing more":  {404, false, "", "", user.Unavailable, true, false},
+		"404 with JSON":         {404, false, `{"detail":"x"}`, `{"detail":"x"}`, user.Unavailable, true, false},
 		"403 of a proxy":        {403, false, "RBAC: access denied", "RBAC: access denied", user.Unavailable, true, false},
 		"400 and nothing more":  {400, false, "", "", user.Unavailable, true, false},
 		"redirected to a login": {302, false, html, html, user.Unavailable, true, false},
@@ -60,7 +63,7 @@ func TestFailures(t *testing.T) {
 		"500": {
 			500, true, json("InternalServerError"), xml("InternalError"), user.Unavailable, true, false,
 		},
-		"the resource is not there": {
+		"missing": {
 			400, true, json("ResourceNotFoundException"), xml("NoSuchBucket"), user.Unavailable, false, true,
 		},
 	} {
@@ -99,11 +102,7 @@ func TestFailures(t *testing.T) {
 				require.ErrorAs(t, err, &failure, service)
 				assert.Equal(t, c.code, failure.Code, "%s: %v", service, err)
 				assert.Equal(t, c.uncertain, failure.Uncertain, "%s: %v", service, err)
-				if c.missing {
-					assert.ErrorIs(t, err, user.ErrResourceMissing, service)
-				} else {
-					assert.NotErrorIs(t, err, user.ErrResourceMissing, service)
-				}
+				assert.Equal(t, c.missing, errors.Is(err, user.ErrResourceMissing), "%s: %v", service, err)
 			}
 		})
 	}
@@ -166,9 +165,8 @@ func TestForeignServer(t *testing.T) {
 	t.Parallel()
 	const table = `{"Table":{"TableStatus":"ACTIVE"}}`
 	for name, c := range map[string]struct {
-		status int
-		id     string
-		body   string
+		status   int
+		id, body string
 	}{
 		"a page":                   {404, "", "<html></html>"},
 		"nothing":                  {404, "", ""},

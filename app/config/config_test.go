@@ -217,17 +217,6 @@ func TestLoadAcceptsFormerVariables(t *testing.T) {
 	assert.ErrorContains(t, err, `LOCALSTACK_URL="localstack"`, "the fault names the variable that was set")
 }
 
-// Ensure a setting that was removed is reported and otherwise ignored, whatever its value.
-func TestLoadIgnoresRemovedVariables(t *testing.T) {
-	t.Parallel()
-	for _, variable := range config.Removed() {
-		c, warnings, err := config.Load([]string{variable + "=no such value"})
-		require.NoError(t, err)
-		assert.Equal(t, config.Default(), c)
-		assert.Equal(t, []string{variable + " was removed: it has no effect any more; delete it"}, warnings)
-	}
-}
-
 // Ensure tokens are in the one form that is accepted, differ, are told from what somebody made up,
 // and have an entry that is read as it was written.
 func TestTokens(t *testing.T) {

@@ -1,7 +1,6 @@
 package user_test
 
 import (
-	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -122,31 +121,6 @@ func TestSetAvatarMeanwhile(t *testing.T) {
 	_, err = d.SetAvatar(t.Context(), uuid.NewString(), face(t), nil)
 	assert.Equal(t, user.NotFound, user.CodeOf(err), "%v", err)
 	assert.Equal(t, puts, a.Calls("S3.PutObject"))
-}
-
-// Ensure an image that is replaced while it is asked for is not missed.
-func TestAvatarReplacedMeanwhile(t *testing.T) {
-	t.Parallel()
-	a, d := start(t)
-	u, err := d.Create(t.Context(), draft(t, ""))
-	require.NoError(t, err)
-	a.Intercede("S3.GetObject", func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-		a.Heal("S3.GetObject")
-		_, err := d.SetAvatar(t.Context(), u.ID, face(t), nil)
-		assert.NoError(t, err)
-		next.ServeHTTP(w, r)
-	})
-	var asked []string
-	stored, err := d.Avatar(t.Context(), u.ID, false, func(avatarID string) bool {
-		asked = append(asked, avatarID)
-		return true
-	})
-	require.NoError(t, err)
-	data, err := io.ReadAll(stored)
-	require.NoError(t, err)
-	assert.NoError(t, stored.Close())
-	assert.Equal(t, face(t).Data, data)
-	assert.Len(t, asked, 2)
 }
 
 // Ensure the log names an image that somebody took out of the bucket, which clients do not find,
