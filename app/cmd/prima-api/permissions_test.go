@@ -32,6 +32,11 @@ import (
 func TestGeneratedPermissions(t *testing.T) { //nolint:paralleltest // with -update it writes a file
 	a := awstest.Start(t)
 	guard := a.Guard(t, policies(t, a))
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log("refused calls:", guard.Refused())
+		}
+	})
 	pod := startPodIdentityAgent(t, a)
 	p := start(t, append(pod(config.RoleAPI), "PAGES=false", "ALLOWED_HOSTS=localhost", "DRAIN_TIME=0s")...)
 
