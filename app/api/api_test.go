@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -34,27 +35,27 @@ func TestSuite(t *testing.T) {
 	t.Parallel()
 	coverage := new(apitest.Coverage)
 	t.Run("suites", func(t *testing.T) { // it ends with all of them
-		t.Run("open", func(t *testing.T) {
-			t.Parallel()
-			const readTimeout = 5 * time.Second
-			s := start(t, func(c *config.Config) { c.ReadTimeout = readTimeout })
-			s.aws.PagesOf(500)
-			apitest.Run(t, s.url, apitest.Options{
-				Empty: true, Large: true, ReadTimeout: readTimeout, Coverage: coverage,
+		for name, suite := range map[string]func(*testing.T, *apitest.Coverage){
+			"open": suiteOpen, "guarded": suiteGuarded, "failing": suiteFailing, "full": suiteFull,
+			"readiness": suiteReadiness,
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				suite(t, coverage)
 			})
-		})
-		t.Run("guarded", func(t *testing.T) {
-			t.Parallel()
-			suiteGuarded(t, coverage)
-		})
-		t.Run("failing", func(t *testing.T) {
-			t.Parallel()
-			suiteFailing(t, coverage)
-		})
+		}
 	})
 	coverage.Require(t, map[string]string{
 		"listUsers 505": "takes a list of more than 8 MiB and HTTP/1.0: TestListInOnePiece",
 	})
+}
+
+func suiteOpen(t *testing.T, coverage *apitest.Coverage) {
+	t.Helper()
+	const readTimeout = 5 * time.Second
+	s := start(t, func(c *config.Config) { c.ReadTimeout = readTimeout })
+	s.aws.PagesOf(500)
+	apitest.Run(t, s.url, apitest.Options{Empty: true, Large: true, ReadTimeout: readTimeout, Coverage: coverage})
 }
 
 // A server is an API on a port of its own, in front of an AWS of its own.
@@ -99,17 +100,33 @@ func listen(t *testing.T, c config.Config, users user.Store, avatars user.Avatar
 	s := &server{log: new(lines)}
 	log := telemetry.NewLogger(s.log, c)
 	s.Server = api.New(c, &user.Service{Users: users, Avatars: avatars, Log: log}, needed, log)
+	s.serve(t, local(t))
+	return s
+}
+
+// local returns a listener on a port of its own.
+func local(t *testing.T) net.Listener {
+	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
+	return listener
+}
+
+// serve serves on a listener until the test ends, or end is called.
+func (s *server) serve(t *testing.T, listener net.Listener) (end func()) {
+	t.Helper()
 	s.url = "http://" + listener.Addr().String()
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(listener) }()
-	t.Cleanup(func() {
+	end = sync.OnceFunc(func() {
 		require.NoError(t, s.Shutdown(context.Background()))
 		assert.NoError(t, <-served)
 	})
-	return s
+	t.Cleanup(end)
+	return end
 }
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // lines is a log that tests can read while it is written.
 type lines struct {

@@ -13,11 +13,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"prima.internal/app/apitest"
 	"prima.internal/app/config"
 )
 
-// Ensure that a refusal reaches its client, however much that still sends: one that looks for a
-// response while it sends, and one that does not look before it has sent everything, as curl.
+// Ensure that a refusal reaches its client, although that looks for no response before it has sent
+// everything, as curl.
 func TestRefusalIsSeen(t *testing.T) {
 	t.Parallel()
 	open := start(t, nil)
@@ -54,24 +55,7 @@ func TestRefusalIsSeen(t *testing.T) {
 			"Content-Length: %d\r\n\r\n%s",
 			"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n",
 		} {
-			chunked := strings.Contains(framing, "chunked")
-			name := fmt.Sprintf("%s, chunked %t, to one who ", refusal.what, chunked)
-			t.Run(name+"looks", func(t *testing.T) {
-				t.Parallel()
-				var reader io.Reader = strings.NewReader(sent)
-				if chunked {
-					reader = struct{ io.Reader }{reader}
-				}
-				url := refusal.server.url + refusal.path
-				request, err := http.NewRequestWithContext(t.Context(), refusal.method, url, reader)
-				require.NoError(t, err)
-				request.Header.Set("Content-Type", refusal.contentType)
-				response, err := alone().RoundTrip(request)
-				require.NoError(t, err)
-				require.NoError(t, response.Body.Close())
-				assert.Equal(t, refusal.want, response.StatusCode)
-			})
-			t.Run(name+"sends everything first", func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s, %.8s", refusal.what, framing), func(t *testing.T) {
 				t.Parallel()
 				c := refusal.server.dial(t, "")
 				_, err := fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: a\r\nContent-Type: %s\r\n"+framing,
@@ -126,10 +110,10 @@ type endless struct{}
 
 func (endless) Read(p []byte) (int, error) { return len(p), nil }
 
-// Ensure that connections beyond the limit are told so, that a probe among them gets its proper
+// suiteFull ensures that connections beyond the limit are told so, that a probe among them gets its proper
 // response, so that a replica which is busy is not restarted, and that room which is made is used.
-func TestMaxConnections(t *testing.T) {
-	t.Parallel()
+func suiteFull(t *testing.T, coverage *apitest.Coverage) {
+	t.Helper()
 	const limit = 16
 	s := start(t, func(c *config.Config) { c.MaxConnections = limit })
 	get := func(path string) (net.Conn, response) {
@@ -143,13 +127,12 @@ func TestMaxConnections(t *testing.T) {
 		last = c
 	}
 
-	_, got := get("/users")
-	assert.Equal(t, http.StatusServiceUnavailable, got.StatusCode)
-	assert.Contains(t, got.body, `"detail":"there is no memory for the request now","error":"Server is busy"`)
-	assert.True(t, got.Close, "the client is told that the connection is closed")
-	assert.Equal(t, "1", got.Header.Get("Retry-After"))
-	assert.Equal(t, "nosniff", got.Header.Get("X-Content-Type-Options"))
-	_, got = get("/readyz")
+	client := apitest.NewClient(t, s.url, apitest.Options{Coverage: coverage})
+	busy := client.Do(t, http.MethodGet, config.PathDescription, nil)
+	busy.Problem(t, http.StatusServiceUnavailable, "Server is busy")
+	assert.True(t, busy.Close, "the client is told that the connection is closed")
+	assert.Equal(t, "1", busy.Header.Get("Retry-After"))
+	_, got := get("/readyz")
 	assert.Equal(t, http.StatusOK, got.StatusCode)
 
 	// A connection that says nothing, and one that says nonsense, are not in the way of the others.
@@ -187,23 +170,21 @@ func TestPipelining(t *testing.T) {
 		requests = append(requests, line+" HTTP/1.1\nHost: a"+header+"\n\n")
 	}
 	var single []response
+	var order []int // each request right behind each other one and behind itself
 	for i := range requests {
 		single = append(single, read(t, s.dial(t, requests[i]), methods[i]))
+		for j := range i + 1 {
+			order = append(order, i, j)
+		}
 	}
-	for first := range requests {
-		order := []int{first, first} // and from this request on all of them
-		for i := range requests {
-			order = append(order, (first+i)%len(requests))
-		}
-		all := ""
-		for _, i := range order {
-			all += requests[i]
-		}
-		r := bufio.NewReader(s.dial(t, all))
-		for _, i := range order {
-			got := read(t, r, methods[i])
-			require.Equal(t, single[i].Status, got.Status, "%q", requests[i])
-			require.Equal(t, single[i].body, got.body, "%q", requests[i])
-		}
+	var all strings.Builder
+	for _, i := range order {
+		all.WriteString(requests[i])
+	}
+	r := bufio.NewReader(s.dial(t, all.String()))
+	for _, i := range order {
+		got := read(t, r, methods[i])
+		require.Equal(t, single[i].Status, got.Status, "%q", requests[i])
+		require.Equal(t, single[i].body, got.body, "%q", requests[i])
 	}
 }

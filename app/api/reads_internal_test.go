@@ -31,70 +31,49 @@ func (s *reads) idle() bool {
 	return len(s.last) == 0
 }
 
-// Ensure requests that come while a page is read share one read that starts after they came, that
-// requests for other pages wait for none, and that nothing is kept when no read is left.
+// Ensure requests that come while a page is read share one read that starts after they came, or its
+// failure, that requests for other pages wait for none, and that nothing is kept when no read is
+// left.
 func TestReadsAreShared(t *testing.T) {
 	t.Parallel()
-	s := newReads(newMetrics())
-	var calls, freed atomic.Int64
-	begun, release := make(chan struct{}, 2), make(chan struct{})
-	slow := func() (*page, error) { //nolint:unparam // the type is that of reads
-		calls.Add(1)
-		begun <- struct{}{}
-		<-release
-		return &page{free: func() { freed.Add(1) }}, nil
-	}
-	var all sync.WaitGroup
-	get := func() {
-		p, err := s.get(t.Context(), "users", slow)
-		if assert.NoError(t, err) {
-			p.release()
+	for _, failure := range []error{nil, errors.New("a secret")} {
+		s := newReads(newMetrics())
+		var calls, freed atomic.Int64
+		begun, release := make(chan struct{}, 2), make(chan struct{})
+		var all sync.WaitGroup
+		get := func() {
+			p, err := s.get(t.Context(), "users", func() (*page, error) {
+				calls.Add(1)
+				begun <- struct{}{}
+				<-release
+				if failure != nil {
+					return nil, failure
+				}
+				return &page{free: func() { freed.Add(1) }}, nil
+			})
+			if assert.ErrorIs(t, err, failure); err == nil {
+				p.release()
+			}
 		}
-	}
-	all.Go(get)
-	<-begun
-	const joining = 10
-	for range joining {
 		all.Go(get)
+		<-begun
+		const joining = 10
+		for range joining {
+			all.Go(get)
+		}
+		require.Eventually(t, func() bool { return s.waiting() == joining }, time.Minute, time.Millisecond)
+		other, err := s.get(t.Context(), "others", func() (*page, error) { return &page{free: func() {}}, nil })
+		require.NoError(t, err)
+		other.release()
+		assert.EqualValues(t, 1, calls.Load(), "the next read starts when the first has ended")
+		close(release)
+		all.Wait()
+		assert.EqualValues(t, 2, calls.Load())
+		if failure == nil {
+			assert.EqualValues(t, 2, freed.Load())
+		}
+		require.Eventually(t, s.idle, time.Minute, time.Millisecond)
 	}
-	require.Eventually(t, func() bool { return s.waiting() == joining }, time.Minute, time.Millisecond)
-	other, err := s.get(t.Context(), "others", func() (*page, error) { return &page{free: func() {}}, nil })
-	require.NoError(t, err)
-	other.release()
-	assert.EqualValues(t, 1, calls.Load(), "the next read starts when the first has ended")
-	close(release)
-	all.Wait()
-	assert.EqualValues(t, 2, calls.Load())
-	assert.EqualValues(t, 2, freed.Load())
-	require.Eventually(t, s.idle, time.Minute, time.Millisecond)
-}
-
-// Ensure an error reaches every request that waits, and that the next request reads anew.
-func TestReadsFail(t *testing.T) {
-	t.Parallel()
-	s := newReads(newMetrics())
-	begun, release := make(chan struct{}, 2), make(chan struct{})
-	get := func() {
-		_, err := s.get(t.Context(), "users", func() (*page, error) {
-			begun <- struct{}{}
-			<-release
-			return nil, errors.New("a secret")
-		})
-		assert.ErrorContains(t, err, "a secret")
-	}
-	var all sync.WaitGroup
-	all.Go(get)
-	<-begun
-	for range 5 {
-		all.Go(get)
-	}
-	require.Eventually(t, func() bool { return s.waiting() == 5 }, time.Minute, time.Millisecond)
-	close(release)
-	all.Wait()
-	require.Eventually(t, s.idle, time.Minute, time.Millisecond)
-	p, err := s.get(t.Context(), "users", func() (*page, error) { return &page{}, nil })
-	require.NoError(t, err)
-	assert.NotNil(t, p)
 }
 
 // Ensure requests that wait for a read that hangs get a 503 in their time, that no read is made for

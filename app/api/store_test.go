@@ -4,48 +4,50 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"sync"
 	"sync/atomic"
+	"testing"
+	"time"
 
+	"prima.internal/app/config"
 	"prima.internal/app/user"
 )
 
 // A table is a store of many users, whose pages are full and cost nothing.
 type table struct {
 	user.Store
-	users []user.User
-	page  int // users on one
-	reads atomic.Int64
-
-	mu     sync.Mutex
+	users  []user.User
+	page   int                          // users on one
+	sparse bool                         // an empty page comes before each
 	before func(q user.PageQuery) error // called before each page is read; may be nil
+	reads  atomic.Int64
 }
 
 func newTable(users, page int) *table {
 	s := &table{users: make([]user.User, users), page: page}
 	name := strings.Repeat("n", 150)
 	for i := range s.users {
-		s.users[i] = user.User{ID: fmt.Sprintf("%08d", i), Name: name, Email: "ada@example.com"}
+		s.users[i] = user.User{ID: fmt.Sprintf("%08d", i), Name: name, Email: "ada@example.com", AvatarID: "image"}
 	}
 	return s
 }
 
-// setBefore sets before while the table is read.
-func (s *table) setBefore(before func(q user.PageQuery) error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.before = before
+// serve serves the table, with so much memory for all requests at once.
+func (s *table) serve(t *testing.T, memory int64) *server {
+	t.Helper()
+	c := config.Default()
+	c.RequestMemory, c.RequestTimeout, c.ReadTimeout = memory, time.Second, time.Minute
+	return serve(t, c, s, nil, nil)
 }
 
 func (s *table) Page(_ context.Context, dst []byte, usersURL string, q user.PageQuery) (user.Page, error) {
 	s.reads.Add(1)
-	s.mu.Lock()
-	before := s.before
-	s.mu.Unlock()
-	if before != nil {
-		if err := before(q); err != nil {
+	if s.before != nil {
+		if err := s.before(q); err != nil {
 			return user.Page{}, err
 		}
+	}
+	if s.sparse && !strings.HasSuffix(q.After, "-") {
+		return user.Page{JSON: dst, Next: q.After + "-"}, nil
 	}
 	from, size := 0, s.page
 	if q.Limit > 0 {
@@ -64,21 +66,6 @@ func (s *table) Page(_ context.Context, dst []byte, usersURL string, q user.Page
 	}
 	if from < len(s.users) {
 		p.Next = s.users[from-1].ID
-	}
-	return p, nil
-}
-
-// sparse is a store in which every second page is empty.
-type sparse struct{ user.Store }
-
-func (sparse) Page(_ context.Context, dst []byte, usersURL string, q user.PageQuery) (user.Page, error) {
-	after := len(q.After)
-	p := user.Page{JSON: dst, Next: strings.Repeat("x", after+1)}
-	if after%2 == 1 {
-		p.JSON, p.Users = user.User{ID: fmt.Sprint(after)}.AppendJSON(dst, usersURL), 1
-	}
-	if after == 4 {
-		p.Next = ""
 	}
 	return p, nil
 }

@@ -25,16 +25,14 @@ func TestSpansHoldNoLaterRequest(t *testing.T) {
 	s.Trace(provider.Tracer("test"))
 	token := config.NewToken()
 	filler := strings.Repeat("f", len("Bearer "+token))
+	request := "GET /users/" + filler + " HTTP/1.1\nHost: a\n" +
+		"Traceparent: 00-0123456789abcdef0123456789abcdef-0123456789abcdef-01\n"
 	for _, header := range []string{
 		"X-Forwarded-Proto", "X-Forwarded-Protocol", "X-Url-Scheme", "X-Forwarded-Ssl", "User-Agent", "X-Request-Id",
 		"Tracestate",
 	} {
-		request := "GET /users/" + filler + " HTTP/1.1\nHost: a\n" +
-			"Traceparent: 00-0123456789abcdef0123456789abcdef-0123456789abcdef-01\n"
-		c := s.dial(t, request+header+": "+filler+"\n\n"+
-			request+"Authorization: Bearer "+token+"\n\n"+
-			request+"Authorization:  Bearer "+token+"\n\n")
-		r := bufio.NewReader(c)
+		r := bufio.NewReader(s.dial(t, request+header+": "+filler+"\n\n"+
+			request+"Authorization: Bearer "+token+"\n\n"+request+"Authorization:  Bearer "+token+"\n\n"))
 		for range 3 {
 			read(t, r, http.MethodGet)
 		}
