@@ -28,7 +28,7 @@ import (
 	"prima.internal/app/user"
 )
 
-// Ensure the API passes the black-box suite, and gives every response that is described.
+// Ensure the API passes the black-box suite, and that every described response occurs in it.
 //
 //nolint:tparallel // the group ends with all that run in it, and must before the coverage is looked at
 func TestSuite(t *testing.T) {

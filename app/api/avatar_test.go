@@ -11,8 +11,7 @@ import (
 	"prima.internal/app/awstest"
 )
 
-// Ensure HEAD of an avatar does not fetch the image, and tells the failures of S3 apart as GET
-// does.
+// Ensure HEAD of an avatar does not fetch the image, and has the same status as GET if S3 fails.
 func TestHeadOfAnAvatar(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)

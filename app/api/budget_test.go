@@ -15,8 +15,8 @@ import (
 	"prima.internal/app/user"
 )
 
-// Ensure that whatever becomes of a request gives back what it took: uploads that break off, that
-// are wrong, too large, too slow or cannot be stored, lists that are not read to the end.
+// Ensure every request releases its memory: uploads that break off, are wrong, too large, too slow
+// or cannot be stored, and lists that are not read to the end.
 func TestBudgetIsGivenBack(t *testing.T) {
 	t.Parallel()
 	// So little that a single request which keeps its part leaves none for another.
@@ -51,8 +51,8 @@ func TestBudgetIsGivenBack(t *testing.T) {
 	assert.Equal(t, http.StatusOK, s.do(t, http.MethodGet, "/users", "").StatusCode)
 }
 
-// Ensure lists that are read slowly take no more than their part of the memory, that one more is
-// refused, and that what is small is served meanwhile.
+// Ensure slow readers of lists use no more than the share of memory for lists: one more list is
+// refused, and small responses are still served.
 func TestListsBeyondTheBudget(t *testing.T) {
 	t.Parallel()
 	s := newTable(150_000, 3000).serve(t, 8<<20) // more than the kernel buffers; memory for three lists
@@ -77,8 +77,8 @@ func status(t *testing.T, from io.Reader) int {
 	return status
 }
 
-// Ensure a list of which only the head is asked for gives back what it took, and has its line in
-// the log, whether it is sent at once, in one piece or while it is read.
+// Ensure HEAD of a list releases its memory and has a line in the log, whether GET would send the
+// list at once, in one piece or while it is read.
 func TestBudgetOfHeads(t *testing.T) {
 	t.Parallel()
 	for _, users := range []int{1000, 2000} {

@@ -16,9 +16,8 @@ import (
 	"prima.internal/app/config"
 )
 
-// Ensure changes of one user at the same time, to name, email and avatar, and its deletion, end in
-// a state that an order of them would have given, with responses that fit it and nothing else in
-// the bucket.
+// Ensure concurrent changes of one user's name, email and avatar, and its deletion, end in a state
+// that some order of them would give, with matching responses and nothing else in the bucket.
 func TestChangesAtOnce(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)

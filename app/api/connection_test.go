@@ -17,8 +17,8 @@ import (
 	"prima.internal/app/config"
 )
 
-// Ensure that a refusal reaches its client, although that looks for no response before it has sent
-// everything, as curl.
+// Ensure a rejection reaches a client that, like curl, reads the response only after it has sent
+// everything.
 func TestRefusalIsSeen(t *testing.T) {
 	t.Parallel()
 	open := start(t, nil)
@@ -82,8 +82,8 @@ func fill(t *testing.T, s *server) {
 	}, time.Minute, time.Millisecond)
 }
 
-// Ensure a client that sends for ever, or that is silent and does not close its connection, is cut
-// off after its refusal.
+// Ensure the connection of a rejected client is closed even if the client goes on sending, or stays
+// silent without closing it.
 func TestRefusalEnds(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(c *config.Config) { c.ReadTimeout = time.Second })
@@ -110,8 +110,8 @@ type endless struct{}
 
 func (endless) Read(p []byte) (int, error) { return len(p), nil }
 
-// suiteFull ensures that connections beyond the limit are told so, that a probe among them gets its proper
-// response, so that a replica which is busy is not restarted, and that room which is made is used.
+// suiteFull ensures connections beyond MAX_CONNECTIONS get a 503, except for probes, so that a busy
+// replica is not restarted, and that a closed connection makes room for another.
 func suiteFull(t *testing.T, coverage *apitest.Coverage) {
 	t.Helper()
 	const limit = 16
@@ -150,9 +150,8 @@ func suiteFull(t *testing.T, coverage *apitest.Coverage) {
 	}, time.Minute, time.Millisecond)
 }
 
-// Ensure requests that a client sends without waiting for the responses get each its own, whole and
-// in order: short and long ones, lists of one page and of several, errors, and those without a
-// body.
+// Ensure pipelined requests of every kind get their responses whole and in order: short and long
+// ones, lists of one page and of several, errors, and responses without a body.
 func TestPipelining(t *testing.T) {
 	t.Parallel()
 	s := serve(t, config.Default(), newTable(400, 150), nil, nil)

@@ -40,7 +40,7 @@ func TestDescriptionHasEveryRoute(t *testing.T) {
 	assert.ElementsMatch(t, served, described)
 }
 
-// Ensure the limits that a client reads are those that it is held to.
+// Ensure the description has the limits that the code enforces.
 func TestDescriptionHasTheLimits(t *testing.T) {
 	t.Parallel()
 	document := description(t)

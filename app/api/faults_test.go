@@ -14,8 +14,8 @@ import (
 	"prima.internal/app/config"
 )
 
-// suiteFailing ensures that the responses of every operation are as described also when DynamoDB
-// and S3 fail: a fixed text, with the cause in the log and nowhere else.
+// suiteFailing ensures every operation responds as described when DynamoDB and S3 fail: with a
+// fixed text, while only the log has the cause.
 func suiteFailing(t *testing.T, coverage *apitest.Coverage) {
 	t.Helper()
 	texts := map[string]string{

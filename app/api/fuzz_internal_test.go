@@ -15,7 +15,7 @@ import (
 	"prima.internal/app/user"
 )
 
-// Ensure a cursor is either one that was handed out, byte for byte, or refused.
+// Ensure a cursor is refused unless it is, byte for byte, one that the API has issued.
 func FuzzCursor(f *testing.F) {
 	f.Add("")
 	f.Add("1")
@@ -35,8 +35,8 @@ func FuzzCursor(f *testing.F) {
 	})
 }
 
-// Ensure the JSON reader takes what encoding/json takes as an object of UTF-8, and of its members
-// the strings, by their exact names.
+// Ensure the JSON reader accepts what encoding/json accepts as an object in UTF-8, and reads the
+// strings by their exact names.
 func FuzzJSON(f *testing.F) {
 	for _, s := range []string{
 		`{"name":"Ada","email":"a@b.c"}`, `{"Name":"Ada","EMAIL":"x"}`, `{"name":null,"email":5}`, `null`, `[]`, `{}`,
@@ -75,8 +75,8 @@ func FuzzJSON(f *testing.F) {
 	})
 }
 
-// Ensure that whatever the bytes of a form, and however they arrive, it is either fields within
-// their bounds or a refusal, and that a form which a Go client wrote is read as it was meant.
+// Ensure any bytes of a form, in any chunks, are either fields within their bounds or an error, and
+// that a form written by mime/multipart is read as it was meant.
 func FuzzMultipart(f *testing.F) {
 	const named = "--b\r\nContent-Disposition: form-data; name="
 	f.Add([]byte("--b--"), "b")

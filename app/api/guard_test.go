@@ -37,7 +37,7 @@ func access(name, token string) config.AccessToken {
 	return config.AccessToken{Name: name, Read: true, Write: true, Hash: config.HashToken(token)}
 }
 
-// Ensure a token in a request that cannot be parsed does not reach the log with the error.
+// Ensure a token in a malformed request does not reach the log with the parser's error.
 func TestNoTokenInTheLog(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
@@ -72,8 +72,8 @@ func TestNoTokenInTheLog(t *testing.T) {
 	assert.NotContains(t, s.log.String(), strings.TrimPrefix(token, "prima_"))
 }
 
-// Ensure the URL of an image shows another to nobody without a token, also if it is replaced while
-// it is read.
+// Ensure the URL of an image does not show a newer image without a token, even if the image is
+// replaced while it is read.
 func TestStaleAvatarURL(t *testing.T) {
 	t.Parallel()
 	token := config.NewToken()

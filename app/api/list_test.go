@@ -39,8 +39,8 @@ func ids(t *testing.T, body string) map[string]bool {
 	return set
 }
 
-// Ensure a list of several pages has every user exactly once, page after page, though some pages
-// are empty, and that its one line in the log has its size.
+// Ensure a list of several pages has every user exactly once, even if some pages are empty, and
+// that its line in the log has its size.
 func TestListOfSeveralPages(t *testing.T) {
 	t.Parallel()
 	for i := range 24 {
@@ -58,8 +58,8 @@ func TestListOfSeveralPages(t *testing.T) {
 	}
 }
 
-// Ensure a list is sent while it is read, is being served until the last of it has been sent, and
-// is counted then, with all the time that it took.
+// Ensure a long list is sent while it is read, and counts as active until its last byte has been
+// sent. The metrics then have its whole duration.
 func TestListBeginsAtOnce(t *testing.T) {
 	t.Parallel()
 	store := newTable(2000, 100)
@@ -114,9 +114,9 @@ func scrape(t *testing.T, s *server) string {
 	return w.Body.String()
 }
 
-// Ensure a list that cannot be read is a 500 without the cause, or is cut off if it has begun, so
-// that no client takes half of it for all. It is one line in the log with the cause, gives back its
-// memory, and the process goes on.
+// Ensure a failed list is a 500 without the cause, or breaks off if it has begun, so that no client
+// takes a part for the whole. The log has one line with the cause, the memory is released, and the
+// process goes on.
 func TestListIsCutOff(t *testing.T) {
 	t.Parallel()
 	fail := func() error { return errors.New("a secret") }
@@ -160,8 +160,8 @@ func TestListIsCutOff(t *testing.T) {
 	}
 }
 
-// Ensure a user who has been acknowledged is in every list that is asked for after that, while
-// lists share reads: as many clients as there are write and list at a time.
+// Ensure a created user is in every list that is requested afterwards, while many clients create
+// and list at once and share reads.
 func TestSharedListsAreNeverOld(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
@@ -197,8 +197,8 @@ func TestSharedListsAreNeverOld(t *testing.T) {
 	assert.Less(t, scans, lists*3/4)
 }
 
-// Ensure what is sent is what was read, to each client, while pages of all sizes for different
-// hosts are shared, and sent fast and slowly, in one piece and page after page.
+// Ensure each client gets its own list, with its own host in the links, while clients share pages
+// of all sizes and read fast and slowly.
 func TestListsAreNotMixedUp(t *testing.T) {
 	t.Parallel()
 	for _, store := range []*table{newTable(10, 100), newTable(900, 1000), newTable(3000, 500)} {
@@ -245,7 +245,8 @@ func TestListETag(t *testing.T) {
 	assert.Contains(t, after.Header.Get("Link"), "<https://api.example.com/v1/users?limit=1&cursor=")
 }
 
-// Ensure a client of HTTP/1.0, which knows no chunks, is told if a list is too long for one piece.
+// Ensure a client of HTTP/1.0, which cannot read chunks, gets a 505 for a list that is too long to
+// be sent in one piece.
 func TestListInOnePiece(t *testing.T) {
 	t.Parallel()
 	s := serve(t, config.Default(), newTable(60_000, 1000), nil, nil)

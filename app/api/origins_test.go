@@ -14,7 +14,7 @@ import (
 
 const allowedOrigin = "https://app.example.com"
 
-// Ensure a page of an origin that is allowed may ask what it can send, and read every response.
+// Ensure pages of an allowed origin get the response to a preflight, and can read every response.
 func TestCORS(t *testing.T) {
 	t.Parallel()
 	token := config.NewToken()
@@ -77,7 +77,8 @@ func TestCORS(t *testing.T) {
 	}, time.Minute, time.Millisecond)
 }
 
-// Ensure that if every origin is allowed each response says so, also to what is no request.
+// Ensure every response says so if every origin is allowed, even the response to a malformed
+// request.
 func TestCORSForEverybody(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(c *config.Config) { c.CORSOrigins = []string{"*"} })
@@ -89,8 +90,7 @@ func TestCORSForEverybody(t *testing.T) {
 	assert.Equal(t, "*", got.Header.Get("Access-Control-Allow-Origin"))
 }
 
-// Ensure pages of allowed origins, and of the address that the API is published under, change
-// users.
+// Ensure pages of allowed origins, and of the API's public URL, can change users.
 func TestTrustedOrigins(t *testing.T) {
 	t.Parallel()
 	plain := start(t, nil)
@@ -124,8 +124,8 @@ func TestTrustedOrigins(t *testing.T) {
 	}
 }
 
-// Ensure an API that knows its hosts serves no other: a page whose name resolves to the API's
-// address is one of the same origin to a browser.
+// Ensure an API with ALLOWED_HOSTS serves no other host. Otherwise a page could make its own name
+// resolve to the API's address, and the browser would see one origin.
 func TestAllowedHosts(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(c *config.Config) { c.AllowedHosts = []string{"api.example.com"} })

@@ -13,8 +13,8 @@ import (
 	people "prima.internal/app/pages"
 )
 
-// Ensure every file of the pages is the same compressed and not, has a type, and that only pages
-// are not sandboxed.
+// Ensure every file of the pages has a type and the same content with and without compression, and
+// that everything but the pages is sandboxed.
 func TestPages(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)

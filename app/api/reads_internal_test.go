@@ -31,9 +31,8 @@ func (s *reads) idle() bool {
 	return len(s.last) == 0
 }
 
-// Ensure requests that come while a page is read share one read that starts after they came, or its
-// failure, that requests for other pages wait for none, and that nothing is kept when no read is
-// left.
+// Ensure requests that arrive during a read share the next read and its failure, that requests for
+// other pages do not wait, and that no state is left after the last read.
 func TestReadsAreShared(t *testing.T) {
 	t.Parallel()
 	for _, failure := range []error{nil, errors.New("a secret")} {
@@ -76,8 +75,8 @@ func TestReadsAreShared(t *testing.T) {
 	}
 }
 
-// Ensure requests that wait for a read that hangs get a 503 in their time, that no read is made for
-// requests that have left, and that the page of one whose requests have all left is freed.
+// Ensure requests that wait for a hanging read get a 503 in time, that no read starts for requests
+// that have given up, and that a page without requests is released.
 func TestReadsHang(t *testing.T) {
 	t.Parallel()
 	s := newReads(newMetrics())

@@ -10,8 +10,8 @@ import (
 	"prima.internal/app/user"
 )
 
-// Ensure every path has the route that Fiber would take, by the name that the description has for
-// it, and what is not served has one name for all.
+// Ensure every path has the label of its route as the description names it, and that all unknown
+// paths share one label.
 func TestRoutes(t *testing.T) {
 	t.Parallel()
 	log := slog.New(slog.DiscardHandler)

@@ -40,9 +40,9 @@ func TestReadyAsksForEveryResource(t *testing.T) {
 	}
 }
 
-// suiteReadiness ensures a replica is ready once each dependency has responded, stays so while one is slow or away,
-// and is not while one is known to be missing or while it drains. A check that panics is a failed
-// check.
+// suiteReadiness ensures a replica becomes ready once each dependency has responded, and stays
+// ready while one is slow or away, but not while one is known to be missing or while the replica
+// drains. A check that panics has failed.
 func suiteReadiness(t *testing.T, coverage *apitest.Coverage) {
 	t.Helper()
 	var table, bucket atomic.Value
@@ -94,8 +94,8 @@ func suiteReadiness(t *testing.T, coverage *apitest.Coverage) {
 	states(http.StatusServiceUnavailable, "ok", "ok")
 }
 
-// Ensure each request has one line in the log, with what an operator asks for, and that no client
-// can write a line of its own.
+// Ensure each request has one line in the log with the fields that operators need, and that no
+// client can forge a line.
 func TestLog(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
@@ -113,7 +113,7 @@ func TestLog(t *testing.T) {
 	assert.NotContains(t, s.log.String(), "level=ERROR")
 }
 
-// Ensure that a want of file descriptors is waited for, and does not end the program.
+// Ensure the server waits while there is no free file descriptor, instead of ending.
 func TestAcceptFails(t *testing.T) {
 	t.Parallel()
 	s := &server{Server: api.New(config.Default(), &user.Service{}, nil, discard())}
@@ -136,7 +136,7 @@ func (l *failingListener) Accept() (net.Conn, error) {
 	return l.Listener.Accept()
 }
 
-// Ensure a server that is told to end before it serves, or just then, does not serve for ever.
+// Ensure Serve returns if Shutdown is called before it, or at the same time.
 func TestShutdownBeforeServe(t *testing.T) {
 	t.Parallel()
 	for i := range 100 {

@@ -25,8 +25,8 @@ import (
 	"prima.internal/app/telemetry"
 )
 
-// Ensure the response to a call comes whole at the first attempt, however large it is and however
-// fast the server: the SDK closes the request while it is still read.
+// Ensure a call succeeds at the first attempt, however large the response is and however fast the
+// server, although the SDK closes the request while the transport may still read it.
 func TestLargeResponses(t *testing.T) {
 	t.Parallel()
 	page := `{"Count":1,"ScannedCount":1,"Items":[{"id":{"S":"` + strings.Repeat("x", 1<<18) + `"}}]}`
@@ -65,7 +65,7 @@ func TestLog(t *testing.T) {
 	assert.Contains(t, log.String(), `"level":"WARN","msg":"a warning","source":"aws-sdk"`)
 }
 
-// Ensure attempts to get credentials are none of the call that needs them.
+// Ensure attempts to get credentials do not count as attempts of the call that needs them.
 func TestCredentialsAreNoAttempts(t *testing.T) {
 	var asked atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -99,8 +99,8 @@ func TestCredentialsAreNoAttempts(t *testing.T) {
 	assert.False(t, call.Again())
 }
 
-// Ensure a call that is met by silence is made again in time, and that the connections that are
-// kept for later are closed then: a network that has forgotten one has forgotten them all.
+// Ensure a call without a response is retried in time, and that all idle connections are closed
+// then, because a network that has dropped one has dropped them all.
 func TestFreshConnections(t *testing.T) {
 	t.Parallel()
 	const kept = 16
@@ -137,8 +137,8 @@ func TestFreshConnections(t *testing.T) {
 	assert.EqualValues(t, 1, silent.Load(), "attempts that met a dead connection")
 }
 
-// Ensure clients whose calls failed together do not come back together: each wait is drawn anew, up
-// to a bound that doubles.
+// Ensure clients that fail together do not retry together: each wait is random, up to a bound that
+// doubles.
 func TestBackoffIsJittered(t *testing.T) {
 	t.Parallel()
 	cfg, err := awsclient.Load(t.Context(), config.Default(), slog.New(slog.DiscardHandler))

@@ -23,8 +23,8 @@ import (
 	"prima.internal/app/user"
 )
 
-// Ensure that what a response says of the failure of a call is told apart: a refusal of AWS that no
-// later try changes is Internal; what passes, and what AWS did not send, is Unavailable.
+// Ensure failures are classified by their response: an error of AWS that a retry cannot change is
+// Internal; one that may pass, or that AWS did not send, is Unavailable.
 func TestFailures(t *testing.T) {
 	t.Parallel()
 	const html = "<html><body>nobody here</body></html>"
@@ -123,8 +123,8 @@ func newClient(t *testing.T, endpoint string) *dynamodb.Client {
 	return dynamodb.NewFromConfig(load(t, endpoint), func(o *dynamodb.Options) { o.BaseEndpoint = &endpoint })
 }
 
-// Ensure every attempt counts: a write may have taken effect if one of them was sent and not
-// refused, whatever became of the others.
+// Ensure a write counts as uncertain if any of its attempts was sent and not refused, whatever the
+// others returned.
 func TestAttempts(t *testing.T) {
 	t.Parallel()
 	const write = "DynamoDB.PutItem"

@@ -12,9 +12,8 @@ import (
 	"prima.internal/app/contract"
 )
 
-// Ensure that whatever a variable holds, the outcome is either a fault or a configuration that
-// differs from the default in this setting alone, and that writes itself as an environment which
-// reads as the same.
+// Ensure any value of a variable is either a fault or changes only its own setting, and that the
+// configuration survives Environ and Load unchanged.
 func FuzzLoad(f *testing.F) {
 	for _, s := range config.Settings() {
 		for _, value := range append(s.Examples, s.Default) {
@@ -150,7 +149,7 @@ func TestLoadRefuses(t *testing.T) {
 	}
 }
 
-// Ensure values are kept in the one form in which they are compared. That of origins is what
+// Ensure values are normalized to the form in which they are compared; origins, to the form that
 // browsers send.
 func TestLoadNormalises(t *testing.T) {
 	t.Parallel()
@@ -217,8 +216,8 @@ func TestLoadAcceptsFormerVariables(t *testing.T) {
 	assert.ErrorContains(t, err, `LOCALSTACK_URL="localstack"`, "the fault names the variable that was set")
 }
 
-// Ensure tokens are in the one form that is accepted, differ, are told from what somebody made up,
-// and have an entry that is read as it was written.
+// Ensure new tokens differ and have the accepted form, that made-up ones are refused, and that
+// entries survive writing and reading.
 func TestTokens(t *testing.T) {
 	t.Parallel()
 	token := config.NewToken()

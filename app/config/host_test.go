@@ -9,8 +9,8 @@ import (
 	"prima.internal/app/config"
 )
 
-// Ensure a host is allowed that is in the list, below a name in it, an IP address or localhost, and
-// no other.
+// Ensure a host is allowed if the list has it or a wildcard above it, or if it is an IP address or
+// localhost, and no other.
 func TestHostAllowed(t *testing.T) {
 	t.Parallel()
 	for list, hosts := range map[string]struct{ allowed, refused []string }{

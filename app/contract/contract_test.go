@@ -57,7 +57,8 @@ func TestPolicyOf(t *testing.T) {
 	assert.Equal(t, []string{"images", "export"}, contract.Names(resources, contract.BucketKind))
 }
 
-// Ensure the help has what a setting is called, means, may be and was called, and what others read.
+// Ensure the help has each setting's variable, meaning, allowed values and former variables, and
+// the variables of libraries.
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	secret := contract.Text(new(string), "", "a `text`").Of("KEY", "", "key").Hidden()
@@ -76,7 +77,7 @@ Read by others than the API's own code:
 `, contract.Help(contract.Settings(rows), runtime))
 }
 
-// Ensure a text has no control character, whatever its pattern lets pass.
+// Ensure a text with a control character is refused, even if its pattern matches.
 func TestTextHasNoControlCharacters(t *testing.T) {
 	t.Parallel()
 	for _, value := range []string{"a\rb", "a\x00b", "a\nb", "a\x7fb", "a\u0085b"} {

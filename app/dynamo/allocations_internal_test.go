@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// Ensure a page costs as many allocations as a call of the SDK does, however many users are on it.
+// Ensure the number of allocations of a page does not depend on the number of its users.
 func TestAllocationsOfAPage(t *testing.T) { //nolint:paralleltest // what others allocate would be counted
 	for _, n := range []int{0, perPage} {
 		assert.LessOrEqual(t, testing.AllocsPerRun(20, readPage(t, cannedPage(n))), 600.0, "%d users", n)

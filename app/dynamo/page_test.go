@@ -43,8 +43,8 @@ func slowScans(t *testing.T, users *dynamo.Users) float64 {
 	return metrics[0].GetMetric()[0].GetCounter().GetValue()
 }
 
-// Ensure a table that DynamoDB reads in parts is listed with every user exactly once, in pages that
-// are full but for the last, which tells that no user follows.
+// Ensure a table that DynamoDB returns in several parts is listed with every user exactly once, in
+// full pages, of which the last says that no user follows.
 func TestPage(t *testing.T) {
 	t.Parallel()
 	a, users := start(t)
@@ -74,8 +74,7 @@ func TestPage(t *testing.T) {
 	assert.Zero(t, slowScans(t, users), "slow scans")
 }
 
-// Ensure a response in a form that nobody has seen yet is read all the same, by the SDK, and
-// counted.
+// Ensure the SDK reads a response of an unknown form, and that the metrics count it.
 func TestPageFallsBack(t *testing.T) {
 	t.Parallel()
 	a, users := start(t)
@@ -92,7 +91,7 @@ func TestPageFallsBack(t *testing.T) {
 	assert.InDelta(t, 2, slowScans(t, users), 0)
 }
 
-// Ensure a response takes no memory without an end, whether it tells its length or not.
+// Ensure the memory of a response is bounded, with and without a Content-Length.
 func TestResponseTooLarge(t *testing.T) { //nolint:paralleltest // what others allocate would be counted
 	a, users := start(t)
 	const megabytes = 512

@@ -59,8 +59,8 @@ func cannedUsers(t *testing.T, responses map[string][]string) *dynamo.Users {
 	return dynamo.New(cfg, c)
 }
 
-// Ensure a response that lacks what was asked for is a failure of DynamoDB, of which a write may
-// have taken effect. A list that ended with it would look whole.
+// Ensure an incomplete response is a failure of DynamoDB after which a write may have taken effect.
+// Otherwise a list could look complete without being so.
 func TestIncomplete(t *testing.T) {
 	t.Parallel()
 	page := func(ctx context.Context, u *dynamo.Users, limit int) error {
@@ -125,8 +125,9 @@ func TestIncomplete(t *testing.T) {
 	}
 }
 
-// Ensure a create whose id is taken returns who has it. If that is gone or cannot be read, it
-// fails: nothing was written, unless an earlier attempt of the same call did.
+// Ensure Create returns the existing user if the id is taken. If that user is gone or cannot be
+// read, Create fails, and its error is uncertain only if an earlier attempt may have written the
+// user.
 func TestCreateTaken(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -65,8 +65,8 @@ func newScan(begin string, limit int) *scan {
 	return &scan{page: user.Page{JSON: []byte(begin)}, url: testURL, most: limit, last: "before"}
 }
 
-// Ensure whatever DynamoDB can return, in whichever way it is written, is read without the SDK and
-// gives exactly what the SDK's own reading gives.
+// Ensure every response that DynamoDB can send is transcoded, however it is written, and gives
+// exactly the page that the SDK's decoding gives.
 func TestTranscode(t *testing.T) {
 	t.Parallel()
 	seed := rand.Uint64()
@@ -87,8 +87,8 @@ func TestTranscode(t *testing.T) {
 	}
 }
 
-// Ensure what is cut off, or not what DynamoDB writes of users, is left to the SDK, and that
-// nothing of it stays. What is skipped is not looked at.
+// Ensure a response that is cut off, or has a form that DynamoDB does not send, is left to the SDK,
+// and leaves nothing on the page. Skipped values are not checked.
 func TestTranscodeDeclines(t *testing.T) {
 	t.Parallel()
 	const whole = `{"Count":1,"Items":[{"id":{"S":"a\u00e9"},"x":{"L":[{"N":"1"},{"NULL":true}]}}],` +

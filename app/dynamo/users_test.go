@@ -32,8 +32,8 @@ func record(name string) user.Record {
 
 func s(v string) types.AttributeValue { return &types.AttributeValueMemberS{Value: v} }
 
-// Ensure items of the earlier service, and odd ones, are read and listed as what can be read of
-// them, and that a foreign link gives way to an image and can be removed.
+// Ensure items of the earlier service, and malformed ones, are read as far as possible, and that a
+// foreign link can be replaced by an image and removed.
 func TestForeignItems(t *testing.T) {
 	t.Parallel()
 	a, users := start(t)
@@ -79,9 +79,9 @@ func TestForeignItems(t *testing.T) {
 	}
 }
 
-// Ensure requests are what DynamoDB asks for and no emulator: a user is read as it was last
-// written, a list only if that is configured, BatchGetItem gets 100 keys at most, no map is empty,
-// and a Scan has a limit.
+// Ensure requests obey rules of DynamoDB that emulators do not check: consistent reads of users,
+// and of lists if configured, at most 100 keys for BatchGetItem, no empty map, and a limit for each
+// Scan.
 func TestRequests(t *testing.T) {
 	t.Parallel()
 	a, users := start(t)

@@ -59,9 +59,9 @@ func (p *page) accessible(name, selector string) {
 	}
 }
 
-// Ensure axe-core finds nothing wrong with the list, the form and the question before a user is
-// deleted, that a screen reader learns the role and the name of everything, and that everything
-// that is pressed has at least 44 pixels a side for a thumb (WCAG 2.2, 2.5.5).
+// Ensure axe-core finds no fault in the list, the form and the dialog before a deletion, that every
+// control has a role and a name for screen readers, and a side of at least 44 pixels (WCAG 2.2,
+// 2.5.5).
 func TestAccessibility(t *testing.T) {
 	t.Parallel()
 	s := serve(t, defaults)

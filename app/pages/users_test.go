@@ -20,8 +20,8 @@ import (
 	"prima.internal/app/config"
 )
 
-// Ensure the page shows a user's whole life: added with a picture, changed, with another picture
-// that is dropped, without one, deleted.
+// Ensure a user can be added with a picture, edited, given another picture by drag and drop, left
+// without one, and deleted.
 func TestLife(t *testing.T) {
 	t.Parallel()
 	s := serve(t, defaults)
@@ -177,9 +177,8 @@ func TestPaging(t *testing.T) {
 	p.until("[...document.images].every((i) => i.complete && i.naturalWidth > 0)")
 }
 
-// Ensure every name is shown as text and does not break the layout, and that initials are shown for
-// a picture that cannot be loaded, and for the link of the earlier service to another host, which
-// is not followed.
+// Ensure every name is shown as text and does not break the layout. Initials are shown if a picture
+// cannot be loaded, and for links of the earlier service to other hosts, which are not followed.
 func TestHarmless(t *testing.T) {
 	t.Parallel()
 	s := serve(t, defaults)

@@ -51,9 +51,9 @@ func named(t *testing.T, a *awstest.AWS) []string {
 	return keys
 }
 
-// Ensure that if a write fails, whichever call fails and however, there is an error, and users and
-// images are as before. Only the image of a write that may still come stays, until it is swept. The
-// same request succeeds afterwards.
+// Ensure a failed write returns an error and leaves users and images as they were, whichever call
+// fails. Only the image of a write that may still arrive is kept, for the sweep. The same request
+// succeeds afterwards.
 func TestWriteFails(t *testing.T) {
 	t.Parallel()
 	const put, set = "DynamoDB.PutItem", "DynamoDB.UpdateItem"
@@ -99,9 +99,9 @@ func TestWriteFails(t *testing.T) {
 	}
 }
 
-// Ensure a write that took effect is a success, and leaves the images that users name and no other,
-// if the response to one of its attempts or to all of them was lost. If the user cannot be read
-// back either, the write fails, and the image that the user names is kept.
+// Ensure a write that took effect succeeds even if the responses to its attempts were lost, and
+// leaves only the images that users refer to. If the user cannot be read back either, the write
+// fails, and the image that the user refers to is kept.
 func TestLostReplies(t *testing.T) {
 	t.Parallel()
 	const put, set, remove = "DynamoDB.PutItem", "DynamoDB.UpdateItem", "DynamoDB.DeleteItem"
@@ -153,8 +153,8 @@ func TestLostReplies(t *testing.T) {
 	}
 }
 
-// Ensure a create without a key is never told of one: if the id is taken, it is its own write that
-// took effect, also if another request has changed the user since.
+// Ensure a create without a key whose id is taken succeeds: an earlier attempt of its own took
+// effect, even if another request has changed the user since.
 func TestCreateFindsItsOwnWrite(t *testing.T) {
 	t.Parallel()
 	a, d := start(t)

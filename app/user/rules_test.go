@@ -9,8 +9,8 @@ import (
 	"prima.internal/app/user"
 )
 
-// Ensure a name may have what people write names with, and comes back in the form that it was sent
-// in, without the white space around it.
+// Ensure names in every script are accepted, and returned as they were sent, without the white
+// space around them.
 func TestParseName(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{
@@ -34,7 +34,7 @@ func TestParseName(t *testing.T) {
 	}
 }
 
-// Ensure a character that does not show is refused if it changes nothing that does.
+// Ensure an invisible character is refused unless it changes how its neighbors look.
 func TestParseNameRefuses(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{
@@ -58,7 +58,7 @@ func TestParseNameRefuses(t *testing.T) {
 	}
 }
 
-// Ensure an e-mail address is one bare address that shows what it is, and stays as it is.
+// Ensure an email is one bare address without invisible characters, and is returned as it was sent.
 func TestParseEmail(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]user.Code{

@@ -52,7 +52,7 @@ func items(t *testing.T, a *awstest.AWS) []map[string]types.AttributeValue {
 // object returns the key of a user's image in the bucket.
 func object(u user.User) string { return config.AvatarPrefix + u.ID + "/" + u.AvatarID }
 
-// Ensure fields that run together do not make one content of two.
+// Ensure two drafts have different fingerprints even if their fields, joined, are the same text.
 func TestIdempotencyTellsFieldsApart(t *testing.T) {
 	t.Parallel()
 	_, d := start(t)
@@ -62,7 +62,8 @@ func TestIdempotencyTellsFieldsApart(t *testing.T) {
 	assert.Equal(t, user.KeyReused, user.CodeOf(err), "%v", err)
 }
 
-// Ensure fifty requests with one key at once make one user with one image, and all get one answer.
+// Ensure fifty concurrent requests with one key create one user with one image, and all get the
+// same response.
 func TestIdempotencyAtOnce(t *testing.T) {
 	t.Parallel()
 	a, d := start(t)
@@ -82,8 +83,8 @@ func TestIdempotencyAtOnce(t *testing.T) {
 	assert.Equal(t, []string{object(users[0])}, a.Objects(t))
 }
 
-// Ensure an image that changes, or a user who is deleted, between the read and the write is not
-// brought back, and that nothing is stored for a user who does not exist.
+// Ensure SetAvatar does not bring back an image or a user that changed between its read and its
+// write, and stores nothing for a user who does not exist.
 func TestSetAvatarMeanwhile(t *testing.T) {
 	t.Parallel()
 	a, d := start(t)
@@ -123,8 +124,8 @@ func TestSetAvatarMeanwhile(t *testing.T) {
 	assert.Equal(t, puts, a.Calls("S3.PutObject"))
 }
 
-// Ensure the log names an image that somebody took out of the bucket, which clients do not find,
-// and one that could not be removed, which is no error to them.
+// Ensure the log names an image that is missing in the bucket, which is a 404 for clients, and one
+// that could not be deleted, which clients do not see.
 func TestLog(t *testing.T) {
 	t.Parallel()
 	a, d := start(t)
@@ -144,7 +145,8 @@ func TestLog(t *testing.T) {
 	assert.Empty(t, items(t, a))
 }
 
-// Ensure a patch of nothing is a read: DynamoDB refuses an update of nothing, and kumo does not.
+// Ensure an empty patch only reads the user, because DynamoDB refuses an empty update. kumo accepts
+// one.
 func TestUpdateOfNothing(t *testing.T) {
 	t.Parallel()
 	a, d := start(t)

@@ -38,10 +38,9 @@ func sweep(t *testing.T, a *awstest.AWS) user.Swept {
 	return swept
 }
 
-// Ensure a sweep removes exactly the images that are old and that no user names: of a create that
-// did not reach its user, of a replacement or a removal that did not remove the image before, and
-// of a user who is gone. It leaves objects that are no avatars, and everything if it cannot read
-// the table.
+// Ensure a sweep deletes exactly the old images that no user refers to: after a failed create, a
+// replaced or removed image that was not deleted, and a deleted user. It keeps objects of other
+// programs, and everything if it cannot read the table.
 func TestSweep(t *testing.T) {
 	t.Parallel()
 	a, d := start(t)
@@ -88,8 +87,8 @@ func TestSweep(t *testing.T) {
 	assert.ElementsMatch(t, want, a.Objects(t))
 }
 
-// Ensure a sweep sees every image of a bucket that is listed in parts, and tells apart the images
-// of one user.
+// Ensure a sweep sees every image of a bucket that S3 lists in several parts, and tells apart the
+// images of one user.
 func TestSweepInParts(t *testing.T) {
 	t.Parallel()
 	a, d := start(t)
@@ -115,8 +114,8 @@ func TestSweepInParts(t *testing.T) {
 	assert.Greater(t, a.Calls("S3.ListObjectsV2"), 3)
 }
 
-// Ensure a sweep takes no image of a write that is still under way, whichever of the two is between
-// its calls: the write, which has taken all its time, or the sweep.
+// Ensure a sweep deletes no image of a write that is still running, however slow the write is, and
+// at whichever call of the sweep it ends.
 func TestSweepDuringWrites(t *testing.T) {
 	t.Parallel()
 	for name, call := range map[string]string{"create": "DynamoDB.PutItem", "replace": "DynamoDB.UpdateItem"} {

@@ -11,8 +11,8 @@ import (
 	"prima.internal/app/user"
 )
 
-// Ensure any string, valid or not, becomes the JSON string that encoding/json reads as it does its
-// own.
+// Ensure encoding/json reads every appended string, valid UTF-8 or not, as it reads its own
+// encoding.
 func TestAppendString(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
