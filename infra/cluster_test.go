@@ -41,8 +41,8 @@ func TestRequireCluster(t *testing.T) {
 	}
 }
 
-// Ensure no name that a user may change makes Pulumi take the cluster for another one, whose
-// objects it would replace.
+// Ensure renaming a context or user in the kubeconfig does not make Pulumi replace everything in
+// the cluster.
 func TestClusterIdentifier(t *testing.T) {
 	t.Parallel()
 	for want, s := range map[string]settings{"prima-api/local": local(t), "123456789012/prima-production": onAWS(t)} {

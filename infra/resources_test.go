@@ -83,8 +83,8 @@ func different(values, defaults map[string]any) map[string]any {
 	return rest
 }
 
-// Ensure each stack registers what was last looked at: the diff of testdata is what a change does
-// to a stack that exists. A preview of a stack that is not there yet knows its values.
+// Ensure each stack registers the reviewed resources: the diff of testdata shows what a change does
+// to an existing stack. The preview of a new stack knows its values.
 func TestGeneratedResources(t *testing.T) {
 	t.Parallel()
 	for name, s := range map[string]settings{
@@ -164,9 +164,9 @@ func TestImage(t *testing.T) {
 	assert.Empty(t, mustUp(t, s.set("api.digest", "sha256:"+strings.Repeat("a", 64))).loaded)
 }
 
-// Ensure the policies of the roles name no action and no resource by a wildcard alone, in every
-// partition of AWS. No two roles of one account have the same name, whatever their stacks are
-// called.
+// Ensure the policies of the roles have no wildcard for actions or whole resources, in every
+// partition of AWS, and that no two roles of one account have the same name, whatever their stacks
+// are called.
 func TestRoles(t *testing.T) {
 	t.Parallel()
 	for region, partition := range map[string]string{"us-gov-west-1": "aws-us-gov", "cn-north-1": "aws-cn"} {

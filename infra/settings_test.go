@@ -75,7 +75,7 @@ func assertRefused(t *testing.T, s settings, path, says string) {
 	assert.Empty(t, d.resources, path)
 }
 
-// Ensure a stack on AWS that cannot work, or would let others read along, is refused with the
+// Ensure a stack on AWS that cannot work, or would send tokens unencrypted, is refused with the
 // setting that is wrong.
 func TestRefusedOnAWS(t *testing.T) {
 	t.Parallel()
@@ -126,9 +126,8 @@ func TestConfigAndValues(t *testing.T) {
 	assert.Equal(t, map[string]any{"example.com/a": "b", "pulumi.com/skipAwait": "true"}, annotations)
 }
 
-// Ensure an API beside an emulator is called by its own names alone, unless the stack says
-// otherwise: it refuses a web page whose name was made to resolve to its address. helm test calls
-// it by the name of its Service.
+// Ensure an API with an emulator has ALLOWED_HOSTS with its own names, unless the stack sets
+// others, against DNS rebinding. `helm test` calls it by the name of its Service.
 func TestAllowedHosts(t *testing.T) {
 	t.Parallel()
 	const service = "prima-api.prima,prima-api.prima.svc,prima-api.prima.svc.cluster.local"

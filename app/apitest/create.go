@@ -89,7 +89,8 @@ func (s *suite) values(t *testing.T) {
 		})
 	}
 
-	// Ensure nobody disguises a name or an email, or breaks a line where it is printed.
+	// Ensure a name or an email cannot hide characters, change the direction of text or break a
+	// line.
 	for _, c := range list(t, "refused characters") {
 		t.Run(fmt.Sprintf("the character %q", c), func(t *testing.T) {
 			refuse(t, v.marker+c+"Lee", email, "Invalid 'name'")

@@ -107,7 +107,8 @@ func (s *suite) idempotency(t *testing.T) {
 		})
 	}
 
-	// Ensure a key means nothing but itself, and may have up to 255 printable characters.
+	// Ensure a key may have any 1 to 255 printable characters, and that none has a meaning of its
+	// own.
 	t.Run("other keys make other users", func(t *testing.T) {
 		email, word, printable := Email(), Marker(), ""
 		for c := '!'; c <= '~'; c++ {

@@ -134,7 +134,7 @@ func (s *suite) avatarSamples(t *testing.T, id string) {
 		}
 	})
 
-	// Ensure whoever sends a photo of an iPhone learns what to do.
+	// Ensure the error for an iPhone's HEIC photo says what to do.
 	t.Run("a HEIC photo is refused with advice", func(t *testing.T) {
 		for _, brand := range []string{"heic", "heix", "hevc", "mif1", "msf1", "avif"} {
 			r := put(t, []byte("\x00\x00\x00\x1cftyp"+brand+"\x00\x00\x00\x00mif1miaf"))

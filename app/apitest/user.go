@@ -62,8 +62,7 @@ func (s *suite) patch(t *testing.T) {
 		s.requireAvatar(t, created.AvatarURL, PNG(2, 2), "image/png")
 	})
 
-	// Ensure nobody gives a user another id or an image of somewhere else. A patch may be empty:
-	// RFC 7396.
+	// Ensure a patch cannot change the id or the avatar's URL. A patch may be empty: RFC 7396.
 	t.Run("other members are ignored", func(t *testing.T) {
 		created := s.CreateForm(t, "Ann", Email(), PNG(2, 2))
 		before, id := s.Get(t, created.ID), unknownID()
@@ -92,7 +91,7 @@ func (s *suite) patch(t *testing.T) {
 }
 
 func (s *suite) delete(t *testing.T) {
-	// Ensure nothing of a user is left to see.
+	// Ensure nothing of a deleted user is visible.
 	t.Run("the user and the avatar are gone", func(t *testing.T) {
 		created := s.CreateForm(t, "Ann", Email(), PNG(2, 2))
 		s.Do(t, "DELETE", "/users/"+created.ID, nil).Is(t, http.StatusNoContent)
@@ -106,7 +105,7 @@ func (s *suite) delete(t *testing.T) {
 		s.untilListed(t, func(users []User) bool { return len(byID(users, created.ID)) == 0 })
 	})
 
-	// Ensure others stay as they are.
+	// Ensure other users stay as they are.
 	t.Run("other users stay", func(t *testing.T) {
 		email := Email()
 		gone, stays := s.CreateForm(t, "Ann", email, PNG(2, 2)), s.CreateForm(t, "Ann", email, PNG(2, 2))

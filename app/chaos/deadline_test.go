@@ -13,8 +13,8 @@ import (
 // dripping has a response come with 16 bytes every 20 ms.
 const dripping = `{"type":"slicer","attributes":{"average_size":16,"size_variation":8,"delay":20000}}`
 
-// Ensure a request of any kind ends within REQUEST_TIMEOUT and a margin, with all that it tidies up
-// after a failure, if a service is silent, falls silent between two of its calls, or gets slow.
+// Ensure a request of any kind, with its cleanup, ends within REQUEST_TIMEOUT and a margin if a
+// service does not respond, stops responding between two calls, or becomes slow.
 func TestDeadlines(t *testing.T) {
 	t.Parallel()
 	silentFrom := func(call string) failure {

@@ -15,9 +15,8 @@ import (
 	"prima.internal/app/config"
 )
 
-// Ensure an image of which a part has been sent when S3 fails ends in time with a broken
-// connection, and an image of which S3 has sent only the header is a 503. Afterwards the image is
-// served whole.
+// Ensure a download breaks off in time if S3 fails in the middle of the image, and is a 503 if S3
+// has sent only the header. Afterwards the image is served whole.
 func TestDownloadBreaksOff(t *testing.T) {
 	t.Parallel()
 	const size = 1 << 20

@@ -158,10 +158,10 @@ func throttled(share float64) failure {
 	}
 }
 
-// Ensure that under each fault of DynamoDB, of S3 and of both, every request of a load ends in its
-// time with the right status, and requests that need no AWS, or only the other service, are served.
-// Liveness and readiness do not change. Every request succeeds that begins recoveryTime after the
-// fault. Nothing that was acknowledged is lost, and nothing is done twice.
+// Ensure that under each fault of DynamoDB, of S3 and of both, every request of a load ends in time
+// with the right status, and that requests which do not need the failed service succeed. Liveness
+// and readiness do not change. Requests that begin recoveryTime after the fault succeed. Nothing
+// that was acknowledged is lost, and nothing is done twice.
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	for _, f := range faults {

@@ -12,9 +12,9 @@ import (
 	"prima.internal/app/config"
 )
 
-// Ensure every request of a long outage is a 503 in its time and leaves no goroutine, and that the
-// process stays alive and ready and serves everything afterwards. The outage lasts 80 times
-// REQUEST_TIMEOUT, which is 20 minutes for 15 seconds.
+// Ensure every request during a long outage gets a 503 in time and leaves no goroutine, and that
+// the process stays alive and ready and serves everything afterwards. The outage lasts 80 times
+// REQUEST_TIMEOUT, which would be 20 minutes for 15 seconds.
 func TestLongOutage(t *testing.T) {
 	t.Parallel()
 	for _, p := range places {

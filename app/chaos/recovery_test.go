@@ -10,9 +10,9 @@ import (
 	"prima.internal/app/config"
 )
 
-// Ensure a replica that starts while AWS is away is alive but not ready, and responds 503 until AWS
-// is back. A replica whose table and bucket are gone, as after a restart of LocalStack, says so on
-// /readyz, and is ready again without a restart when they have been made.
+// Ensure a replica that starts while AWS is down is alive but not ready, and responds 503 until AWS
+// is back. If its table and bucket are gone, as after a restart of LocalStack, /readyz says so, and
+// the replica is ready again without a restart once they exist.
 func TestRecovery(t *testing.T) {
 	t.Parallel()
 	for name, strike := range map[string]failure{

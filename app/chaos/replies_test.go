@@ -44,9 +44,9 @@ func (c write) prepare(t *testing.T) (*system, *worker, *account) {
 	return s, w, u
 }
 
-// Ensure a write is done once if AWS carried it out, but its client got a 503 because AWS's
-// responses were lost. The user is whole, the same request succeeds afterwards, and a create that
-// is repeated many times at once gets the first response each time.
+// Ensure a write takes effect once if its client got a 503 because AWS's responses were lost. The
+// user is whole, the same request succeeds afterwards, and concurrent repetitions of a create all
+// get the first response.
 func TestLostReplies(t *testing.T) {
 	t.Parallel()
 	for name, toxics := range map[string][]string{
@@ -83,8 +83,8 @@ func TestLostReplies(t *testing.T) {
 	}
 }
 
-// Ensure a write that the network held back until its client had got a 503 takes no image away. The
-// user who it made or changed has one.
+// Ensure a write that arrives after its client got a 503 leaves the user that it created or changed
+// with an image.
 func TestLateWrite(t *testing.T) {
 	t.Parallel()
 	for _, c := range writes {

@@ -195,8 +195,8 @@ func TestUsersEnd(t *testing.T) {
 	}
 }
 
-// Ensure a token allows what its scope does, and that the error tells no token from too small a
-// scope.
+// Ensure a token allows what its scope says, and that errors distinguish a missing token from a
+// missing scope.
 func TestWithToken(t *testing.T) {
 	t.Parallel()
 	reader := config.NewToken()

@@ -17,7 +17,7 @@ import (
 
 var update = flag.Bool("update", false, "write the generated files instead of comparing them")
 
-// Ensure what is served is what its source says.
+// Ensure openapi.json is generated from openapi.yaml.
 func TestGeneratedJSON(t *testing.T) {
 	t.Parallel()
 	source, err := os.ReadFile("openapi.yaml")

@@ -151,8 +151,8 @@ func TestSettingsInValues(t *testing.T) { //nolint:paralleltest // with -update 
 	compare(t, valuesYAML, before+begin+b.String()+end+after)
 }
 
-// Ensure the charts render what was last looked at: the diff of testdata is what a change does to a
-// cluster. TestMonitoring compares the dashboard.
+// Ensure the charts render the reviewed manifests: the diff of testdata shows what a change does to
+// a cluster. TestMonitoring compares the dashboard.
 func TestGeneratedManifests(t *testing.T) {
 	t.Parallel()
 	for name, values := range map[string]charts.PrimaAPI{"open": openAPI(), "full": fullAPI()} {

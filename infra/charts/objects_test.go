@@ -87,7 +87,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// Ensure what is switched off is not made, and the autoscaler alone sets the number of pods.
+// Ensure disabled objects are not rendered, and that the autoscaler alone sets the number of pods.
 func TestSwitches(t *testing.T) {
 	t.Parallel()
 	v := fullAPI()

@@ -149,7 +149,7 @@ func (s *system) settingsBack(t *testing.T) {
 	assert.Equal(t, http.StatusOK, status(s.URL+config.PathUsers+"?limit=1"), "everybody is let in again")
 }
 
-// Ensure a rolling restart fails no request, and tells clients to leave the connections that end.
+// Ensure a rolling restart fails no request, and closes connections with notice.
 func (s *system) rollingRestart(t *testing.T) {
 	s.load.during(t, s.URL, s.token, func() {
 		kubectl(t, "rollout", "restart", "deployment", deployment, "-n", s.Namespace)
@@ -246,8 +246,8 @@ func (s *system) killedPod(t *testing.T) {
 	}
 }
 
-// Ensure more uploads at once than the pods have memory for all succeed, if those that are told to
-// come again do, and that no container is killed for its memory.
+// Ensure more uploads at once than the pods have memory for all succeed, if clients retry after a
+// 503, and that no container is killed for its memory.
 func (s *system) uploads(t *testing.T) {
 	const clients = 200
 	defer s.unscale(t)

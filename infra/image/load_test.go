@@ -36,8 +36,8 @@ func load(t *testing.T, docker, minikube string) (commands []string, err error) 
 // listed is the beginning of a minikube that lists the image once a file called loaded exists.
 const listed = `case "$*" in *"image ls") [ ! -e loaded ] || echo docker.io/library/prima-api:abc ;; *"image load"*) `
 
-// Ensure an image is built unless the cluster has it, loaded, from a file if minikube says that it
-// has loaded it and has not, and the oldest images are removed.
+// Ensure an image is built and loaded unless the cluster has it, loaded from a file if minikube
+// reports a success and the image is still missing, and that the oldest images are removed.
 func TestLoad(t *testing.T) { //nolint:paralleltest // it sets PATH
 	commands, err := load(t, "exit 1", "echo prima-api:abc")
 	require.NoError(t, err)

@@ -38,9 +38,9 @@ func TestTokenCommandRefuses(t *testing.T) {
 	}
 }
 
-// Ensure ACCESS_TOKENS guards the API, that a check gets in with a token that the command makes,
-// that the log has the token's name for each request, and that no line has a token, a hash or a
-// key.
+// Ensure ACCESS_TOKENS guards the API, that `prima-api check` passes with a token from `prima-api
+// token`, that the log has the token's name for each request, and that no line has a token, a hash
+// or a key.
 func TestAccess(t *testing.T) {
 	t.Parallel()
 	reader, readerEntry := newToken(t, "reader", "read")

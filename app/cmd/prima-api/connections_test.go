@@ -30,9 +30,9 @@ func statusOf(t *testing.T, c net.Conn) int {
 	return response.StatusCode
 }
 
-// Ensure MAX_CONNECTIONS requests at once to a DynamoDB that does not respond, and clients that are
-// refused and stay, are within the chart's memory limit, and keep no probe from the operators'
-// port. Every request succeeds when DynamoDB responds.
+// Ensure MAX_CONNECTIONS concurrent requests that wait for DynamoDB, and refused clients that stay,
+// need no more memory than the chart's limit, and do not block probes on the operators' port. Every
+// request succeeds once DynamoDB responds.
 func TestConnectionsAtOnce(t *testing.T) {
 	t.Parallel()
 	const refused = 1030
@@ -102,7 +102,7 @@ func TestSlowReadersOfAssets(t *testing.T) {
 	p.requirePeak(t, 2, "%d slow readers of the viewer's script", readers)
 }
 
-// Ensure clients that have sent a part of an upload and then pause do not keep others out.
+// Ensure clients that stall in the middle of an upload do not keep others out.
 func TestStalledUploads(t *testing.T) {
 	t.Parallel()
 	p := startDeployed(t, awstest.Start(t).Environ("READ_TIMEOUT=10m")...)

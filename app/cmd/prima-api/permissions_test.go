@@ -24,8 +24,8 @@ import (
 	"prima.internal/app/contract"
 )
 
-// Ensure the roles that infra deploys allow what the programs call and nothing else, by an AWS that
-// refuses everything else, and that docs/aws.md says which calls each request makes.
+// Ensure the roles that infra deploys allow exactly what the programs call, on an AWS that enforces
+// them, and that docs/aws.md says which calls each request makes.
 //
 // With the race detector, in the program in PROGRAM, the whole suite runs too. Without it,
 // TestSuite in app/api is enough.
