@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"prima.internal/app/apitest"
 	"prima.internal/app/awstest"
@@ -15,8 +14,8 @@ import (
 func TestHeadOfAnAvatar(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
-	path := "/users/" + s.create(t) + "/avatar"
-	require.Equal(t, http.StatusOK, s.do(t, http.MethodPut, path, string(apitest.PNG(2, 2))).StatusCode)
+	client := apitest.NewClient(t, s.url, apitest.Options{})
+	path := "/users/" + client.CreateForm(t, "Ada", "ada@example.com", apitest.PNG(2, 2)).ID + "/avatar"
 	assert.Equal(t, http.StatusOK, s.do(t, http.MethodHead, path, "").StatusCode)
 	assert.Equal(t, 0, s.aws.Calls("S3.GetObject"))
 	assert.Equal(t, 1, s.aws.Calls("S3.HeadObject"))

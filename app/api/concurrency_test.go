@@ -1,7 +1,6 @@
 package api_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -10,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"prima.internal/app/apitest"
 	"prima.internal/app/config"
@@ -21,14 +19,14 @@ import (
 func TestChangesAtOnce(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
-	first, second, third := string(apitest.PNG(2, 2)), string(apitest.PNG(3, 3)), string(apitest.PNG(4, 4))
+	client := apitest.NewClient(t, s.url, apitest.Options{})
+	second, third := string(apitest.PNG(3, 3)), string(apitest.PNG(4, 4))
 	for round := range 60 {
 		deleting, removing := round%3 == 0, round%2 == 0
 		t.Run(fmt.Sprint(round), func(t *testing.T) {
 			t.Parallel()
-			id := s.create(t)
+			id := client.CreateForm(t, "Ada", "ada@example.com", apitest.PNG(2, 2)).ID
 			path := "/users/" + id
-			require.Equal(t, http.StatusOK, s.do(t, http.MethodPut, path+"/avatar", first).StatusCode)
 			changes := [][3]string{
 				{http.MethodPatch, path, `{"name":"Grace"}`},
 				{http.MethodPatch, path, `{"email":"grace@example.com"}`},
@@ -56,20 +54,15 @@ func TestChangesAtOnce(t *testing.T) {
 			close(begin)
 			all.Wait()
 
-			got := s.do(t, http.MethodGet, path, "")
 			objects := slices.DeleteFunc(s.aws.Objects(t), func(key string) bool {
 				return !strings.HasPrefix(key, config.AvatarPrefix+id+"/")
 			})
 			if deleting {
-				assert.Equal(t, http.StatusNotFound, got.StatusCode, got.body)
+				assert.Equal(t, http.StatusNotFound, s.do(t, http.MethodGet, path, "").StatusCode)
 				assert.Empty(t, objects)
 				return
 			}
-			var user struct {
-				Name, Email string
-				AvatarURL   string `json:"avatar_url"`
-			}
-			require.NoError(t, json.Unmarshal([]byte(got.body), &user), got.body)
+			user := client.Get(t, id)
 			assert.Equal(t, "Grace", user.Name)
 			assert.Equal(t, "grace@example.com", user.Email)
 			if user.AvatarURL == "" {

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"prima.internal/app/apitest"
 	"prima.internal/app/awstest"
@@ -34,8 +33,7 @@ func suiteFailing(t *testing.T, coverage *apitest.Coverage) {
 		s := start(t, nil)
 		client := apitest.NewClient(t, s.url, apitest.Options{Coverage: coverage})
 		id := s.create(t)
-		put := s.do(t, http.MethodPut, "/users/"+id+"/avatar", string(apitest.PNG(2, 2)))
-		require.Equal(t, http.StatusOK, put.StatusCode, put.body)
+		client.PutAvatar(t, id, apitest.PNG(2, 2))
 		for _, operation := range []string{
 			"DynamoDB.PutItem", "DynamoDB.Scan", "DynamoDB.GetItem", "DynamoDB.UpdateItem", "DynamoDB.DeleteItem",
 			"S3.PutObject", "S3.GetObject",

@@ -27,6 +27,7 @@ import (
 )
 
 // Ensure a replica is not ready while any resource of the contract does not exist, and says which.
+// A check that fails otherwise says nothing of that.
 func TestReadyAsksForEveryResource(t *testing.T) {
 	t.Parallel()
 	for i := range new(config.Config).Resources() {
@@ -37,6 +38,14 @@ func TestReadyAsksForEveryResource(t *testing.T) {
 		err := errors.Join(users.Check(t.Context()), avatars.Check(t.Context()))
 		require.ErrorIs(t, err, user.ErrResourceMissing, "%s %s is not checked", missing.Kind, missing.ID)
 		assert.ErrorContains(t, err, *missing.Name)
+
+		a.Fail("DynamoDB.DescribeTable", awstest.Always, http.StatusInternalServerError, "InternalServerError")
+		a.Fail("S3.HeadBucket", awstest.Always, http.StatusForbidden, "AccessDenied")
+		for _, check := range []func(context.Context) error{users.Check, avatars.Check} {
+			err := check(t.Context())
+			require.Error(t, err)
+			assert.NotErrorIs(t, err, user.ErrResourceMissing)
+		}
 	}
 }
 
